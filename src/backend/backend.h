@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The operations that compute, and the memory they compute in.
+ *
+ * A backend is a table of operations over memory of its own ("cpu": host memory). Every slot is
+ * required. Pointers inside the argument structures are addresses of that memory unless the comment
+ * says "host"; tensors are fp32, row-major, contiguous unless a stride is given. Sizes: T rows
+ * (token positions), C width, H query heads, K key/value heads, D head size, F width of the MLP, V
+ * vocabulary, R rows at the output head, B rows decoded together.
+ *
+ * What every implementation promises (design, section 3):
+ *   - Forward operations are row-invariant: the bits of an output row depend on that row's inputs
+ * and the weights alone, never on the other rows, their number, or the number of threads. A product
+ * is one chain of fused multiply-adds per output, in ascending order of the summed index.
+ *   - Backward operations give the same bits for the same arguments, whatever the number of
+ * threads.
+ *   - Output marked `+=` accumulates; all other output is overwritten. Nothing may alias unless the
+ * slot says so.
+ *   - A non-finite number is passed on, never hidden.
+ */
+#ifndef BACKEND_BACKEND_H
+#define BACKEND_BACKEND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "tensor/dtype.h"
+
+/* A matrix W (rows, columns) = (outputs, inputs) in the backend's own layout: y = x Wᵀ. On the CPU:
+ * panels of 32 outputs, [rows / 32 rounded up][columns][32], the last panel padded with zeros. */
+enum { WEIGHT_PANEL = 32 };
+struct weight {
+    void *panels;
+    int64_t rows, columns;
+    enum dtype dtype;
+};
+
+/* One run of consecutive rows of a packed batch (design, section 3). Row i of the segment attends
+ * to all rows of the parent segment, if it has one, and to the rows 0..i of its own; it stands at
+ * position `position + i`. A parent comes before its children and has no parent itself. */
+struct segment {
+    int32_t start, length;
+    int32_t parent;   /* index of the parent segment, or -1 */
+    int32_t position; /* position of its first row: 0, or the parent's length */
+};
+
+struct pack_args {
+    const float *source; /* (weight.rows, weight.columns), row-major */
+    struct weight weight;
+};
+
+struct unpack_args {
+    struct weight weight;
+    float *out; /* (weight.rows, weight.columns), row-major */
+};
+
+struct embed_args {
+    struct weight table;   /* (V, C) */
+    const int32_t *tokens; /* (T) */
+    float *out;            /* (T, C) */
+    int64_t T;
+};
+
+struct gemm_args {
+    const float *x; /* (M, weight.columns) with row stride ldx */
+    struct weight weight;
+    const float *bias;     /* (weight.rows) or NULL */
+    const float *residual; /* (M, weight.rows) with row stride ldy, or NULL; may be y itself */
+    float *y;              /* (M, weight.rows) with row stride ldy = x Wᵀ + bias + residual */
+    int64_t M, ldx, ldy;
+};
+
+struct gemm_dx_args {
+    const float *dy; /* (M, weight.rows) with row stride ldy */
+    struct weight weight;
+    float *dx; /* (M, weight.columns) with row stride ldx: = dy W, or += with add */
+    int64_t M, ldy, ldx;
+    bool add;
+};
+
+struct gemm_dw_args {
+    const float *dy; /* (M, N) with row stride ldy */
+    const float *x;  /* (M, K) with row stride ldx */
+    float *dw;       /* (N, K): = dyᵀ x, summed over ascending rows; += with add */
+    float *dbias;    /* (N) or NULL: column sums of dy; = or += like dw */
+    int64_t M, N, K, ldy, ldx;
+    bool add;
+};
+
+struct rmsnorm_args {    /* y = x / sqrt(mean(x²) + epsilon) · weight */
+    const float *x;      /* (T, C) */
+    const float *weight; /* (C) */
+    float *y;            /* (T, C) */
+    float *inverse_rms;  /* (T) or NULL */
+    int64_t T, C;
+    float epsilon;
+};
+
+struct rmsnorm_backward_args {
+    const float *x, *weight, *inverse_rms, *dy;
+    float *dx;      /* (T, C) += */
+    float *dweight; /* (C) = sum over rows in ascending order */
+    int64_t T, C;
+};
+
+/* Rotary embedding of the query and key heads of a row (H + 2 K heads of size D: queries, keys,
+ * values), after an RMS norm per head where the weights are given (Qwen3). Rotation pairs element i
+ * with i + D/2 (Hugging Face's "rotate half"). */
+struct rope_args {
+    const float *qkv;         /* (T, (H + 2 K) D) */
+    const int32_t *positions; /* (T) */
+    const float *table; /* (max_positions, D): D/2 cosines, then D/2 sines, of each position */
+    const float *q_norm, *k_norm; /* (D) or NULL, both or none */
+    float *out;                   /* (T, (H + 2 K) D); may be qkv itself when there are no norms */
+    int64_t T, H, K, D;
+    float epsilon;
+};
+
+struct rope_backward_args {
+    struct rope_args forward; /* as given to rope; `out` is not read */
+    float *dqkv;              /* (T, (H + 2 K) D): in: gradient of out; out: gradient of qkv */
+    float *dq_norm, *dk_norm; /* (D) = ; NULL without norms */
+};
+
+struct attention_args {
+    const float *qkv; /* (T, (H + 2 K) D), rotated */
+    const struct segment
+        *segments;  /* host, (segment_count): together they cover the rows 0..T-1 in order */
+    float *out;     /* (T, H D) */
+    float *log_sum; /* (T, H) or NULL: log Σ exp of the scaled scores, for the backward */
+    int64_t T, H, K, D, segment_count;
+};
+
+struct attention_backward_args {
+    struct attention_args forward; /* with out and log_sum filled */
+    const float *dout;             /* (T, H D) */
+    float *dqkv;                   /* (T, (H + 2 K) D) = */
+};
+
+/* Keys and values of earlier positions, in pages of CACHE_PAGE positions. A page holds, for each
+ * layer and key/value head, the keys as [CACHE_PAGE / 32][D][32] (positions innermost, so that
+ * scores are products with a packed weight) and then the values as [CACHE_PAGE][D]. Floats of a
+ * page: layers × K × 2 × CACHE_PAGE × D. A fresh page must be zeroed. */
+enum { CACHE_PAGE = 64 };
+struct cache_run { /* the keys of one sequence: those of a shared prompt, then its own */
+    float *const *prompt_pages;
+    float *const *own_pages;
+    int32_t prompt_length, own_length; /* own_length counts the position being computed */
+};
+
+struct cache_store_args {
+    const float *qkv;     /* (B, (H + 2 K) D), rotated */
+    float *const *pages;  /* host, (B): the page that takes row b */
+    const int32_t *slots; /* host, (B): position inside that page, 0..CACHE_PAGE-1 */
+    int64_t B, H, K, D, layer;
+};
+
+struct attention_decode_args {
+    const float *qkv;             /* (B, (H + 2 K) D), rotated */
+    const struct cache_run *runs; /* host, (B); rows with the same prompt_pages address share the
+                                     prompt and stand together */
+    float *out;                   /* (B, H D) */
+    int64_t B, H, K, D, layer;
+};
+
+struct swiglu_args {
+    const float *gate_up; /* (T, 2 F): gate, then up */
+    float *out;           /* (T, F) = silu(gate) · up */
+    int64_t T, F;
+};
+
+struct swiglu_backward_args {
+    const float *gate_up; /* (T, 2 F) */
+    const float *dout;    /* (T, F) */
+    float *dgate_up;      /* (T, 2 F) =; may be gate_up itself */
+    int64_t T, F;
+};
+
+struct gather_rows_args {
+    const float *x;      /* (·, C) */
+    const int32_t *rows; /* (R) */
+    float *out;          /* (R, C) */
+    int64_t R, C;
+};
+
+struct scatter_rows_args {
+    const float *x;      /* (R, C) */
+    const int32_t *rows; /* (R) */
+    float *out;          /* (·, C): out[rows[r]] += x[r], in ascending r */
+    int64_t R, C;
+};
+
+/* The output head works in blocks of HEAD_BLOCK vocabulary entries, always the same ones, so that
+ * logits need not be kept and the bits of a row's sums do not depend on who asks. Sums are of
+ * softmax(z / temperature). */
+enum { HEAD_BLOCK = 1024 };
+struct head_row {    /* state of one row while its blocks pass by; zero it with `first` */
+    double sum;      /* Σ exp(z/T − max) */
+    double weighted; /* Σ (z/T − max) exp(z/T − max) */
+    float max;       /* largest z/T so far */
+    float target;    /* z/T of the target token, once its block has passed */
+};
+
+struct head_block_args {
+    const float
+        *logits; /* (R, columns) with row stride ld: entries [begin, begin + columns) of each row */
+    const int32_t *targets; /* (R): token ids */
+    struct head_row *rows;  /* (R): updated; reset when begin is 0 */
+    int64_t R, columns, ld,
+        begin; /* begin is a multiple of HEAD_BLOCK; columns too, except at the vocabulary's end */
+    float inverse_temperature;
+};
+
+struct head_finish_args {
+    const struct head_row *rows; /* (R) after the last block */
+    float *logprob;              /* (R): log softmax(z/T) at the target */
+    float *entropy;              /* (R): −Σ p log p */
+    float *log_sum;              /* (R): log Σ exp(z/T), for the backward; or NULL */
+    int64_t R;
+};
+
+struct head_backward_args {
+    float *logits; /* (R, columns), row stride ld: in: z of the block; out: d loss / d z */
+    const int32_t *targets;
+    const float *log_sum, *entropy;     /* (R) from head_finish */
+    const float *d_logprob, *d_entropy; /* (R): d loss / d logprob, d loss / d entropy */
+    int64_t R, columns, ld, begin;
+    float inverse_temperature;
+};
+
+/* Draws a token per row by inverse CDF over the vocabulary in ascending order from one uniform
+ * number (design, section 3), from softmax(z / temperature) shaped in this order: presence penalty
+ * (subtracted from the logits of tokens already in the answer), temperature, top-k (ties at the
+ * border: lower ids win), top-p (smallest set of most probable tokens whose probability reaches
+ * top_p), min-p (probability at least min_p times the largest). temperature 0 takes the largest
+ * logit, the lower id at a tie. */
+struct sample_settings {
+    float temperature, top_p, min_p, presence_penalty;
+    int32_t top_k; /* 0: off */
+};
+
+struct sample_args {
+    const float *logits;    /* (B, V) row stride ld */
+    const double *uniforms; /* (B), in [0, 1) */
+    const int32_t *const
+        *seen; /* host, (B): tokens of the answer so far; NULL when presence_penalty is 0 */
+    const int32_t *seen_counts; /* host, (B) */
+    int32_t *tokens;            /* (B) = */
+    int64_t B, V, ld;
+    struct sample_settings settings;
+};
+
+/* Tile gradients become 64-bit fixed point before they are added, so that the order of the sum
+ * cannot matter (design, section 3): total[i] += round(value[i] · 2^scale_bits). An addend whose
+ * scaled size is above `bound`, or not finite, is not added but counted in *overflows or
+ * *nonfinite. */
+struct accumulate_args {
+    const float *values; /* (n) */
+    int64_t *total;      /* (n) += */
+    int64_t n;
+    int32_t scale_bits;
+    double bound;
+    int64_t *overflows, *nonfinite; /* host, += */
+};
+
+struct resolve_args { /* back from fixed point: out[i] = total[i] · 2^-scale_bits */
+    const int64_t *total;
+    float *out;
+    int64_t n;
+    int32_t scale_bits;
+};
+
+/* Scalars of a vector are kept per block of VECTOR_BLOCK elements, in double, and added by the
+ * caller in index order. */
+enum { VECTOR_BLOCK = 65536 };
+struct dot_args {
+    const float *x, *y; /* (n) */
+    double *blocks;     /* host, (n / VECTOR_BLOCK rounded up) = */
+    int64_t n;
+};
+
+struct lerp_args { /* out = x + factor (y − x); out may be x or y */
+    const float *x, *y;
+    float *out;
+    int64_t n;
+    float factor;
+};
+
+struct adamw_args { /* algorithms.md section 1; decoupled decay (Loshchilov and Hutter, arXiv
+                       1711.05101) */
+    float *parameters, *exp_avg, *exp_avg_sq; /* (n), updated */
+    const float *gradient;                    /* (n) */
+    int64_t n;
+    double learning_rate, beta1, beta2, epsilon, weight_decay;
+    double gradient_scale;           /* from clipping by the global norm */
+    double correction1, correction2; /* 1 − beta1^t, 1 − beta2^t */
+};
+
+struct backend;
+
+/* One implementation; filled with designated initialisers. */
+struct backend_ops {
+    const char *name, *text;
+
+    /* Memory: zeroed, aligned to 64 bytes; NULL is allowed in release. */
+    enum status (*allocate)(struct backend *, void **out, size_t bytes, const char *label);
+    void (*release)(struct backend *, void *memory);
+    enum status (*upload)(struct backend *, void *to, const void *from_host, size_t bytes);
+    enum status (*download)(struct backend *, void *to_host, const void *from, size_t bytes);
+    enum status (*clear)(struct backend *, void *memory, size_t bytes);
+    void (*close)(struct backend *);
+
+    /* Bytes of the packed form of a weight. */
+    size_t (*weight_bytes)(int64_t rows, int64_t columns, enum dtype dtype);
+
+    enum status (*pack)(struct backend *, const struct pack_args *);
+    enum status (*unpack)(struct backend *, const struct unpack_args *);
+    enum status (*embed)(struct backend *, const struct embed_args *);
+    enum status (*gemm)(struct backend *, const struct gemm_args *);
+    enum status (*gemm_dx)(struct backend *, const struct gemm_dx_args *);
+    enum status (*gemm_dw)(struct backend *, const struct gemm_dw_args *);
+    enum status (*rmsnorm)(struct backend *, const struct rmsnorm_args *);
+    enum status (*rmsnorm_backward)(struct backend *, const struct rmsnorm_backward_args *);
+    enum status (*rope)(struct backend *, const struct rope_args *);
+    enum status (*rope_backward)(struct backend *, const struct rope_backward_args *);
+    enum status (*attention)(struct backend *, const struct attention_args *);
+    enum status (*attention_backward)(struct backend *, const struct attention_backward_args *);
+    enum status (*cache_store)(struct backend *, const struct cache_store_args *);
+    enum status (*attention_decode)(struct backend *, const struct attention_decode_args *);
+    enum status (*swiglu)(struct backend *, const struct swiglu_args *);
+    enum status (*swiglu_backward)(struct backend *, const struct swiglu_backward_args *);
+    enum status (*gather_rows)(struct backend *, const struct gather_rows_args *);
+    enum status (*scatter_rows)(struct backend *, const struct scatter_rows_args *);
+    enum status (*head_block)(struct backend *, const struct head_block_args *);
+    enum status (*head_finish)(struct backend *, const struct head_finish_args *);
+    enum status (*head_backward)(struct backend *, const struct head_backward_args *);
+    enum status (*sample)(struct backend *, const struct sample_args *);
+    enum status (*accumulate)(struct backend *, const struct accumulate_args *);
+    enum status (*resolve)(struct backend *, const struct resolve_args *);
+    enum status (*dot)(struct backend *, const struct dot_args *);
+    enum status (*lerp)(struct backend *, const struct lerp_args *);
+    enum status (*adamw)(struct backend *, const struct adamw_args *);
+};
+
+/* An open backend: the table and what the implementation keeps. */
+struct backend {
+    const struct backend_ops *ops;
+    void *state;
+    int threads;
+};
+
+/* Opens the backend called `name` ("cpu", "check") with a number of threads (0: one for each core
+ * this process may use). Refuses an unknown name, listing the known ones, and a table with a hole.
+ * The caller owns *backend and closes it. */
+enum status backend_open(struct backend *backend, const char *name, int threads) MUST_USE;
+void backend_close(struct backend *backend);
+
+/* Memory of the backend; TRY(backend_new(b, &x, n, "activations")) takes the element size from *x.
+ */
+enum status backend_allocate(struct backend *backend, void *pointer, size_t count, size_t size,
+                             const char *label) MUST_USE;
+void backend_release(struct backend *backend,
+                     void *pointer); /* a `T **` passed as void *; sets it to NULL */
+#define backend_new(backend, pointer, count, label)                                                \
+    backend_allocate((backend), (pointer), (size_t)(count), sizeof **(pointer), (label))
+
+/* A weight with memory of its own; weight_view gives rows [begin, begin + rows) of it, begin a
+ * multiple of WEIGHT_PANEL. */
+enum status weight_create(struct backend *backend, struct weight *weight, int64_t rows,
+                          int64_t columns, enum dtype dtype, const char *label) MUST_USE;
+void weight_release(struct backend *backend, struct weight *weight);
+struct weight weight_view(const struct weight *weight, int64_t begin, int64_t rows);
+
+/* TRY(backend_run(b, gemm, .x = x, .weight = w, .y = y, .M = T, .ldx = C, .ldy = N)); */
+#define backend_run(backend, op, ...)                                                              \
+    ((backend)->ops->op((backend), &(const struct op##_args){__VA_ARGS__}))
+
+#endif

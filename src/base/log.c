@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+static struct {
+    int rank, file; /* file is 0 before log_open: standard input is never a log */
+    bool quiet, live;
+} log_state;
+
+void log_set_rank(int rank) {
+    log_state.rank = rank;
+}
+
+void log_set_quiet(bool quiet) {
+    log_state.quiet = quiet;
+}
+
+enum status log_open(const char *path) {
+    const int file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    if (file < 0)
+        return FAIL(STATUS_IO, "%s: the log cannot be opened: %s", path, strerror(errno));
+    log_close();
+    log_state.file = file;
+    return STATUS_OK;
+}
+
+void log_close(void) {
+    if (log_state.file > 0)
+        close(log_state.file);
+    log_state.file = 0;
+}
+
+static void write_line(const char *kind, const char *module, const char *format, va_list arguments,
+                       bool screen) {
+    char line[2048];
+    int used = snprintf(line, sizeof line, "[%d] %.3f %s: %s", log_state.rank, clock_elapsed_s(),
+                        module, kind);
+    const int room = (int)sizeof line - used - 1;
+    const int text = vsnprintf(line + used, (size_t)room, format, arguments);
+    used += text < room ? text : room - 1;
+    line[used++] = '\n';
+    if (screen) {
+        log_live_end();
+        fwrite(line, 1, (size_t)used, stderr);
+    }
+    if (log_state.file > 0 && write(log_state.file, line, (size_t)used) != used && !screen)
+        fwrite(line, 1, (size_t)used, stderr); /* a full disk: the line is not lost */
+}
+
+void log_info(const char *module, const char *format, ...) {
+    if (log_state.rank != 0)
+        return;
+    va_list arguments;
+    va_start(arguments, format);
+    write_line("", module, format, arguments, !log_state.quiet);
+    va_end(arguments);
+}
+
+void log_warning(const char *module, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    write_line("warning: ", module, format, arguments, true);
+    va_end(arguments);
+}
+
+void log_live(const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    fputs("\r\033[K", stderr);
+    vfprintf(stderr, format, arguments);
+    fflush(stderr);
+    va_end(arguments);
+    log_state.live = true;
+}
+
+void log_live_end(void) {
+    if (log_state.live)
+        fputc('\n', stderr);
+    log_state.live = false;
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The other processes of a run. Every function is collective: all ranks of the communicator call it
+ * in the same order. Only the main thread calls. Implemented by `self` (this process alone) and
+ * `mpi` (host buffers); data sizes are 64 bits wide and sent in pieces where a library counts in
+ * int.
+ *
+ * Ranks agree before they part: a rank that failed does not leave by itself but brings its status
+ * to comm_agree, and all ranks return the status and sentence of the lowest failing rank.
+ */
+#ifndef COMM_COMM_H
+#define COMM_COMM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+
+struct comm;
+
+struct comm_ops {
+    const char *name, *text;
+    enum status (*broadcast)(struct comm *, void *data, size_t bytes, int root);
+    enum status (*gather)(struct comm *, const void *data, size_t bytes, void *out,
+                          const size_t *sizes, int root);
+    enum status (*all_gather)(struct comm *, const void *data, size_t bytes, void *out,
+                              const size_t *sizes);
+    enum status (*maximum)(struct comm *, double *values, int64_t n);
+    enum status (*sum_exact)(struct comm *, int64_t *values, int64_t n);
+    enum status (*sum_fast)(struct comm *, float *values, int64_t n);
+    enum status (*reduce_scatter_exact)(struct comm *, int64_t *values, int64_t n);
+    enum status (*barrier)(struct comm *);
+    enum status (*split)(struct comm *, int color, struct comm *out);
+    void (*close)(struct comm *);
+    void (*abort)(struct comm *, int exit_status);
+};
+
+struct comm {
+    const struct comm_ops *ops;
+    void *state;
+    int rank, size;
+};
+
+/* Fills *comm; the caller closes it. `self` is always there; comm_mpi_open (mpi/comm_mpi.c) starts
+ * MPI when a launcher is present and stands in for it otherwise. */
+void comm_self_open(struct comm *comm);
+void comm_close(struct comm *comm);
+
+/* All ranks return the status of the lowest rank whose `status` is not OK, and its sentence; OK
+ * when all are. */
+enum status comm_agree(struct comm *comm, enum status status) MUST_USE;
+
+/* `bytes` bytes of rank `root` go to all. */
+enum status comm_broadcast(struct comm *comm, void *data, size_t bytes, int root) MUST_USE;
+
+/* Blocks of any size, one per rank, in rank order. *out (owned by the caller, memory_release) holds
+ * them one after another on `root` and is NULL elsewhere; *sizes likewise holds `size` byte counts.
+ * comm_all_gather gives both to all ranks. */
+enum status comm_gather(struct comm *comm, const void *data, size_t bytes, int root, void **out,
+                        size_t **sizes) MUST_USE;
+enum status comm_all_gather(struct comm *comm, const void *data, size_t bytes, void **out,
+                            size_t **sizes) MUST_USE;
+
+/* Element by element over the ranks, in place, the result on all ranks. Integer sums wrap; they are
+ * equal for any number of ranks. The floating sum is not: it gives up that promise for half the
+ * bytes. A NaN given to comm_maximum comes out. */
+enum status comm_maximum(struct comm *comm, double *values, int64_t n) MUST_USE;
+enum status comm_sum_exact(struct comm *comm, int64_t *values, int64_t n) MUST_USE;
+enum status comm_sum_fast(struct comm *comm, float *values, int64_t n) MUST_USE;
+
+/* As comm_sum_exact, but rank r gets only the elements [comm_shard_begin(r), comm_shard_begin(r +
+ * 1)); others are undefined. */
+enum status comm_reduce_scatter_exact(struct comm *comm, int64_t *values, int64_t n) MUST_USE;
+
+/* First element of rank r's shard of n elements cut into blocks of `block`: whole blocks, as even
+ * as possible. */
+int64_t comm_shard_begin(int64_t n, int64_t block, int rank, int size);
+
+/* Waits for all ranks, at most deadline_s seconds (0: for ever). A rank that waits longer gives up
+ * with STATUS_COMM and names the phase `what`. */
+enum status comm_barrier(struct comm *comm, double deadline_s, const char *what) MUST_USE;
+
+/* The ranks with the same color form a communicator of their own, in the order of their ranks here.
+ */
+enum status comm_split(struct comm *comm, int color, struct comm *out) MUST_USE;
+
+#endif

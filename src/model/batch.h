@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A packed batch: token sequences laid one after another without padding, answers behind the prompt
+ * they share (design, section 3), and the places whose next token is predicted. The batch owns host
+ * arrays; model_upload gives the backend a copy.
+ *
+ *     group:  [prompt p0 … pk][answer 1][answer 2] …      one segment each; the answers' parent is
+ * the prompt targets of an answer a1 … an: rows (pk, a1 … a(n-1)) predicting (a1 … an)
+ */
+#ifndef MODEL_BATCH_H
+#define MODEL_BATCH_H
+
+#include <stdint.h>
+
+#include "backend/backend.h"
+#include "base/status.h"
+
+struct batch {
+    int32_t *tokens, *positions; /* (T) */
+    struct segment *segments;    /* (segment_count) */
+    int32_t *target_rows; /* (target_count): row of the hidden state, ascending within an answer */
+    int32_t *target_tokens; /* (target_count): the token to predict from it */
+    int64_t T, segment_count, target_count;
+    int64_t token_capacity, segment_capacity, target_capacity;
+};
+
+#define BATCH_EMPTY ((struct batch){.T = 0})
+
+/* Appends a prompt (n ≥ 1 tokens) without targets; *segment is its index. */
+enum status batch_append_prompt(struct batch *batch, const int32_t *tokens, int64_t n,
+                                int32_t *segment) MUST_USE;
+
+/* Appends an answer (n ≥ 1 tokens) behind the prompt segment, with n targets, in token order. */
+enum status batch_append_answer(struct batch *batch, int32_t prompt_segment, const int32_t *tokens,
+                                int64_t n) MUST_USE;
+
+/* Appends a text of its own (n ≥ 1 tokens) with n − 1 targets: its tokens from the second on. */
+enum status batch_append_text(struct batch *batch, const int32_t *tokens, int64_t n) MUST_USE;
+
+void batch_clear(struct batch *batch); /* empties, keeps the memory */
+void batch_release(struct batch *batch);
+
+#endif

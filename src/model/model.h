@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A decoder-only transformer (Qwen2, Qwen3, Llama) over packed batches: forward, log-probabilities
+ * and entropies at the targets, backward, and steps of decoding with a cache of keys and values.
+ *
+ * A model knows its parameters by name (Hugging Face's), as one flat list whose order is that of
+ * `parameters`. It holds the working copy of the weights in the backend's layout; the fp32 master,
+ * when there is one, belongs to the caller, who calls model_refresh after changing it.
+ */
+#ifndef MODEL_MODEL_H
+#define MODEL_MODEL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "backend/backend.h"
+#include "base/status.h"
+#include "model/batch.h"
+#include "model/hparams.h"
+
+struct parameter {
+    char name[128];        /* Hugging Face's tensor name */
+    int64_t rows, columns; /* a vector has columns 1 and is not a matrix */
+    bool matrix;           /* weight decay applies to matrices only */
+    int64_t offset;        /* of its first element in the flat vector */
+};
+
+struct model; /* working weights, parameter list, rope table, activations; see model.c */
+
+/* Makes a model of that shape with room for batches of up to max_tokens rows and max_targets
+ * targets (both can grow later); no weights are loaded yet. recompute: keep only the input of each
+ * layer and compute the layer again in the backward. The caller destroys it. The backend must
+ * outlive it. */
+struct model_settings {
+    bool recompute;
+    int64_t max_positions; /* longest sequence that will be given; at most hparams.max_positions */
+};
+enum status model_create(struct model **model, struct backend *backend,
+                         const struct hparams *hparams,
+                         const struct model_settings *settings) MUST_USE;
+void model_destroy(struct model **model);
+
+const struct hparams *model_hparams(const struct model *model);
+const struct parameter *model_parameters(const struct model *model, int64_t *count);
+int64_t model_parameter_elements(const struct model *model); /* elements of the flat vector */
+
+/* Reads the weights of a Hugging Face directory (one safetensors file or an index of several) into
+ * the working copy and, when `master` (backend memory, model_parameter_elements floats) is not
+ * NULL, into the flat fp32 vector as well. A missing tensor or a wrong shape is a sentence; extra
+ * tensors are logged. */
+enum status model_load(struct model *model, const char *directory, float *master) MUST_USE;
+
+/* The working copy becomes that of the flat fp32 vector (backend memory). */
+enum status model_refresh(struct model *model, const float *master) MUST_USE;
+
+/* Runs the blocks over the batch and the head over its targets. logprob and entropy are host arrays
+ * (target_count), of softmax(z / temperature). keep: activations stay for model_backward, until the
+ * next forward. */
+enum status model_forward(struct model *model, const struct batch *batch, float temperature,
+                          bool keep, float *logprob, float *entropy) MUST_USE;
+
+/* Where gradients go: called once or more for every parameter, in an order that depends on the
+ * batch alone; `values` (backend memory) are added to elements [offset, offset + n) of the
+ * gradient. */
+struct gradient_sink {
+    enum status (*add)(void *context, int64_t offset, const float *values, int64_t n);
+    void *context;
+};
+
+/* Gradient of a loss whose derivatives with respect to the last forward's log-probabilities and
+ * entropies are given (host, (target_count); d_entropy may be NULL for none). */
+enum status model_backward(struct model *model, const struct batch *batch, float temperature,
+                           const float *d_logprob, const float *d_entropy,
+                           const struct gradient_sink *sink) MUST_USE;
+
+/* Token positions that went through the blocks since the model was made. */
+int64_t model_positions_computed(const struct model *model);
+
+/* --- decoding --- */
+
+struct cache; /* pages of keys and values (backend.h), given out and taken back */
+
+enum status cache_create(struct cache **cache, struct model *model) MUST_USE;
+void cache_destroy(struct cache **cache);
+int64_t cache_bytes(const struct cache *cache);
+
+/* The cached positions of one prompt or one answer. */
+struct cache_sequence {
+    float **pages;
+    int32_t page_count, page_capacity, length;
+};
+void cache_sequence_release(struct cache *cache,
+                            struct cache_sequence *sequence); /* gives its pages back */
+
+/* Computes a prompt of n tokens, fills `sequence` (empty before) with its keys and values, and
+ * leaves the hidden state of its last position in row `row` of the model's decode rows. */
+enum status model_prefill(struct model *model, struct cache *cache, const int32_t *tokens,
+                          int64_t n, struct cache_sequence *sequence, int64_t row) MUST_USE;
+
+struct decode_row {
+    int32_t token, position;       /* the token that is fed and where it stands */
+    struct cache_sequence *prompt; /* shared with the neighbours of the same group */
+    struct cache_sequence *own;    /* grows by one position */
+};
+
+/* One step for B rows: feeds each row's token, appends to its own cache, leaves the hidden states
+ * in decode rows 0..B-1. Rows of one prompt stand together. */
+enum status model_decode(struct model *model, struct cache *cache, const struct decode_row *rows,
+                         int64_t B) MUST_USE;
+
+/* Draws the next token from the hidden state of decode row source[b], for b = 0..B-1 (a prompt's
+ * row serves all its answers): token, its log-probability and the entropy under softmax(z /
+ * temperature) (host arrays (B); temperature 0 counts as 1 there). uniforms, seen and seen_counts
+ * as in sample_args. */
+struct draw_args {
+    const int32_t *source;
+    const double *uniforms;
+    const int32_t *const *seen;
+    const int32_t *seen_counts;
+    int64_t B;
+    struct sample_settings settings;
+    int32_t *tokens;
+    float *logprob, *entropy;
+};
+enum status model_draw(struct model *model, const struct draw_args *args) MUST_USE;
+
+/* Bytes that the model holds and would hold for a batch, part by part, without allocating (gradus
+ * plan). */
+struct memory_part {
+    char name[48];
+    int64_t bytes;
+};
+int64_t model_memory_plan(const struct hparams *hparams, bool recompute, int64_t tokens,
+                          int64_t targets, struct memory_part *parts, int64_t capacity);
+
+#endif

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * From the rewards of a group's answers to their advantages (algorithms.md 3.1; design, section 9).
+ */
+#ifndef OBJECTIVE_ADVANTAGE_H
+#define OBJECTIVE_ADVANTAGE_H
+
+#include <stdint.h>
+
+enum advantage_kind {
+    ADVANTAGE_GROUP,         /* (R − group mean) / (group std (n − 1) + 1e-4): GRPO */
+    ADVANTAGE_GROUP_MEAN,    /* R − group mean: Dr. GRPO */
+    ADVANTAGE_LEAVE_ONE_OUT, /* R − mean of the others: RLOO */
+    ADVANTAGE_BATCH,         /* (R − group mean) / (batch std (n − 1) + 1e-4) */
+};
+
+/* rewards and advantages (groups × group_size); a group of equal rewards gives exactly 0. */
+void advantage_compute(enum advantage_kind kind, const double *rewards, int64_t groups,
+                       int64_t group_size, double *advantages);
+
+/* Whether all rewards of a group are equal. */
+int advantage_group_is_flat(const double *rewards, int64_t group_size);
+
+#endif

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Kinds of numbers in files and in working weights, and their conversion to fp32.
+ */
+#ifndef TENSOR_DTYPE_H
+#define TENSOR_DTYPE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum dtype { DTYPE_F32, DTYPE_BF16, DTYPE_F16 };
+
+/* Bytes of one element. */
+size_t dtype_bytes(enum dtype dtype);
+
+/* "F32", "BF16", "F16": the names of safetensors. */
+const char *dtype_name(enum dtype dtype);
+
+/* Widens n elements exactly; `source` may be unaligned. */
+void dtype_to_f32(enum dtype dtype, const void *source, float *out, int64_t n);
+
+/* Rounds n elements to the nearest, ties to even. */
+void dtype_from_f32(enum dtype dtype, const float *source, void *out, int64_t n);
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Chat forms: the text that a family's template makes of a conversation. `auto` recognises the
+ * model's own template (tokenizer_config.json's chat_template as text or list, or
+ * chat_template.jinja) and refuses one that it does not know, naming prompt.chat (design, section
+ * 9).
+ */
+#ifndef TEXT_CHAT_H
+#define TEXT_CHAT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "base/strbuf.h"
+
+enum chat_form { CHAT_AUTO, CHAT_NONE, CHAT_CHATML, CHAT_QWEN3, CHAT_LLAMA3 };
+
+struct chat_message {
+    const char *role, *content;
+};
+
+struct chat_style {
+    enum chat_form form;
+    bool begin_token;           /* llama3: the template writes its begin token */
+    const char *default_system; /* what the template puts first when no system turn is given; NULL
+                                   for nothing. Static or owned by the style's text buffer */
+    bool llama3_date; /* llama3: the header with knowledge and today's date (Llama 3.1 and later) */
+    struct strbuf text; /* owns what default_system points to, when not static */
+};
+
+/* Resolves a form for the model directory; CHAT_AUTO looks at the template. The caller releases
+ * *style. */
+enum status chat_resolve(enum chat_form form, const char *directory,
+                         struct chat_style *style) MUST_USE;
+void chat_release(struct chat_style *style);
+
+/* Appends the rendered conversation; with generation_prompt the head of the assistant's turn.
+ * thinking: Qwen3's switch. */
+enum status chat_render(const struct chat_style *style, const struct chat_message *messages,
+                        int64_t count, bool generation_prompt, bool thinking, const char *date,
+                        struct strbuf *out) MUST_USE;
+
+#endif

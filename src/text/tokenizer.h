@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Byte-level BPE as tokenizer.json describes it, equal to Hugging Face's `tokenizers` for the
+ * families of Qwen2/2.5/3, Llama 3 and SmolLM2: NFC where asked for, the known splitting rules
+ * (through PCRE2, with match limits), merges by rank
+ * (`ignore_merges` too), added tokens recognised inside a text, the post-processor's begin token.
+ * Any other rule is refused by name. Bytes that are not UTF-8 count as U+FFFD, one for each maximal
+ * broken part.
+ */
+#ifndef TEXT_TOKENIZER_H
+#define TEXT_TOKENIZER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "base/strbuf.h"
+
+struct tokenizer;
+
+struct token_list { /* owns ids; memory_release(&list.ids) */
+    int32_t *ids;
+    int64_t count, capacity;
+};
+
+/* Reads DIR/tokenizer.json. The caller destroys it. A tokenizer may be used by one thread at a
+ * time. */
+enum status tokenizer_open(struct tokenizer **tokenizer, const char *directory) MUST_USE;
+void tokenizer_destroy(struct tokenizer **tokenizer);
+
+/* Appends the ids of the text. special: apply the post-processor as `tokenizer(text)` does. */
+enum status tokenizer_encode(struct tokenizer *tokenizer, const char *text, size_t length,
+                             bool special, struct token_list *out) MUST_USE;
+
+/* Appends the UTF-8 text of the ids, broken sequences as U+FFFD as `tokenizers` decodes them.
+ * keep_special: added tokens marked special are written, else left out. An id outside the
+ * vocabulary is a sentence. */
+enum status tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *ids, int64_t count,
+                             bool keep_special, struct strbuf *out) MUST_USE;
+
+/* Largest id + 1 over vocabulary and added tokens. */
+int32_t tokenizer_size(const struct tokenizer *tokenizer);
+
+/* Id of a token by its exact content (an added token, or a vocabulary entry in byte-level letters),
+ * −1 when absent. */
+int32_t tokenizer_find(const struct tokenizer *tokenizer, const char *token);
+
+/* Appends to a list. */
+enum status token_list_append(struct token_list *list, const int32_t *ids, int64_t count) MUST_USE;
+
+/* Writes the tokenizer.json of a byte-level tokenizer without merges (256 bytes, then the named
+ * special tokens) with Qwen2's splitting rule: what `gradus init` uses. */
+enum status tokenizer_write_bytes(const char *path, const char *const *special,
+                                  int64_t special_count) MUST_USE;
+
+#endif
