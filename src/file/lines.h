@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A stream read line by line. A line ends at LF alone; the last one may lack it. Any byte may stand
+ * in a line, NUL too.
+ */
+#ifndef FILE_LINES_H
+#define FILE_LINES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/status.h"
+
+/* A longer line is refused with a sentence. */
+#define LINES_LONGEST ((size_t)256 << 20)
+
+/* Calls `visit` for every line (without its LF) with its 0-based number; stops at the first
+ * failure. `path` only names the stream in sentences. */
+enum status lines_read(FILE *stream, const char *path,
+                       enum status (*visit)(void *context, int64_t row, const char *text,
+                                            size_t length),
+                       void *context) MUST_USE;
+
+#endif
