@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "method/method.h"
+
+#include <string.h>
+
+#include "base/memory.h"
+#include "method/rl.h"
+#include "method/sft.h"
+
+static const struct method *const methods[] = {&method_rl, &method_sft};
+enum { METHODS = sizeof methods / sizeof *methods };
+
+const struct method *const *method_list(int *count) {
+    *count = METHODS;
+    return methods;
+}
+
+const struct method *method_find(const char *name) {
+    for (int i = 0; i < METHODS; i++)
+        if (strcmp(methods[i]->name, name) == 0)
+            return methods[i];
+    return NULL;
+}
+
+enum status method_score(const struct method_context *context, struct model *model,
+                         const struct rollout *rollout, float temperature,
+                         void (*visit)(struct rollout_answer *answer, const float *logprob,
+                                       const float *entropy)) {
+    struct pass pass = PASS_EMPTY;
+    float *logprob = NULL, *entropy = NULL;
+    enum status status = STATUS_OK;
+    for (int64_t t = 0; t < context->tiles->count; t++) {
+        const struct tile *tile = &context->tiles->tiles[t];
+        if (tile->owner != context->comm->rank)
+            continue;
+        pass_begin(&pass, tile);
+        for (;;) {
+            TRY_ELSE(status, done,
+                     pass_next(&pass, rollout, tile, context->settings->parallel.tokens_per_pass));
+            if (pass.answer_count == 0)
+                break;
+            TRY_ELSE(status, done,
+                     memory_grow(&logprob, pass.batch.target_count, "log-probabilities"));
+            TRY_ELSE(status, done, memory_grow(&entropy, pass.batch.target_count, "entropies"));
+            TRY_ELSE(status, done,
+                     model_forward(model, &pass.batch, temperature, false, logprob, entropy));
+            for (int64_t i = 0; i < pass.answer_count; i++) {
+                const struct pass_answer *at = &pass.answers[i];
+                visit(&rollout_group_answers(rollout, at->group)[at->answer], logprob + at->target,
+                      entropy + at->target);
+            }
+        }
+    }
+done:
+    pass_release(&pass);
+    memory_release(&logprob);
+    memory_release(&entropy);
+    return status;
+}
+
+/* What travels of an answer. */
+struct summary {
+    int64_t group, n, finish;
+    double parts[REWARD_PARTS_MAX], reward, reward_penalised;
+};
+
+static enum status summaries_of_rank(const struct method_context *context,
+                                     const struct rollout *rollout, struct strbuf *out) {
+    for (int64_t g = 0; g < rollout->group_count; g++) {
+        if (tiles_of_group(context->tiles, g)->owner != context->comm->rank)
+            continue;
+        for (int64_t i = 0; i < rollout->group_size; i++) {
+            const struct rollout_answer *answer = &rollout_group_answers(rollout, g)[i];
+            struct summary summary = {.group = g,
+                                      .n = answer->n,
+                                      .finish = answer->finish,
+                                      .reward = answer->reward,
+                                      .reward_penalised = answer->reward_penalised};
+            memcpy(summary.parts, answer->parts, sizeof summary.parts);
+            TRY(strbuf_append(out, (const char *)&summary, sizeof summary));
+        }
+    }
+    return STATUS_OK;
+}
+
+enum status method_share_summaries(const struct method_context *context, struct rollout *rollout) {
+    struct strbuf mine = STRBUF_EMPTY;
+    struct summary *all = NULL;
+    size_t *sizes = NULL;
+    enum status status = comm_agree(context->comm, summaries_of_rank(context, rollout, &mine));
+    if (status == STATUS_OK)
+        status =
+            comm_all_gather(context->comm, strbuf_text(&mine), mine.length, (void **)&all, &sizes);
+    for (int64_t k = 0, total = rollout->group_count * rollout->group_size;
+         status == STATUS_OK && k < total; k++) {
+        const struct summary *summary = &all[k];
+        struct rollout_answer *answer =
+            &rollout_group_answers(rollout, summary->group)[k % rollout->group_size];
+        answer->n = summary->n;
+        answer->finish = (enum finish_reason)summary->finish;
+        answer->reward = summary->reward;
+        answer->reward_penalised = summary->reward_penalised;
+        memcpy(answer->parts, summary->parts, sizeof answer->parts);
+    }
+    strbuf_release(&mine);
+    memory_release(&all);
+    memory_release(&sizes);
+    return status;
+}

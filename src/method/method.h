@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A method says what a step's batch is and which loss its tokens carry; the training loop knows
+ * none of them by name. To add one: write NAME.c and add a line to method.c.
+ */
+#ifndef METHOD_METHOD_H
+#define METHOD_METHOD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "backend/backend.h"
+#include "base/status.h"
+#include "comm/comm.h"
+#include "config/settings.h"
+#include "data/prompt.h"
+#include "data/stream.h"
+#include "model/model.h"
+#include "objective/loss.h"
+#include "rollout/rollout.h"
+#include "rollout/tile.h"
+#include "text/tokenizer.h"
+
+/* What a run lends to its method. */
+struct method_context {
+    const struct settings *settings;
+    struct comm *comm;
+    struct model *model;
+    struct model *reference; /* frozen copy, or NULL when no KL is asked for */
+    struct tokenizer *tokenizer;
+    struct stream *stream; /* advances by the prompts taken */
+    const struct tiles *tiles;
+    const int32_t *stop_ids;
+    int64_t stop_id_count;
+};
+
+/* What collecting a batch took and gave. */
+struct collect_report {
+    double rollout_s, reward_s, old_logprob_s, reference_s;
+    int64_t tokens, positions; /* drawn here; computed here while decoding */
+    int64_t resampled;         /* groups replaced because their rewards were equal */
+    int64_t flat_groups;       /* groups of equal rewards that stayed */
+};
+
+struct method {
+    const char *name, *text;
+    bool likelihood; /* the loss is −log π of the answers; no rewards, no gates */
+
+    /* Answers per prompt. */
+    int64_t (*group_size)(const struct settings *settings);
+
+    /* Whether these settings can be run by this method; a sentence when not. */
+    enum status (*check)(const struct settings *settings);
+
+    /* Fills the step's rollout: all groups and summaries on every rank, tokens and numbers of the
+     * answers that this rank owns. Steps count from 1. Collective. */
+    enum status (*collect)(const struct method_context *context, int64_t step,
+                           struct rollout *rollout, struct collect_report *report);
+};
+
+const struct method *const *method_list(int *count);
+const struct method *method_find(const char *name);
+
+/* --- shared by methods --- */
+
+/* Takes the next prompt of the stream into group `group`. */
+enum status method_take_prompt(const struct method_context *context, struct rollout *rollout,
+                               int64_t group) MUST_USE;
+
+/* Log-probabilities and entropies of the answers of this rank's tiles under `model`; visit gets
+ * those of one answer. */
+enum status method_score(const struct method_context *context, struct model *model,
+                         const struct rollout *rollout, float temperature,
+                         void (*visit)(struct rollout_answer *answer, const float *logprob,
+                                       const float *entropy)) MUST_USE;
+
+/* Makes the summaries of all answers known to all ranks. */
+enum status method_share_summaries(const struct method_context *context,
+                                   struct rollout *rollout) MUST_USE;
+
+#endif

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "method/rl.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "objective/advantage.h"
+#include "reward/reward.h"
+#include "rollout/generate.h"
+
+static int64_t group_size(const struct settings *settings) {
+    return settings->rollout.group_size;
+}
+
+static enum status check(const struct settings *settings) {
+    if (settings->rollout.temperature <= 0.0)
+        return FAIL(
+            STATUS_INPUT,
+            "rollout.temperature = 0 draws the same answer every time, so nothing can be learned "
+            "from a group: set it above 0");
+    for (int64_t i = 0; i < settings->reward.parts_count; i++)
+        if (reward_find(settings->reward.parts[i].name) == NULL) {
+            char quoted[STATUS_QUOTE_MAX];
+            return FAIL(STATUS_INPUT,
+                        "reward.parts: no rule is called '%s'; known are format, answer, length",
+                        status_quote(quoted, settings->reward.parts[i].name, SIZE_MAX));
+        }
+    if (settings->reward.parts_count < 1 || settings->reward.parts_count > REWARD_PARTS_MAX)
+        return FAIL(STATUS_INPUT, "reward.parts lists %lld rules; 1 to %d are possible",
+                    (long long)settings->reward.parts_count, REWARD_PARTS_MAX);
+    return STATUS_OK;
+}
+
+/* Draws the answers of the groups that are marked and belong to this rank. `round` counts the
+ * resamplings, so that a replaced prompt has noise of its own. */
+static enum status draw_answers(const struct method_context *context, int64_t step, int round,
+                                const bool *marked, struct rollout *rollout,
+                                struct collect_report *report) {
+    const struct settings *settings = context->settings;
+    const struct generate_settings how = {
+        .sampling = {.temperature = (float)settings->rollout.temperature,
+                     .top_p = (float)settings->rollout.top_p,
+                     .min_p = (float)settings->rollout.min_p,
+                     .presence_penalty = (float)settings->rollout.presence_penalty,
+                     .top_k = (int32_t)settings->rollout.top_k},
+        .max_new_tokens = settings->rollout.max_new_tokens,
+        .answers_in_flight = settings->rollout.answers_in_flight,
+        .stop_ids = context->stop_ids,
+        .stop_id_count = context->stop_id_count,
+        .stop_texts = (const char *const *)settings->rollout.stop,
+        .stop_text_count = settings->rollout.stop_count,
+        .seed = (uint64_t)settings->run.seed,
+        .step = (uint32_t)step};
+    struct generate_request *requests;
+    TRY(memory_new(&requests, rollout->group_count, "prompts to answer"));
+    int64_t count = 0;
+    for (int64_t g = 0; g < rollout->group_count; g++)
+        if (marked[g] && tiles_of_group(context->tiles, g)->owner == context->comm->rank)
+            requests[count++] = (struct generate_request){
+                .prompt = rollout->groups[g].prompt,
+                .prompt_length = rollout->groups[g].prompt_length,
+                .prompt_index = (uint32_t)(g + round * rollout->group_count),
+                .answers = rollout_group_answers(rollout, g),
+                .answer_count = rollout->group_size};
+    struct generate_report drawn;
+    const struct rollout_columns columns = {
+        .sampler = true, .reference = context->reference != NULL, .gate = true};
+    const enum status status = generate_answers(context->model, context->tokenizer, &how, requests,
+                                                count, columns, &drawn);
+    report->tokens += drawn.tokens;
+    report->positions += drawn.positions;
+    memory_release(&requests);
+    return status;
+}
+
+static void reward_group(const struct settings *settings, struct rollout *rollout, int64_t g) {
+    for (int64_t i = 0; i < rollout->group_size; i++) {
+        struct rollout_answer *answer = &rollout_group_answers(rollout, g)[i];
+        const struct strbuf *reference = &rollout->groups[g].reference;
+        const struct reward_input input = {.text = strbuf_text(&answer->text),
+                                           .length = answer->text.length,
+                                           .reference = strbuf_text(reference),
+                                           .reference_length = reference->length,
+                                           .tokens = answer->n,
+                                           .max_new_tokens = settings->rollout.max_new_tokens};
+        answer->reward = 0.0;
+        for (int64_t p = 0; p < settings->reward.parts_count; p++) {
+            answer->parts[p] = reward_find(settings->reward.parts[p].name)->score(&input);
+            answer->reward += settings->reward.parts[p].weight * answer->parts[p];
+        }
+        answer->reward_penalised = answer->reward;
+    }
+}
+
+static bool group_is_flat(const struct rollout *rollout, int64_t g) {
+    const struct rollout_answer *answers = rollout_group_answers(rollout, g);
+    for (int64_t i = 1; i < rollout->group_size; i++)
+        if (answers[i].reward != answers[0].reward)
+            return false;
+    return true;
+}
+
+/* One round of drawing, rewarding and sharing for the marked groups. */
+static enum status answer_round(const struct method_context *context, int64_t step, int round,
+                                const bool *marked, struct rollout *rollout,
+                                struct collect_report *report) {
+    const double start_s = clock_now_s();
+    TRY(comm_agree(context->comm, draw_answers(context, step, round, marked, rollout, report)));
+    const double drawn_s = clock_now_s();
+    for (int64_t g = 0; g < rollout->group_count; g++)
+        if (marked[g] && tiles_of_group(context->tiles, g)->owner == context->comm->rank)
+            reward_group(context->settings, rollout, g);
+    TRY(method_share_summaries(context, rollout));
+    report->rollout_s += drawn_s - start_s;
+    report->reward_s += clock_now_s() - drawn_s;
+    return STATUS_OK;
+}
+
+/* Answers all groups; groups of equal rewards teach nothing and give way to the next prompts, as
+ * often as the settings allow. */
+static enum status answer_groups(const struct method_context *context, int64_t step,
+                                 struct rollout *rollout, struct collect_report *report,
+                                 bool *marked) {
+    for (int64_t g = 0; g < rollout->group_count; g++) {
+        TRY(method_take_prompt(context, rollout, g));
+        marked[g] = true;
+    }
+    for (int round = 0;; round++) {
+        TRY(answer_round(context, step, round, marked, rollout, report));
+        report->flat_groups = 0;
+        for (int64_t g = 0; g < rollout->group_count; g++)
+            report->flat_groups += marked[g] = group_is_flat(rollout, g);
+        if (report->flat_groups == 0 || round >= context->settings->rollout.resample)
+            return STATUS_OK;
+        for (int64_t g = 0; g < rollout->group_count; g++)
+            if (marked[g]) {
+                rollout_clear_group(rollout, g);
+                TRY(method_take_prompt(context, rollout, g));
+            }
+        report->resampled += report->flat_groups;
+    }
+}
+
+static void keep_old(struct rollout_answer *answer, const float *logprob, const float *entropy) {
+    memcpy(answer->logprob, logprob, (size_t)answer->n * sizeof *logprob);
+    memcpy(answer->entropy, entropy, (size_t)answer->n * sizeof *entropy);
+}
+
+static void keep_reference(struct rollout_answer *answer, const float *logprob,
+                           const float *entropy) {
+    (void)entropy;
+    memcpy(answer->logprob_reference, logprob, (size_t)answer->n * sizeof *logprob);
+}
+
+/* R − β Σ k_t (design, section 9), on the owner's answers, then shared. */
+static enum status penalise(const struct method_context *context, struct rollout *rollout) {
+    const struct settings *settings = context->settings;
+    for (int64_t g = 0; g < rollout->group_count; g++) {
+        if (tiles_of_group(context->tiles, g)->owner != context->comm->rank)
+            continue;
+        for (int64_t i = 0; i < rollout->group_size; i++) {
+            struct rollout_answer *answer = &rollout_group_answers(rollout, g)[i];
+            double sum = 0.0;
+            for (int64_t t = 0; t < answer->n; t++) {
+                double value, derivative;
+                kl_evaluate((enum kl_estimator)settings->objective.kl_estimator, answer->logprob[t],
+                            answer->logprob_reference[t], &value, &derivative);
+                sum += value;
+            }
+            answer->reward_penalised = answer->reward - settings->objective.kl_coef * sum;
+        }
+    }
+    return method_share_summaries(context, rollout);
+}
+
+static enum status set_advantages(const struct method_context *context, struct rollout *rollout) {
+    const int64_t total = rollout->group_count * rollout->group_size;
+    double *rewards = NULL, *advantages = NULL;
+    enum status status;
+    TRY_ELSE(status, done, memory_new(&rewards, total, "rewards"));
+    TRY_ELSE(status, done, memory_new(&advantages, total, "advantages"));
+    for (int64_t k = 0; k < total; k++)
+        rewards[k] = rollout->answers[k].reward_penalised;
+    advantage_compute((enum advantage_kind)context->settings->objective.advantage, rewards,
+                      rollout->group_count, rollout->group_size, advantages);
+    for (int64_t k = 0; k < total; k++)
+        rollout->answers[k].advantage = advantages[k];
+done:
+    memory_release(&rewards);
+    memory_release(&advantages);
+    return status;
+}
+
+static enum status collect(const struct method_context *context, int64_t step,
+                           struct rollout *rollout, struct collect_report *report) {
+    const struct settings *settings = context->settings;
+    const float temperature = (float)settings->rollout.temperature;
+    const bool penalty = context->reference != NULL && settings->objective.kl_in == 1;
+    bool *marked;
+    TRY(memory_new(&marked, rollout->group_count, "groups to answer"));
+    const enum status status = answer_groups(context, step, rollout, report, marked);
+    memory_release(&marked);
+    TRY(status);
+    const double start_s = clock_now_s();
+    /* The first pass gives π_old, unless a parameter step or the reward needs it before. */
+    rollout->old_known = settings->update.mini_batches > 1 || penalty;
+    if (rollout->old_known)
+        TRY(comm_agree(context->comm,
+                       method_score(context, context->model, rollout, temperature, keep_old)));
+    const double old_s = clock_now_s();
+    if (context->reference != NULL)
+        TRY(comm_agree(context->comm, method_score(context, context->reference, rollout,
+                                                   temperature, keep_reference)));
+    report->old_logprob_s = old_s - start_s;
+    report->reference_s = clock_now_s() - old_s;
+    if (penalty)
+        TRY(penalise(context, rollout));
+    return set_advantages(context, rollout);
+}
+
+const struct method method_rl = {
+    .name = "rl",
+    .text = "reinforcement learning on the model's own answers, by rewards",
+    .likelihood = false,
+    .group_size = group_size,
+    .check = check,
+    .collect = collect};

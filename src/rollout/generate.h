@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Decoding: from prompts to answers, all live answers of this rank together, finished ones leaving
+ * the batch.
+ *
+ * What is drawn depends on (seed, step, prompt, answer, position) and the weights alone: the
+ * forward path is row-invariant, so neither the number of answers in flight nor the rank matters. A
+ * prompt is computed once; its first answer tokens are drawn for the whole group at that moment, so
+ * its keys and values serve all its answers.
+ */
+#ifndef ROLLOUT_GENERATE_H
+#define ROLLOUT_GENERATE_H
+
+#include <stdint.h>
+
+#include "backend/backend.h"
+#include "base/status.h"
+#include "model/model.h"
+#include "rollout/rollout.h"
+#include "text/tokenizer.h"
+
+struct generate_settings {
+    struct sample_settings sampling;
+    int64_t max_new_tokens;
+    int64_t answers_in_flight; /* 0: all */
+    const int32_t *stop_ids;   /* (stop_id_count): end an answer and stay in it */
+    int64_t stop_id_count;
+    const char *const *stop_texts; /* (stop_text_count): end an answer whose text contains one */
+    int64_t stop_text_count;
+    uint64_t seed;
+    uint32_t step;
+};
+
+/* A prompt and where its answers go. `prompt_index` counts for the noise: the prompt's place in the
+ * step's batch. */
+struct generate_request {
+    const int32_t *prompt;
+    int64_t prompt_length;
+    uint32_t prompt_index;
+    struct rollout_answer *answers; /* (answer_count), empty; tokens, logprob_sampler, entropy,
+                                       finish and text are filled */
+    int64_t answer_count;
+};
+
+struct generate_report {
+    int64_t tokens;    /* drawn */
+    int64_t positions; /* prompt and answer positions computed */
+};
+
+/* Fills the answers of all requests. columns says which arrays the answers get besides. The caller
+ * owns everything. */
+enum status generate_answers(struct model *model, struct tokenizer *tokenizer,
+                             const struct generate_settings *settings,
+                             const struct generate_request *requests, int64_t request_count,
+                             struct rollout_columns columns,
+                             struct generate_report *report) MUST_USE;
+
+#endif

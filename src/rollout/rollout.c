@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "rollout/rollout.h"
+
+#include <string.h>
+
+#include "base/memory.h"
+
+enum status rollout_init(struct rollout *rollout, int64_t group_count, int64_t group_size) {
+    *rollout = (struct rollout){.group_count = group_count, .group_size = group_size};
+    TRY(memory_new(&rollout->groups, group_count, "groups"));
+    return memory_new(&rollout->answers, group_count * group_size, "answers");
+}
+
+/* The numbers per token of an answer, in the order in which they travel. */
+enum { COLUMNS = 6 };
+static void columns_of(struct rollout_answer *answer, float **columns[COLUMNS]) {
+    columns[0] = &answer->logprob_sampler;
+    columns[1] = &answer->logprob;
+    columns[2] = &answer->logprob_reference;
+    columns[3] = &answer->entropy;
+    columns[4] = &answer->ratio;
+    columns[5] = &answer->gate_derivative;
+}
+
+static void answer_clear(struct rollout_answer *answer) {
+    float **columns[COLUMNS];
+    columns_of(answer, columns);
+    memory_release(&answer->tokens);
+    for (int i = 0; i < COLUMNS; i++)
+        memory_release(columns[i]);
+    strbuf_release(&answer->text);
+    *answer = (struct rollout_answer){.n = 0};
+}
+
+void rollout_clear_group(struct rollout *rollout, int64_t group) {
+    struct rollout_group *prompt = &rollout->groups[group];
+    memory_release(&prompt->prompt);
+    strbuf_release(&prompt->text);
+    strbuf_release(&prompt->reference);
+    *prompt = (struct rollout_group){.source = 0};
+    for (int64_t i = 0; i < rollout->group_size; i++)
+        answer_clear(&rollout_group_answers(rollout, group)[i]);
+}
+
+void rollout_release(struct rollout *rollout) {
+    if (rollout->groups != NULL && rollout->answers != NULL)
+        for (int64_t g = 0; g < rollout->group_count; g++)
+            rollout_clear_group(rollout, g);
+    memory_release(&rollout->groups);
+    memory_release(&rollout->answers);
+}
+
+enum status rollout_answer_reserve(struct rollout_answer *answer, int64_t n,
+                                   struct rollout_columns wanted) {
+    const bool present[COLUMNS] = {wanted.sampler, true,        wanted.reference,
+                                   true,           wanted.gate, wanted.gate};
+    float **columns[COLUMNS];
+    columns_of(answer, columns);
+    answer->n = n;
+    TRY(memory_new(&answer->tokens, n, "answer tokens"));
+    for (int i = 0; i < COLUMNS; i++)
+        if (present[i])
+            TRY(memory_new(columns[i], n, "numbers per token"));
+    return STATUS_OK;
+}
+
+struct answer_head {
+    int64_t n, text_length;
+    uint32_t columns; /* bit i: column i follows */
+};
+
+static enum status pack_answer(struct rollout_answer *answer, struct strbuf *out) {
+    float **columns[COLUMNS];
+    columns_of(answer, columns);
+    struct answer_head head = {.n = answer->n, .text_length = (int64_t)answer->text.length};
+    for (int i = 0; i < COLUMNS; i++)
+        head.columns |= (uint32_t)(*columns[i] != NULL) << i;
+    TRY(strbuf_append(out, (const char *)&head, sizeof head));
+    TRY(strbuf_append(out, (const char *)answer->tokens,
+                      (size_t)answer->n * sizeof *answer->tokens));
+    for (int i = 0; i < COLUMNS; i++)
+        if (*columns[i] != NULL)
+            TRY(strbuf_append(out, (const char *)*columns[i],
+                              (size_t)answer->n * sizeof **columns[i]));
+    return strbuf_append(out, strbuf_text(&answer->text), answer->text.length);
+}
+
+enum status rollout_pack_group(const struct rollout *rollout, int64_t group, struct strbuf *out) {
+    TRY(strbuf_append(out, (const char *)&group, sizeof group));
+    for (int64_t i = 0; i < rollout->group_size; i++)
+        TRY(pack_answer(&rollout_group_answers(rollout, group)[i], out));
+    return STATUS_OK;
+}
+
+struct reader {
+    const char *bytes;
+    size_t length, at;
+};
+
+static enum status take(struct reader *reader, void *out, size_t bytes) {
+    if (reader->length - reader->at < bytes)
+        return FAIL(STATUS_DEFECT, "a gathered answer ends %zu bytes early",
+                    bytes - (reader->length - reader->at));
+    if (bytes > 0)
+        memcpy(out, reader->bytes + reader->at, bytes);
+    reader->at += bytes;
+    return STATUS_OK;
+}
+
+static enum status unpack_answer(struct rollout_answer *answer, struct reader *reader) {
+    struct answer_head head;
+    float **columns[COLUMNS];
+    columns_of(answer, columns);
+    TRY(take(reader, &head, sizeof head));
+    if (head.n != answer->n || head.text_length < 0 ||
+        (size_t)head.text_length > reader->length - reader->at)
+        return FAIL(STATUS_DEFECT, "a gathered answer has %lld tokens where %lld are known of it",
+                    (long long)head.n, (long long)answer->n);
+    memory_release(&answer->tokens);
+    TRY(memory_new(&answer->tokens, head.n, "answer tokens"));
+    TRY(take(reader, answer->tokens, (size_t)head.n * sizeof *answer->tokens));
+    for (int i = 0; i < COLUMNS; i++) {
+        memory_release(columns[i]);
+        if ((head.columns >> i & 1u) == 0)
+            continue;
+        TRY(memory_new(columns[i], head.n, "numbers per token"));
+        TRY(take(reader, *columns[i], (size_t)head.n * sizeof **columns[i]));
+    }
+    strbuf_clear(&answer->text);
+    TRY(strbuf_append(&answer->text, reader->bytes + reader->at, (size_t)head.text_length));
+    reader->at += (size_t)head.text_length;
+    return reader->at <= reader->length ? STATUS_OK
+                                        : FAIL(STATUS_DEFECT, "a gathered answer ends early");
+}
+
+enum status rollout_unpack_group(struct rollout *rollout, const char *bytes, size_t length,
+                                 size_t *at) {
+    struct reader reader = {.bytes = bytes, .length = length, .at = *at};
+    int64_t group;
+    TRY(take(&reader, &group, sizeof group));
+    if (group < 0 || group >= rollout->group_count)
+        return FAIL(STATUS_DEFECT, "a gathered answer names group %lld of %lld", (long long)group,
+                    (long long)rollout->group_count);
+    for (int64_t i = 0; i < rollout->group_size; i++)
+        TRY(unpack_answer(&rollout_group_answers(rollout, group)[i], &reader));
+    *at = reader.at;
+    return STATUS_OK;
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A step's batch: groups of one prompt with its answers, and what becomes known of them on their
+ * way from the data through the sampler and the rewards to the loss.
+ *
+ * Every rank holds all groups and, of every answer, the summary (length, finish reason, rewards,
+ * advantage). Tokens, texts and numbers per token are held by the rank that owns the answer's tile
+ * alone, until rollout_collect brings them to rank 0.
+ */
+#ifndef ROLLOUT_ROLLOUT_H
+#define ROLLOUT_ROLLOUT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "base/strbuf.h"
+
+enum finish_reason { FINISH_STOP, FINISH_LENGTH, FINISH_STOP_TEXT, FINISH_FORCED };
+
+enum { REWARD_PARTS_MAX = 8 };
+
+struct rollout_group {
+    int32_t source;  /* index into data.train */
+    int64_t row;     /* 0-based line of that file */
+    int32_t *prompt; /* (prompt_length) token ids */
+    int64_t prompt_length;
+    struct strbuf text, reference; /* the prompt as text, the reference answer */
+};
+
+struct rollout_answer {
+    /* The summary, known to all ranks. */
+    int64_t n; /* tokens, the stop id included */
+    enum finish_reason finish;
+    double parts[REWARD_PARTS_MAX]; /* unweighted, in the order of reward.parts */
+    double reward;                  /* weighted sum */
+    double reward_penalised;        /* after the KL penalty, the reward itself without one */
+    double advantage;
+    /* Known to the owner. Arrays of n, NULL where the run has no such quantity. */
+    int32_t *tokens;
+    float *logprob_sampler;         /* as drawn */
+    float *logprob;                 /* under π_old: the trainer's first pass */
+    float *logprob_reference;       /* under the frozen copy */
+    float *entropy;                 /* first pass */
+    float *ratio, *gate_derivative; /* last pass */
+    struct strbuf text;             /* without special tokens */
+};
+
+struct rollout {
+    int64_t group_count, group_size;
+    bool old_known; /* the answers' logprob and entropy are filled: π_old needs no further pass */
+    struct rollout_group *groups;   /* (group_count) */
+    struct rollout_answer *answers; /* (group_count × group_size), those of a group together */
+};
+
+/* Room for groups × group_size answers, all empty; rollout_release gives everything back. */
+enum status rollout_init(struct rollout *rollout, int64_t group_count, int64_t group_size) MUST_USE;
+void rollout_release(struct rollout *rollout);
+
+/* Empties one group and its answers, so that another prompt can take its place. */
+void rollout_clear_group(struct rollout *rollout, int64_t group);
+
+/* Which numbers per token an answer holds. */
+struct rollout_columns {
+    bool sampler, reference, gate;
+};
+
+/* Allocates the token arrays of an answer of n tokens: tokens, logprob and entropy always, the
+ * others where asked for. */
+enum status rollout_answer_reserve(struct rollout_answer *answer, int64_t n,
+                                   struct rollout_columns columns) MUST_USE;
+
+static inline struct rollout_answer *rollout_group_answers(const struct rollout *rollout,
+                                                           int64_t group) {
+    return rollout->answers + group * rollout->group_size;
+}
+
+/* Bytes that carry the owner's part of a group's answers to another rank, and back. `unpack` starts
+ * at *at, advances it and fails on bytes that do not fit. */
+enum status rollout_pack_group(const struct rollout *rollout, int64_t group,
+                               struct strbuf *out) MUST_USE;
+enum status rollout_unpack_group(struct rollout *rollout, const char *bytes, size_t length,
+                                 size_t *at) MUST_USE;
+
+#endif
