@@ -7,6 +7,10 @@
  *
  * Ranks agree before they part: a rank that failed does not leave by itself but brings its status
  * to comm_agree, and all ranks return the status and sentence of the lowest failing rank.
+ *
+ * A rank that waits for others sleeps between looks, so that ranks may share cores. Wrong arguments
+ * are defects of ours and end the process (ASSERT). To add a communicator: fill a struct comm_ops,
+ * write X_open beside it, and add it to tests/comm.
  */
 #ifndef COMM_COMM_H
 #define COMM_COMM_H
@@ -19,6 +23,10 @@
 
 struct comm;
 
+/* What a communicator fills in; every slot is required. The functions below check the arguments and
+ * then call the slot of the same name, whose promise is theirs. In gather and all_gather all ranks
+ * already know `sizes`, and `out` has room for their sum (gather: NULL but on root). abort ends all
+ * processes of the job at once and does not return. */
 struct comm_ops {
     const char *name, *text;
     enum status (*broadcast)(struct comm *, void *data, size_t bytes, int root);
@@ -29,8 +37,8 @@ struct comm_ops {
     enum status (*maximum)(struct comm *, double *values, int64_t n);
     enum status (*sum_exact)(struct comm *, int64_t *values, int64_t n);
     enum status (*sum_fast)(struct comm *, float *values, int64_t n);
-    enum status (*reduce_scatter_exact)(struct comm *, int64_t *values, int64_t n);
-    enum status (*barrier)(struct comm *);
+    enum status (*reduce_scatter_exact)(struct comm *, int64_t *values, int64_t n, int64_t block);
+    enum status (*barrier)(struct comm *, double deadline_s, const char *what);
     enum status (*split)(struct comm *, int color, struct comm *out);
     void (*close)(struct comm *);
     void (*abort)(struct comm *, int exit_status);
@@ -42,10 +50,15 @@ struct comm {
     int rank, size;
 };
 
-/* Fills *comm; the caller closes it. `self` is always there; comm_mpi_open (mpi/comm_mpi.c) starts
- * MPI when a launcher is present and stands in for it otherwise. */
+/* Fills *comm; the caller closes it. `self` is always there; comm_mpi_open (mpi/comm_mpi.h) is the
+ * job that a launcher started, or this process alone where none did. comm_close accepts a
+ * zero-filled or closed communicator. */
 void comm_self_open(struct comm *comm);
 void comm_close(struct comm *comm);
+
+/* Ends all processes of the job at once with this exit status. For a rank that can no longer meet
+ * the others; not collective. */
+_Noreturn void comm_abort(struct comm *comm, int exit_status);
 
 /* All ranks return the status of the lowest rank whose `status` is not OK, and its sentence; OK
  * when all are. */
@@ -62,27 +75,29 @@ enum status comm_gather(struct comm *comm, const void *data, size_t bytes, int r
 enum status comm_all_gather(struct comm *comm, const void *data, size_t bytes, void **out,
                             size_t **sizes) MUST_USE;
 
-/* Element by element over the ranks, in place, the result on all ranks. Integer sums wrap; they are
- * equal for any number of ranks. The floating sum is not: it gives up that promise for half the
- * bytes. A NaN given to comm_maximum comes out. */
+/* Element by element over the ranks, in place, the result on all ranks. Integer sums wrap (modulo
+ * 2^64); they are equal for any number of ranks. The floating sum is not: it gives up that promise
+ * for half the bytes. A NaN given to comm_maximum comes out. */
 enum status comm_maximum(struct comm *comm, double *values, int64_t n) MUST_USE;
 enum status comm_sum_exact(struct comm *comm, int64_t *values, int64_t n) MUST_USE;
 enum status comm_sum_fast(struct comm *comm, float *values, int64_t n) MUST_USE;
 
-/* As comm_sum_exact, but rank r gets only the elements [comm_shard_begin(r), comm_shard_begin(r +
- * 1)); others are undefined. */
-enum status comm_reduce_scatter_exact(struct comm *comm, int64_t *values, int64_t n) MUST_USE;
-
-/* First element of rank r's shard of n elements cut into blocks of `block`: whole blocks, as even
- * as possible. */
+/* First element of rank r's shard of n elements cut into blocks of `block` (the last may be
+ * shorter): whole blocks, as even as possible; rank = size gives n. */
 int64_t comm_shard_begin(int64_t n, int64_t block, int rank, int size);
 
+/* As comm_sum_exact, but rank r gets only the elements [comm_shard_begin(n, block, r, size),
+ * comm_shard_begin(n, block, r + 1, size)); others are undefined. */
+enum status comm_reduce_scatter_exact(struct comm *comm, int64_t *values, int64_t n,
+                                      int64_t block) MUST_USE;
+
 /* Waits for all ranks, at most deadline_s seconds (0: for ever). A rank that waits longer gives up
- * with STATUS_COMM and names the phase `what`. */
+ * with STATUS_COMM and names the phase `what`. Nothing but comm_close and comm_abort may follow
+ * then, and comm_close ends the job with the exit status of STATUS_COMM. */
 enum status comm_barrier(struct comm *comm, double deadline_s, const char *what) MUST_USE;
 
-/* The ranks with the same color form a communicator of their own, in the order of their ranks here.
- */
+/* The ranks with the same color (0 or more) form a communicator of their own, in the order of their
+ * ranks here. The caller closes *out before *comm. */
 enum status comm_split(struct comm *comm, int color, struct comm *out) MUST_USE;
 
 #endif

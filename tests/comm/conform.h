@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What every communicator must do, on data whose result is known exactly for any number of ranks.
+ * Used by the unit test of `self` and by the MPI program beside this file.
+ */
+#ifndef TESTS_COMM_CONFORM_H
+#define TESTS_COMM_CONFORM_H
+
+#include "check.h"
+
+#include <stdint.h>
+
+#include "base/memory.h"
+#include "comm/comm.h"
+
+/* A byte, and an integer of any size and sign, that depend on who sends them and where they stand.
+ */
+static unsigned char conform_byte(int rank, size_t i) {
+    return (unsigned char)(31 * i + 101 * (size_t)rank + i / 251);
+}
+
+static int64_t conform_integer(int rank, int64_t i) {
+    const uint64_t mixed = ((uint64_t)i + 1) * 0x9e3779b97f4a7c15u ^ (uint64_t)(rank + 1) << 55;
+    return (int64_t)(mixed * (uint64_t)(rank + 3));
+}
+
+/* Wrapped sum of conform_integer over the ranks. */
+static int64_t conform_sum(int size, int64_t i) {
+    uint64_t sum = 0;
+    for (int r = 0; r < size; r++)
+        sum += (uint64_t)conform_integer(r, i);
+    return (int64_t)sum;
+}
+
+static size_t conform_block(int rank, size_t n) {
+    return rank % 3 == 1 ? 0 : n * (size_t)(rank + 1) + (size_t)rank;
+}
+
+static void conform_broadcast(struct comm *comm, size_t n) {
+    for (int root = 0; root < comm->size; root++) {
+        unsigned char *data = NULL;
+        CHECK_OK(memory_new(&data, n + 1, "test"));
+        for (size_t i = 0; i < n; i++)
+            data[i] = comm->rank == root ? conform_byte(root, i) : 0;
+        CHECK_OK(comm_broadcast(comm, data, n, root));
+        size_t wrong = 0;
+        for (size_t i = 0; i < n; i++)
+            wrong += data[i] != conform_byte(root, i);
+        CHECK_EQ(wrong, 0);
+        memory_release(&data);
+    }
+}
+
+static void conform_gathered(const struct comm *comm, size_t n, const unsigned char *out,
+                             const size_t *sizes) {
+    size_t at = 0, wrong = 0;
+    for (int r = 0; r < comm->size; r++) {
+        CHECK_EQ(sizes[r], conform_block(r, n));
+        for (size_t i = 0; i < sizes[r]; i++)
+            wrong += out[at++] != conform_byte(r, i);
+    }
+    CHECK_EQ(wrong, 0);
+}
+
+static void conform_gathers(struct comm *comm, size_t n) {
+    const size_t bytes = conform_block(comm->rank, n);
+    unsigned char *data = NULL;
+    void *out;
+    size_t *sizes;
+    CHECK_OK(memory_new(&data, bytes + 1, "test"));
+    for (size_t i = 0; i < bytes; i++)
+        data[i] = conform_byte(comm->rank, i);
+    for (int root = 0; root < comm->size; root++) {
+        CHECK_OK(comm_gather(comm, data, bytes, root, &out, &sizes));
+        CHECK((out != NULL) == (comm->rank == root) && (sizes != NULL) == (comm->rank == root));
+        if (out != NULL)
+            conform_gathered(comm, n, out, sizes);
+        memory_release(&out);
+        memory_release(&sizes);
+    }
+    CHECK_OK(comm_all_gather(comm, data, bytes, &out, &sizes));
+    conform_gathered(comm, n, out, sizes);
+    memory_release(&out);
+    memory_release(&sizes);
+    memory_release(&data);
+}
+
+static void conform_maximum(struct comm *comm) {
+    const int last = comm->size - 1;
+    for (int who = 0; who < comm->size; who++) {
+        double values[6] = {comm->rank,
+                            -comm->rank,
+                            comm->rank == who ? NAN : 5.0,
+                            comm->rank == who ? INFINITY : NAN,
+                            comm->rank == who ? 2.5 : -1e300,
+                            -INFINITY};
+        CHECK_OK(comm_maximum(comm, values, 6));
+        CHECK_EQ(values[0], last);
+        CHECK_EQ(values[1], 0);
+        CHECK(isnan(values[2]));
+        CHECK(comm->size == 1 ? isinf(values[3]) : isnan(values[3]));
+        CHECK_NEAR(values[4], 2.5, 0.0);
+        CHECK(isinf(values[5]) && values[5] < 0.0);
+    }
+    CHECK_OK(comm_maximum(comm, NULL, 0));
+}
+
+static void conform_sums(struct comm *comm, int64_t n) {
+    int64_t *exact = NULL, wrong = 0;
+    float *fast = NULL;
+    CHECK_OK(memory_new(&exact, n, "test"));
+    CHECK_OK(memory_new(&fast, n, "test"));
+    for (int64_t i = 0; i < n; i++) {
+        exact[i] = conform_integer(comm->rank, i);
+        fast[i] = (float)(i % 1000 + comm->rank); /* small integers, exact in any order */
+    }
+    CHECK_OK(comm_sum_exact(comm, exact, n));
+    CHECK_OK(comm_sum_fast(comm, fast, n));
+    for (int64_t i = 0; i < n; i++) {
+        const float want = (float)(i % 1000 * comm->size + comm->size * (comm->size - 1) / 2);
+        wrong += exact[i] != conform_sum(comm->size, i) || fast[i] != want;
+    }
+    CHECK_EQ(wrong, 0);
+    memory_release(&exact);
+    memory_release(&fast);
+}
+
+static void conform_reduce_scatter(struct comm *comm, int64_t n, int64_t block) {
+    int64_t *values = NULL, wrong = 0;
+    CHECK_OK(memory_new(&values, n, "test"));
+    for (int64_t i = 0; i < n; i++)
+        values[i] = conform_integer(comm->rank, i);
+    CHECK_OK(comm_reduce_scatter_exact(comm, values, n, block));
+    const int64_t begin = comm_shard_begin(n, block, comm->rank, comm->size);
+    const int64_t end = comm_shard_begin(n, block, comm->rank + 1, comm->size);
+    for (int64_t i = begin; i < end; i++)
+        wrong += values[i] != conform_sum(comm->size, i);
+    CHECK_EQ(wrong, 0);
+    memory_release(&values);
+}
+
+/* The ranks of `failing` (a bit each) fail; all must leave with the word of the lowest. */
+static void conform_agree(struct comm *comm, unsigned failing) {
+    int lowest = 0;
+    while (lowest < comm->size && !(failing >> lowest & 1))
+        lowest++;
+    enum status status = STATUS_OK;
+    status_clear();
+    if (failing >> comm->rank & 1)
+        status =
+            FAIL(comm->rank % 2 ? STATUS_IO : STATUS_INPUT, "rank %d has no paper", comm->rank);
+    char want[64];
+    snprintf(want, sizeof want, "rank %d has no paper", lowest);
+    if (lowest == comm->size)
+        CHECK_OK(comm_agree(comm, status));
+    else
+        CHECK_STATUS(comm_agree(comm, status), lowest % 2 ? STATUS_IO : STATUS_INPUT, want);
+}
+
+static void conform_all(struct comm *comm) {
+    static const size_t sizes[] = {0, 1, 7, 64, 65, 1000, 4099};
+    CHECK(comm->rank >= 0 && comm->rank < comm->size);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        conform_broadcast(comm, sizes[i]);
+        conform_gathers(comm, sizes[i]);
+        conform_sums(comm, (int64_t)sizes[i]);
+        conform_reduce_scatter(comm, (int64_t)sizes[i], 1);
+        conform_reduce_scatter(comm, (int64_t)sizes[i], 48);
+    }
+    conform_maximum(comm);
+    for (unsigned failing = 0; failing < 1u << comm->size; failing++)
+        conform_agree(comm, failing);
+    CHECK_OK(comm_barrier(comm, 60.0, "conformance"));
+    CHECK_OK(comm_barrier(comm, 0.0, "conformance"));
+}
+
+/* A part of the ranks is a communicator as good as the whole. */
+static void conform_split(struct comm *comm) {
+    const int color = comm->rank % 2;
+    struct comm part;
+    CHECK_OK(comm_split(comm, color, &part));
+    CHECK_EQ(part.size, (comm->size + 1 - color) / 2);
+    CHECK_EQ(part.rank, comm->rank / 2);
+    conform_all(&part);
+    comm_close(&part);
+    CHECK(part.ops == NULL);
+    comm_close(&part);
+}
+
+#endif
