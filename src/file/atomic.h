@@ -2,8 +2,8 @@
  *
  * Files and directories that appear whole or not at all: built under NAME.part, synchronised,
  * renamed, and the folder synchronised, so that a kill or a power loss leaves the old one or the
- * new one. A .part left by a killed process is taken over by the next writer of that name; a failure
- * removes it. A full disk is a STATUS_IO sentence.
+ * new one. A .part left by a killed process is taken over by the next writer of that name; a
+ * failure removes it. A full disk is a STATUS_IO sentence.
  */
 #ifndef FILE_ATOMIC_H
 #define FILE_ATOMIC_H
@@ -28,8 +28,8 @@ enum status atomic_directory_create(struct atomic **atomic, const char *path,
 const char *atomic_part(const struct atomic *atomic);
 int atomic_descriptor(const struct atomic *atomic);
 
-/* Gives the thing its name; *atomic becomes NULL in any case, and after a failure nothing is left of
- * the .part. */
+/* Gives the thing its name; *atomic becomes NULL in any case, and after a failure nothing is left
+ * of the .part. */
 enum status atomic_commit(struct atomic **atomic) MUST_USE;
 
 /* Removes the .part. NULL is allowed. */

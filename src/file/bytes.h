@@ -16,6 +16,10 @@
 bool bytes_is_file(const char *path);
 bool bytes_is_directory(const char *path);
 
+/* Opens a regular file for reading; *size is its length, and the caller closes *file. STATUS_INPUT
+ * when it is missing or no file. */
+enum status bytes_open_file(const char *path, int *file, int64_t *size) MUST_USE;
+
 /* Appends the content of a regular file of at most limit_bytes to `out`. STATUS_INPUT when it is
  * missing, no file, or longer. */
 enum status bytes_read_file(const char *path, int64_t limit_bytes, struct strbuf *out) MUST_USE;
