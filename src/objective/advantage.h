@@ -5,6 +5,7 @@
 #ifndef OBJECTIVE_ADVANTAGE_H
 #define OBJECTIVE_ADVANTAGE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum advantage_kind {
@@ -14,11 +15,12 @@ enum advantage_kind {
     ADVANTAGE_BATCH,         /* (R − group mean) / (batch std (n − 1) + 1e-4) */
 };
 
-/* rewards and advantages (groups × group_size); a group of equal rewards gives exactly 0. */
+/* rewards and advantages (groups × group_size), not the same memory; a group of equal rewards, so
+ * every group of one answer, gives exactly 0. */
 void advantage_compute(enum advantage_kind kind, const double *rewards, int64_t groups,
                        int64_t group_size, double *advantages);
 
 /* Whether all rewards of a group are equal. */
-int advantage_group_is_flat(const double *rewards, int64_t group_size);
+bool advantage_group_is_flat(const double *rewards, int64_t group_size);
 
 #endif

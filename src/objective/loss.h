@@ -30,7 +30,8 @@ struct loss_settings {
     enum kl_estimator kl_estimator;
     double entropy_coef;
     int64_t max_new_tokens; /* AGGREGATE_CONSTANT */
-    bool likelihood;        /* sft: L = − aggregate(log π); nothing else applies */
+    bool likelihood; /* sft: L = − aggregate(log π); nothing else applies, only logprob and
+                        entropy are read, ratio and gate_derivative are not written */
 };
 
 /* Totals of the mini-batch that an answer's weight needs; equal on all ranks. */
@@ -61,18 +62,27 @@ struct loss_sums {
     double gate;                           /* Σ f' over tokens */
     double gate_positive, tokens_positive; /* over answers with A > 0 */
     double gate_negative, tokens_negative; /* over answers with A < 0 */
-    double clip_low,
-        clip_high;    /* tokens with r < 1 − clip_low and A < 0, r > 1 + clip_high and A > 0 */
+    /* Tokens with r < 1 − clip_low and A < 0, with r > 1 + clip_high and A > 0, as TRL counts them;
+     * and all beyond their bound by the rule of the gate paper's eq. 12, where A = 0 goes with A <
+     * 0 and the dual bound counts: for the gate `clip` these are the tokens with f' = 0. */
+    double clip_low, clip_high, clipped;
     double ratio;     /* Σ r */
     double ratio_max; /* largest r (maximum, not sum) */
 };
 
 /* One answer: writes its derivatives and adds to *sums. The log-ratio is clamped to [−20, 20]
- * before exp; the k3 exponent too. */
+ * before exp, the difference that k3 works on too; beyond, the derivative is 0. What is not a
+ * number stays so in the derivatives and the sums. */
 void loss_answer(const struct loss_settings *settings, const struct loss_scope *scope,
                  const struct loss_answer *answer, struct loss_sums *sums);
 
 void loss_sums_add(struct loss_sums *sums, const struct loss_sums *other);
+
+/* The effective update ratio, eq. 12 of the gate paper: the mean over groups of Σ f' / tokens of
+ * the group, from the sums of each group (all its answers); 0 without groups. loss_clip_ratio
+ * averages `clipped` in the same way: with the gate `clip`, EUR = 1 − clip ratio. */
+double loss_eur(const struct loss_sums *groups, int64_t count);
+double loss_clip_ratio(const struct loss_sums *groups, int64_t count);
 
 /* k of the estimator and its derivative with respect to logprob. */
 void kl_evaluate(enum kl_estimator estimator, double logprob, double reference, double *value,
