@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Rewards: the text of an answer and the prompt's reference in, a number out. Rules work within a
- * budget of operations, so that no answer can stall a run; one that exceeds it gets 0. To add one:
- * write reward_NAME.c, add a line to reward.c.
+ * Rewards: the text of an answer and the prompt's reference in, a number out. Every rule here takes
+ * time linear in the length of text and reference, so that no answer can stall a run. To add one:
+ * write reward_NAME.c, declare it below, add a line to reward.c.
  */
 #ifndef REWARD_REWARD_H
 #define REWARD_REWARD_H
@@ -26,10 +26,21 @@ struct reward_rule {
     double (*score)(const struct reward_input *input);
 };
 
-/* format: the four levels of the gate paper's eq. 10: 1 for one think block and one answer block
- * and nothing else but white space around and between; 0.5 when the text ends with </answer>; 0.25
- * when it begins with <think>; else 0. answer: 1 when the last closed <answer> block equals the
- * reference, exactly after trimming or as numbers; else 0. length: tokens / max_new_tokens. */
+/* format: the levels of the gate paper's eq. 10. 1 for one think block and one answer block in this
+ * order, each tag once, nothing else but white space around and between; else 0.5 for a text that
+ * begins with <think> and ends with </answer>, 0.25 when one of the two holds, 0 when none does.
+ *
+ * answer: 1 when the content of the last closed <answer> block equals the reference, else 0: the
+ * same text once trimmed, or the same number. A number is an optional sign, digits, plain or in
+ * groups of three with commas, with an optional decimal point, and an optional exponent; numbers
+ * are compared as exact decimals, so 1,000.50 equals 1.0005e3.
+ *
+ * length: tokens / max_new_tokens.
+ *
+ * White space is Unicode's, as Python's str.strip() has it. */
+extern const struct reward_rule reward_format, reward_answer, reward_length;
+
+/* All rules in help order; reward_find gives NULL for an unknown name. */
 const struct reward_rule *const *reward_list(int *count);
 const struct reward_rule *reward_find(const char *name);
 
