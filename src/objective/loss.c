@@ -17,6 +17,11 @@ static double clamp(double x, double limit, double *open) {
     return x > limit ? limit : x < -limit ? -limit : x;
 }
 
+/* As fmax, but a NaN wins. */
+static double larger(double a, double b) {
+    return isnan(b) || b > a ? b : a;
+}
+
 /* The share of one token in the aggregate. */
 static double token_weight(const struct loss_settings *settings, const struct loss_scope *scope,
                            int64_t n) {
@@ -64,7 +69,8 @@ static double log_ratio_mean(const struct loss_answer *answer) {
 /* Counts of one token by the sign of the advantage. */
 static void count_token(const struct gate_settings *bounds, const struct surrogate *s,
                         double advantage, struct loss_sums *sums) {
-    const bool low = s->ratio<1 - bounds->clip_low, high = s->ratio> 1 + bounds->clip_high;
+    const bool low = s->ratio < 1 - bounds->clip_low;
+    const bool high = s->ratio > 1 + bounds->clip_high;
     const bool dual = advantage < 0 && bounds->clip_dual > 0 && s->ratio > bounds->clip_dual;
     if (advantage > 0) {
         sums->gate_positive += s->slope;
@@ -79,8 +85,7 @@ static void count_token(const struct gate_settings *bounds, const struct surroga
     sums->clipped += advantage > 0 ? high : low || dual;
     sums->gate += s->slope;
     sums->ratio += s->ratio;
-    if (!(s->ratio <= sums->ratio_max))
-        sums->ratio_max = s->ratio;
+    sums->ratio_max = larger(sums->ratio_max, s->ratio);
 }
 
 /* −weight f A + weight kl_coef k of one token; returns its derivative. */
@@ -163,8 +168,7 @@ void loss_sums_add(struct loss_sums *sums, const struct loss_sums *other) {
     sums->clip_high += other->clip_high;
     sums->clipped += other->clipped;
     sums->ratio += other->ratio;
-    if (isnan(other->ratio_max) || other->ratio_max > sums->ratio_max)
-        sums->ratio_max = other->ratio_max;
+    sums->ratio_max = larger(sums->ratio_max, other->ratio_max);
 }
 
 double loss_eur(const struct loss_sums *groups, int64_t count) {

@@ -146,17 +146,17 @@ static void test_gradients(void) {
 static void test_clamp(void) {
     const struct loss_settings s = settings_of(&gate_none);
     struct example e = {.n = 4, .advantage = 1};
-    const float old[] = {-1, -25, 21, NAN};
+    const float old[] = {NAN, -25, 21, -1};
     for (int t = 0; t < 4; t++) {
         e.logprob[t] = -1;
         e.old[t] = old[t];
     }
     const struct result r = evaluate(&s, &e);
-    CHECK_NEAR(r.ratio[0], 1, 0);
+    CHECK_NEAR(r.ratio[3], 1, 0);
     CHECK_NEAR(r.ratio[1] / exp(20), 1, 1e-7);
     CHECK_NEAR(r.ratio[2] / exp(-20), 1, 1e-7);
-    CHECK(r.d_logprob[0] != 0 && r.d_logprob[1] == 0 && r.d_logprob[2] == 0);
-    CHECK(isnan(r.d_logprob[3]) && isnan(r.sums.loss) && isnan(r.sums.ratio_max));
+    CHECK(r.d_logprob[3] != 0 && r.d_logprob[1] == 0 && r.d_logprob[2] == 0);
+    CHECK(isnan(r.d_logprob[0]) && isnan(r.sums.loss) && isnan(r.sums.ratio_max));
 }
 
 static void test_kl(void) {
