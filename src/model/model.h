@@ -3,9 +3,9 @@
  * A decoder-only transformer (Qwen2, Qwen3, Llama) over packed batches: forward, log-probabilities
  * and entropies at the targets, backward, and steps of decoding with a cache of keys and values.
  *
- * A model knows its parameters by name (Hugging Face's), as one flat list whose order is that of
- * `parameters`. It holds the working copy of the weights in the backend's layout; the fp32 master,
- * when there is one, belongs to the caller, who calls model_refresh after changing it.
+ * A model knows its parameters by name (Hugging Face's), as one flat list (parameters.h). It holds
+ * the working copy of the weights in the backend's layout; the fp32 master, when there is one,
+ * belongs to the caller, who calls model_refresh after changing it.
  */
 #ifndef MODEL_MODEL_H
 #define MODEL_MODEL_H
@@ -17,20 +17,13 @@
 #include "base/status.h"
 #include "model/batch.h"
 #include "model/hparams.h"
-
-struct parameter {
-    char name[128];        /* Hugging Face's tensor name */
-    int64_t rows, columns; /* a vector has columns 1 and is not a matrix */
-    bool matrix;           /* weight decay applies to matrices only */
-    int64_t offset;        /* of its first element in the flat vector */
-};
+#include "model/parameters.h"
 
 struct model; /* working weights, parameter list, rope table, activations; see model.c */
 
-/* Makes a model of that shape with room for batches of up to max_tokens rows and max_targets
- * targets (both can grow later); no weights are loaded yet. recompute: keep only the input of each
- * layer and compute the layer again in the backward. The caller destroys it. The backend must
- * outlive it. */
+/* Makes a model of that shape; no weights are loaded yet. Its workspace grows with the largest
+ * batch it is given. recompute: keep only the input of each layer and compute the layer again in
+ * the backward. The caller destroys it. The backend must outlive it. */
 struct model_settings {
     bool recompute;
     int64_t max_positions; /* longest sequence that will be given; at most hparams.max_positions */
@@ -73,8 +66,10 @@ enum status model_backward(struct model *model, const struct batch *batch, float
                            const float *d_logprob, const float *d_entropy,
                            const struct gradient_sink *sink) MUST_USE;
 
-/* Token positions that went through the blocks since the model was made. */
+/* Token positions that went through the blocks since the model was made (recomputation in the
+ * backward does not count), and the part of them that prefills and decoding took. */
 int64_t model_positions_computed(const struct model *model);
+int64_t model_positions_decoded(const struct model *model);
 
 /* --- decoding --- */
 

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The life of a model and what it tells about itself.
+ */
+#include "model/model_state.h"
+
+#include "base/memory.h"
+
+#include <inttypes.h>
+
+static enum status create_rope(struct model *model) {
+    const int64_t n = model->settings.max_positions * model->hparams.D;
+    float *table = NULL;
+    enum status status;
+    TRY_ELSE(status, done, memory_new(&table, n, "rotary table"));
+    rope_table_fill(&model->hparams, model->settings.max_positions, table);
+    TRY_ELSE(status, done, backend_new(model->backend, &model->rope, n, "rotary table"));
+    TRY_ELSE(
+        status, done,
+        model->backend->ops->upload(model->backend, model->rope, table, (size_t)n * sizeof(float)));
+done:
+    memory_release(&table);
+    return status;
+}
+
+static enum status create_parts(struct model *model) {
+    TRY(parameters_list(&model->hparams, &model->parameters, &model->parameter_count));
+    TRY(memory_new(&model->token_places, model->hparams.V, "places of tokens"));
+    TRY(weights_create(model));
+    return create_rope(model);
+}
+
+enum status model_create(struct model **out, struct backend *backend, const struct hparams *hparams,
+                         const struct model_settings *settings) {
+    if (settings->max_positions < 1 || settings->max_positions > hparams->max_positions)
+        return FAIL(STATUS_INPUT,
+                    "sequences of %" PRId64 " tokens are asked for, the model was made for 1 … "
+                    "%" PRId64 " (max_position_embeddings)",
+                    settings->max_positions, hparams->max_positions);
+    struct model *model = NULL;
+    TRY(memory_new(&model, 1, "a model"));
+    model->backend = backend;
+    model->hparams = *hparams;
+    model->settings = *settings;
+    parameters_layout(hparams, &model->layout);
+    const enum status status = create_parts(model);
+    if (status != STATUS_OK)
+        model_destroy(&model);
+    *out = model;
+    return status;
+}
+
+void model_destroy(struct model **pointer) {
+    struct model *model = *pointer;
+    if (model == NULL)
+        return;
+    decode_release(model);
+    workspace_release(model);
+    weights_destroy(model);
+    backend_release(model->backend, &model->rope);
+    memory_release(&model->row_places);
+    memory_release(&model->token_places);
+    memory_release(&model->parameters);
+    memory_release(pointer);
+}
+
+const struct hparams *model_hparams(const struct model *model) {
+    return &model->hparams;
+}
+
+const struct parameter *model_parameters(const struct model *model, int64_t *count) {
+    *count = model->parameter_count;
+    return model->parameters;
+}
+
+int64_t model_parameter_elements(const struct model *model) {
+    return model->layout.elements;
+}
+
+int64_t model_positions_computed(const struct model *model) {
+    return model->positions;
+}
+
+int64_t model_positions_decoded(const struct model *model) {
+    return model->positions_decoded;
+}

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The gradient of a loss over log-probabilities and entropies, from the head down to the embedding.
+ * Weight gradients exist for one layer, or one block of the head, at a time and go to the sink at
+ * once. Kept activations are not written, so a backward can be repeated.
+ */
+#include "model/model_state.h"
+
+#include "base/memory.h"
+
+#define RUN(op, ...) TRY(backend_run(model->backend, op, __VA_ARGS__))
+#define SPACE(name)  model->workspace.memory[SPACE_##name]
+
+static enum status clear(struct model *model, float *x, int64_t n) {
+    return model->backend->ops->clear(model->backend, x, (size_t)n * sizeof(float));
+}
+
+static enum status norm_backward(struct model *model, const float *x, const float *weight,
+                                 const float *inverse_rms, const float *dy, float *dx,
+                                 float *dweight, int64_t rows) {
+    return backend_run(model->backend, rmsnorm_backward, .x = x, .weight = weight,
+                       .inverse_rms = inverse_rms, .dy = dy, .dx = dx, .dweight = dweight,
+                       .T = rows, .C = model->hparams.C);
+}
+
+/* --- the output head --- */
+
+static enum status upload_scores(struct model *model, int64_t R, const float *d_logprob,
+                                 const float *d_entropy) {
+    struct backend *b = model->backend;
+    float *scores = SPACE(D_SCORES);
+    TRY(b->ops->upload(b, scores, d_logprob, (size_t)R * sizeof(float)));
+    if (d_entropy == NULL)
+        return clear(model, scores + R, R);
+    return b->ops->upload(b, scores + R, d_entropy, (size_t)R * sizeof(float));
+}
+
+/* One block of the vocabulary: its logits again, their gradient, and what follows from it. */
+static enum status head_block_backward(struct model *model, int64_t begin, int64_t columns,
+                                       int64_t ld, int64_t R, const int32_t *targets,
+                                       float inverse_temperature,
+                                       const struct gradient_sink *sink) {
+    const int64_t C = model->hparams.C;
+    float *scores = SPACE(SCORES), *d_scores = SPACE(D_SCORES);
+    TRY(head_logits(model, begin, columns, ld, R));
+    RUN(head_backward, .logits = SPACE(LOGITS), .targets = targets, .log_sum = scores + 2 * R,
+        .entropy = scores + R, .d_logprob = d_scores, .d_entropy = d_scores + R, .R = R,
+        .columns = columns, .ld = ld, .begin = begin, .inverse_temperature = inverse_temperature);
+    RUN(gemm_dx, .dy = SPACE(LOGITS), .weight = weight_view(&model->head, begin, columns),
+        .dx = SPACE(D_HEAD), .M = R, .ldy = ld, .ldx = C, .add = begin > 0);
+    RUN(gemm_dw, .dy = SPACE(LOGITS), .x = SPACE(HEAD_NORMED), .dw = SPACE(GRADIENT), .M = R,
+        .N = columns, .K = C, .ldy = ld, .ldx = C);
+    return sink->add(sink->context, model->layout.head + begin * C, SPACE(GRADIENT), columns * C);
+}
+
+static enum status head_backward(struct model *model, const struct batch_integers *in, int64_t R,
+                                 float temperature, const struct gradient_sink *sink) {
+    const int64_t V = model->hparams.V, C = model->hparams.C;
+    const int64_t ld = V < HEAD_BLOCK ? V : HEAD_BLOCK;
+    for (int64_t begin = 0; begin < V; begin += HEAD_BLOCK)
+        TRY(head_block_backward(model, begin, V - begin < ld ? V - begin : ld, ld, R,
+                                in->target_tokens, 1.0f / temperature, sink));
+    TRY(clear(model, SPACE(D_HEAD_X), R * C));
+    TRY(norm_backward(model, SPACE(HEAD_X), model->final_norm, SPACE(HEAD_RMS), SPACE(D_HEAD),
+                      SPACE(D_HEAD_X), SPACE(GRADIENT), R));
+    TRY(sink->add(sink->context, model->layout.final_norm, SPACE(GRADIENT), C));
+    RUN(scatter_rows, .x = SPACE(D_HEAD_X), .rows = in->target_rows, .out = SPACE(D_X), .R = R,
+        .C = C);
+    return STATUS_OK;
+}
+
+/* --- one layer --- */
+
+/* dx and dw of y = x Wᵀ + bias; gradients of the part go to their place in SPACE_GRADIENT. */
+static enum status multiply_backward(struct model *model, int64_t layer, enum layer_part part,
+                                     enum layer_part bias, const float *x, const float *dy,
+                                     float *dx, int64_t T) {
+    const struct part_place *w = &model->layout.parts[part], *b = &model->layout.parts[bias];
+    float *gradient = SPACE(GRADIENT);
+    RUN(gemm_dx, .dy = dy, .weight = model->layers[layer].weights[part], .dx = dx, .M = T,
+        .ldy = w->rows, .ldx = w->columns);
+    RUN(gemm_dw, .dy = dy, .x = x, .dw = gradient + w->offset,
+        .dbias = b->elements > 0 ? gradient + b->offset : NULL, .M = T, .N = w->rows,
+        .K = w->columns, .ldy = w->rows, .ldx = w->columns);
+    return STATUS_OK;
+}
+
+static float *part_gradient(const struct model *model, enum layer_part part) {
+    const struct part_place *place = &model->layout.parts[part];
+    float *gradient = SPACE(GRADIENT);
+    return place->elements > 0 ? gradient + place->offset : NULL;
+}
+
+/* SPACE_D_X: gradient of the layer's output, then of x2. */
+static enum status mlp_backward(struct model *model, int64_t l, const struct layer_state *s,
+                                int64_t T) {
+    const struct layer *layer = &model->layers[l];
+    TRY(layer_product(model, s, T));
+    TRY(multiply_backward(model, l, PART_DOWN, PART_DOWN_BIAS, SPACE(PRODUCT), SPACE(D_X),
+                          SPACE(D_PRODUCT), T));
+    RUN(swiglu_backward, .gate_up = s->gate_up, .dout = SPACE(D_PRODUCT),
+        .dgate_up = SPACE(D_GATE_UP), .T = T, .F = model->hparams.F);
+    TRY(norm_rows(model, s->x2, layer->vectors[PART_POST_NORM], SPACE(NORMED), NULL, T));
+    TRY(multiply_backward(model, l, PART_GATE_UP, PART_GATE_UP_BIAS, SPACE(NORMED),
+                          SPACE(D_GATE_UP), SPACE(D_NORMED), T));
+    return norm_backward(model, s->x2, layer->vectors[PART_POST_NORM], s->inverse_rms2,
+                         SPACE(D_NORMED), SPACE(D_X), part_gradient(model, PART_POST_NORM), T);
+}
+
+static enum status rotation_backward(struct model *model, int64_t l, const struct layer_state *s,
+                                     const int32_t *positions, int64_t T) {
+    const struct hparams *h = &model->hparams;
+    float *const *vectors = model->layers[l].vectors;
+    const struct rope_args forward = {.qkv = s->raw,
+                                      .positions = positions,
+                                      .table = model->rope,
+                                      .q_norm = vectors[PART_Q_NORM],
+                                      .k_norm = vectors[PART_K_NORM],
+                                      .T = T,
+                                      .H = h->H,
+                                      .K = h->K,
+                                      .D = h->D,
+                                      .epsilon = h->rms_epsilon};
+    return backend_run(model->backend, rope_backward, .forward = forward, .dqkv = SPACE(D_QKV),
+                       .dq_norm = part_gradient(model, PART_Q_NORM),
+                       .dk_norm = part_gradient(model, PART_K_NORM));
+}
+
+/* SPACE_D_X: gradient of x2, then of the layer's input. */
+static enum status attention_part_backward(struct model *model, const struct batch *batch,
+                                           int64_t l, const struct layer_state *s,
+                                           const int32_t *positions) {
+    const struct hparams *h = &model->hparams;
+    const struct layer *layer = &model->layers[l];
+    const int64_t T = batch->T;
+    const struct attention_args forward = {.qkv = s->qkv,
+                                           .segments = batch->segments,
+                                           .out = s->attention,
+                                           .log_sum = s->log_sum,
+                                           .T = T,
+                                           .H = h->H,
+                                           .K = h->K,
+                                           .D = h->D,
+                                           .segment_count = batch->segment_count};
+    TRY(multiply_backward(model, l, PART_O, PART_O_BIAS, s->attention, SPACE(D_X),
+                          SPACE(D_ATTENTION), T));
+    RUN(attention_backward, .forward = forward, .dout = SPACE(D_ATTENTION), .dqkv = SPACE(D_QKV));
+    TRY(rotation_backward(model, l, s, positions, T));
+    TRY(norm_rows(model, s->x, layer->vectors[PART_INPUT_NORM], SPACE(NORMED), NULL, T));
+    TRY(multiply_backward(model, l, PART_QKV, PART_QKV_BIAS, SPACE(NORMED), SPACE(D_QKV),
+                          SPACE(D_NORMED), T));
+    return norm_backward(model, s->x, layer->vectors[PART_INPUT_NORM], s->inverse_rms1,
+                         SPACE(D_NORMED), SPACE(D_X), part_gradient(model, PART_INPUT_NORM), T);
+}
+
+static enum status layer_backward(struct model *model, const struct batch *batch,
+                                  const struct space_shape *shape, int64_t l,
+                                  const int32_t *positions, const struct gradient_sink *sink) {
+    const struct layer_state s = layer_state(model, shape, l);
+    const int64_t T = batch->T;
+    if (shape->recompute) {
+        TRY(layer_project(model, l, &s, T, positions));
+        TRY(layer_attend(model, &s, batch->segments, batch->segment_count, T));
+        TRY(layer_expand(model, l, &s, T));
+    }
+    TRY(mlp_backward(model, l, &s, T));
+    TRY(attention_part_backward(model, batch, l, &s, positions));
+    const int64_t n = model->layout.layer_elements;
+    return sink->add(sink->context, model->layout.first_layer + l * n, SPACE(GRADIENT), n);
+}
+
+/* --- the embedding --- */
+
+/* Gives each token of the batch its place among the different tokens in ascending order, in
+ * model->token_places (−1: not in the batch); returns their number. */
+static int64_t place_tokens(struct model *model, const struct batch *batch) {
+    int32_t *places = model->token_places;
+    for (int64_t v = 0; v < model->hparams.V; v++)
+        places[v] = -1;
+    for (int64_t t = 0; t < batch->T; t++)
+        places[batch->tokens[t]] = 0;
+    int32_t count = 0;
+    for (int64_t v = 0; v < model->hparams.V; v++)
+        if (places[v] == 0)
+            places[v] = count++;
+    return count;
+}
+
+/* Uploads the place of every row's token over the tokens, which the backward needs no more. */
+static enum status upload_places(struct model *model, const struct batch *batch, int32_t *to) {
+    struct backend *b = model->backend;
+    if (batch->T > model->row_capacity) {
+        TRY(memory_grow(&model->row_places, batch->T, "places of rows"));
+        model->row_capacity = batch->T;
+    }
+    for (int64_t t = 0; t < batch->T; t++)
+        model->row_places[t] = model->token_places[batch->tokens[t]];
+    return b->ops->upload(b, to, model->row_places, (size_t)batch->T * sizeof(int32_t));
+}
+
+/* Rows of equal tokens are added up first; runs of neighbouring tokens go to the sink in one call.
+ */
+static enum status embedding_backward(struct model *model, const struct batch *batch,
+                                      const struct batch_integers *in,
+                                      const struct gradient_sink *sink) {
+    const int64_t C = model->hparams.C, V = model->hparams.V;
+    const int64_t count = place_tokens(model, batch);
+    const int32_t *places = model->token_places;
+    float *sums = SPACE(GRADIENT);
+    TRY(upload_places(model, batch, in->tokens));
+    TRY(clear(model, sums, count * C));
+    RUN(scatter_rows, .x = SPACE(D_X), .rows = in->tokens, .out = sums, .R = batch->T, .C = C);
+    for (int64_t v = 0, run; v < V; v += run) {
+        run = 1;
+        if (places[v] < 0)
+            continue;
+        while (v + run < V && places[v + run] >= 0)
+            run++;
+        TRY(sink->add(sink->context, model->layout.embed + v * C, sums + places[v] * C, run * C));
+    }
+    return STATUS_OK;
+}
+
+enum status model_backward(struct model *model, const struct batch *batch, float temperature,
+                           const float *d_logprob, const float *d_entropy,
+                           const struct gradient_sink *sink) {
+    struct space_shape shape = model->kept;
+    const int64_t T = batch->T, R = batch->target_count;
+    if (T == 0 || R == 0)
+        return STATUS_OK;
+    if (shape.T != T || shape.R != R)
+        return FAIL(STATUS_DEFECT, "the activations of this batch are not kept: its forward must "
+                                   "come last, with keep");
+    shape.backward = true;
+    TRY(workspace_reserve(model, &shape));
+    const struct batch_integers in = batch_integers(model, &shape);
+    TRY(upload_scores(model, R, d_logprob, d_entropy));
+    TRY(clear(model, SPACE(D_X), T * model->hparams.C));
+    TRY(head_backward(model, &in, R, temperature, sink));
+    for (int64_t l = model->hparams.layers; l-- > 0;)
+        TRY(layer_backward(model, batch, &shape, l, in.positions, sink));
+    return embedding_backward(model, batch, &in, sink);
+}

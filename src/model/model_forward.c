@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The blocks and the output head over a packed batch. Every operation here is row-invariant
+ * (backend.h), so the numbers of a token depend on its own context alone, and decoding, which runs
+ * the same pieces, gives the same bits.
+ */
+#include "model/model_state.h"
+
+#include <inttypes.h>
+
+#define RUN(op, ...) TRY(backend_run(model->backend, op, __VA_ARGS__))
+
+enum status norm_rows(struct model *model, const float *x, const float *weight, float *y,
+                      float *inverse_rms, int64_t rows) {
+    return backend_run(model->backend, rmsnorm, .x = x, .weight = weight, .y = y,
+                       .inverse_rms = inverse_rms, .T = rows, .C = model->hparams.C,
+                       .epsilon = model->hparams.rms_epsilon);
+}
+
+/* y = x Wᵀ + bias + residual of a part, rows contiguous. */
+static enum status multiply(struct model *model, int64_t layer, enum layer_part part,
+                            enum layer_part bias, const float *x, const float *residual, float *y,
+                            int64_t T) {
+    const struct weight *weight = &model->layers[layer].weights[part];
+    return backend_run(model->backend, gemm, .x = x, .weight = *weight,
+                       .bias = model->layers[layer].vectors[bias], .residual = residual, .y = y,
+                       .M = T, .ldx = weight->columns, .ldy = weight->rows);
+}
+
+enum status layer_project(struct model *model, int64_t l, const struct layer_state *s, int64_t T,
+                          const int32_t *positions) {
+    const struct hparams *h = &model->hparams;
+    float *const *vectors = model->layers[l].vectors;
+    float *normed = model->workspace.memory[SPACE_NORMED];
+    TRY(norm_rows(model, s->x, vectors[PART_INPUT_NORM], normed, s->inverse_rms1, T));
+    TRY(multiply(model, l, PART_QKV, PART_QKV_BIAS, normed, NULL, s->raw, T));
+    return backend_run(model->backend, rope, .qkv = s->raw, .positions = positions,
+                       .table = model->rope, .q_norm = vectors[PART_Q_NORM],
+                       .k_norm = vectors[PART_K_NORM], .out = s->qkv, .T = T, .H = h->H, .K = h->K,
+                       .D = h->D, .epsilon = h->rms_epsilon);
+}
+
+enum status layer_attend(struct model *model, const struct layer_state *s,
+                         const struct segment *segments, int64_t segment_count, int64_t T) {
+    const struct hparams *h = &model->hparams;
+    return backend_run(model->backend, attention, .qkv = s->qkv, .segments = segments,
+                       .out = s->attention, .log_sum = s->log_sum, .T = T, .H = h->H, .K = h->K,
+                       .D = h->D, .segment_count = segment_count);
+}
+
+enum status layer_expand(struct model *model, int64_t l, const struct layer_state *s, int64_t T) {
+    float *normed = model->workspace.memory[SPACE_NORMED];
+    TRY(multiply(model, l, PART_O, PART_O_BIAS, s->attention, s->x, s->x2, T));
+    TRY(norm_rows(model, s->x2, model->layers[l].vectors[PART_POST_NORM], normed, s->inverse_rms2,
+                  T));
+    return multiply(model, l, PART_GATE_UP, PART_GATE_UP_BIAS, normed, NULL, s->gate_up, T);
+}
+
+enum status layer_product(struct model *model, const struct layer_state *s, int64_t T) {
+    return backend_run(model->backend, swiglu, .gate_up = s->gate_up,
+                       .out = model->workspace.memory[SPACE_PRODUCT], .T = T,
+                       .F = model->hparams.F);
+}
+
+enum status layer_close(struct model *model, int64_t l, const struct layer_state *s, int64_t T) {
+    TRY(layer_product(model, s, T));
+    return multiply(model, l, PART_DOWN, PART_DOWN_BIAS, model->workspace.memory[SPACE_PRODUCT],
+                    s->x2, s->next, T);
+}
+
+/* --- the output head --- */
+
+enum status head_open(struct model *model, const float *x, const int32_t *rows, int64_t R) {
+    float *gathered = model->workspace.memory[SPACE_HEAD_X];
+    RUN(gather_rows, .x = x, .rows = rows, .out = gathered, .R = R, .C = model->hparams.C);
+    return norm_rows(model, gathered, model->final_norm, model->workspace.memory[SPACE_HEAD_NORMED],
+                     model->workspace.memory[SPACE_HEAD_RMS], R);
+}
+
+enum status head_logits(struct model *model, int64_t begin, int64_t columns, int64_t ld,
+                        int64_t R) {
+    return backend_run(model->backend, gemm, .x = model->workspace.memory[SPACE_HEAD_NORMED],
+                       .weight = weight_view(&model->head, begin, columns),
+                       .y = model->workspace.memory[SPACE_LOGITS], .M = R, .ldx = model->hparams.C,
+                       .ldy = ld);
+}
+
+enum status head_pass(struct model *model, int64_t begin, int64_t columns, int64_t ld, int64_t R,
+                      const int32_t *targets, float inverse_temperature) {
+    return backend_run(model->backend, head_block, .logits = model->workspace.memory[SPACE_LOGITS],
+                       .targets = targets, .rows = model->workspace.memory[SPACE_HEAD_ROWS], .R = R,
+                       .columns = columns, .ld = ld, .begin = begin,
+                       .inverse_temperature = inverse_temperature);
+}
+
+enum status head_close(struct model *model, int64_t R, float *logprob, float *entropy) {
+    struct backend *backend = model->backend;
+    float *scores = model->workspace.memory[SPACE_SCORES];
+    const size_t bytes = (size_t)R * sizeof(float);
+    RUN(head_finish, .rows = model->workspace.memory[SPACE_HEAD_ROWS], .logprob = scores,
+        .entropy = scores + R, .log_sum = scores + 2 * R, .R = R);
+    TRY(backend->ops->download(backend, logprob, scores, bytes));
+    return backend->ops->download(backend, entropy, scores + R, bytes);
+}
+
+static enum status head_forward(struct model *model, const float *x,
+                                const struct batch_integers *in, int64_t R, float temperature,
+                                float *logprob, float *entropy) {
+    if (R == 0)
+        return STATUS_OK;
+    const int64_t V = model->hparams.V;
+    const int64_t ld = V < HEAD_BLOCK ? V : HEAD_BLOCK;
+    TRY(head_open(model, x, in->target_rows, R));
+    for (int64_t begin = 0; begin < V; begin += HEAD_BLOCK) {
+        const int64_t columns = V - begin < ld ? V - begin : ld;
+        TRY(head_logits(model, begin, columns, ld, R));
+        TRY(head_pass(model, begin, columns, ld, R, in->target_tokens, 1.0f / temperature));
+    }
+    return head_close(model, R, logprob, entropy);
+}
+
+/* --- the whole --- */
+
+static enum status check_batch(const struct model *model, const struct batch *batch) {
+    for (int64_t i = 0; i < batch->T; i++) {
+        if (batch->tokens[i] < 0 || batch->tokens[i] >= model->hparams.V)
+            return FAIL(STATUS_INPUT, "token id %d is outside the model's vocabulary of %" PRId64,
+                        (int)batch->tokens[i], model->hparams.V);
+        if (batch->positions[i] >= model->settings.max_positions)
+            return FAIL(STATUS_INPUT,
+                        "a sequence is longer than the %" PRId64 " positions the model was opened "
+                        "for",
+                        model->settings.max_positions);
+    }
+    for (int64_t i = 0; i < batch->target_count; i++)
+        if (batch->target_tokens[i] < 0 || batch->target_tokens[i] >= model->hparams.V)
+            return FAIL(STATUS_INPUT, "token id %d is outside the model's vocabulary of %" PRId64,
+                        (int)batch->target_tokens[i], model->hparams.V);
+    return STATUS_OK;
+}
+
+static enum status upload_batch(struct model *model, const struct batch *batch,
+                                const struct batch_integers *to) {
+    struct backend *b = model->backend;
+    const size_t rows = (size_t)batch->T * sizeof(int32_t);
+    const size_t targets = (size_t)batch->target_count * sizeof(int32_t);
+    TRY(b->ops->upload(b, to->tokens, batch->tokens, rows));
+    TRY(b->ops->upload(b, to->positions, batch->positions, rows));
+    if (targets == 0)
+        return STATUS_OK;
+    TRY(b->ops->upload(b, to->target_rows, batch->target_rows, targets));
+    return b->ops->upload(b, to->target_tokens, batch->target_tokens, targets);
+}
+
+enum status model_forward(struct model *model, const struct batch *batch, float temperature,
+                          bool keep, float *logprob, float *entropy) {
+    const int64_t T = batch->T, R = batch->target_count;
+    const struct space_shape shape = {
+        .T = T, .R = R, .keep = keep, .recompute = model->settings.recompute};
+    model->kept = (struct space_shape){.T = 0};
+    if (T == 0)
+        return STATUS_OK;
+    TRY(check_batch(model, batch));
+    TRY(workspace_reserve(model, &shape));
+    const struct batch_integers in = batch_integers(model, &shape);
+    struct layer_state s = layer_state(model, &shape, 0);
+    TRY(upload_batch(model, batch, &in));
+    RUN(embed, .table = model->embed, .tokens = in.tokens, .out = s.x, .T = T);
+    for (int64_t l = 0; l < model->hparams.layers; l++) {
+        s = layer_state(model, &shape, l);
+        TRY(layer_project(model, l, &s, T, in.positions));
+        TRY(layer_attend(model, &s, batch->segments, batch->segment_count, T));
+        TRY(layer_expand(model, l, &s, T));
+        TRY(layer_close(model, l, &s, T));
+    }
+    model->positions += T;
+    TRY(head_forward(model, s.next, &in, R, temperature, logprob, entropy));
+    if (keep)
+        model->kept = shape;
+    return STATUS_OK;
+}

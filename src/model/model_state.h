@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What a model holds; for the files of this folder only. Working weights stand layer by layer in
+ * the parts of parameters.h. Activations live in a workspace of named spaces that only grow; how
+ * large each is for a batch is said in one place, space_bytes, which the memory plan asks as well.
+ */
+#ifndef MODEL_MODEL_STATE_H
+#define MODEL_MODEL_STATE_H
+
+#include "model/model.h"
+
+struct layer {
+    struct weight weights[PART_COUNT]; /* matrices */
+    float *vectors[PART_COUNT];        /* norms and biases; NULL where the model has none */
+};
+
+/* A run of the flat vector and the working copy it fills: a matrix or a vector. */
+struct weight_block {
+    int64_t offset, elements;
+    const struct weight *weight;
+    float *vector;
+};
+
+enum space {
+    /* the residual stream and what the backward needs of each layer */
+    SPACE_X,           /* (T, C) input of each layer, then the last layer's output */
+    SPACE_RMS1,        /* (T) */
+    SPACE_RAW,         /* (T, (H + 2 K) D) before norm and rotation, with q and k norms only */
+    SPACE_QKV,         /* (T, (H + 2 K) D) rotated */
+    SPACE_ATTENTION,   /* (T, H D) */
+    SPACE_LOG_SUM,     /* (T, H) */
+    SPACE_X2,          /* (T, C) after the attention */
+    SPACE_RMS2,        /* (T) */
+    SPACE_GATE_UP,     /* (T, 2 F) */
+    SPACE_NORMED,      /* (T, C) */
+    SPACE_PRODUCT,     /* (T, F) */
+    SPACE_HEAD_X,      /* (R, C) */
+    SPACE_HEAD_RMS,    /* (R) */
+    SPACE_HEAD_NORMED, /* (R, C) */
+    SPACE_LOGITS,      /* (R, HEAD_BLOCK), or (R, V) for a draw */
+    SPACE_HEAD_ROWS,   /* (R) struct head_row */
+    SPACE_SCORES,      /* (3, R): log-probability, entropy, log of the sum */
+    SPACE_INTEGERS,    /* (2 T + 2 R): tokens, positions, target rows, target tokens */
+    SPACE_UNIFORMS,    /* (R) double, for a draw */
+    /* the backward */
+    SPACE_D_X,         /* (T, C) */
+    SPACE_D_PRODUCT,   /* (T, F) */
+    SPACE_D_GATE_UP,   /* (T, 2 F) */
+    SPACE_D_NORMED,    /* (T, C) */
+    SPACE_D_ATTENTION, /* (T, H D) */
+    SPACE_D_QKV,       /* (T, (H + 2 K) D) */
+    SPACE_D_HEAD_X,    /* (R, C) */
+    SPACE_D_HEAD,      /* (R, C) */
+    SPACE_D_SCORES,    /* (2, R) */
+    SPACE_GRADIENT,    /* one layer, one block of the head, or the embedding rows in use */
+    SPACE_COUNT
+};
+
+/* What a batch asks of the workspace. */
+struct space_shape {
+    int64_t T, R;
+    bool keep, recompute; /* keep: for a backward */
+    bool backward, draw;
+};
+
+struct workspace {
+    void *memory[SPACE_COUNT];
+    int64_t bytes[SPACE_COUNT];
+};
+
+const char *space_name(enum space space);
+int64_t space_bytes(const struct hparams *hparams, const struct space_shape *shape,
+                    enum space space);
+
+struct model {
+    struct backend *backend;
+    struct hparams hparams;
+    struct model_settings settings;
+    struct parameter_layout layout;
+    struct parameter *parameters;
+    int64_t parameter_count;
+
+    struct weight embed, head; /* head is embed where they are tied */
+    struct layer *layers;
+    float *final_norm;
+    float *vectors; /* all norms and biases; the pointers above lead into it */
+    struct weight_block *blocks;
+    int64_t block_count;
+    float *rope;       /* (settings.max_positions, D) */
+    int32_t *zero_row; /* one 0: gather_rows with it copies */
+
+    struct workspace workspace;
+    struct space_shape kept; /* of the forward whose activations are kept; T 0 for none */
+    float *hidden;           /* (hidden_rows, C): decode rows */
+    int64_t hidden_rows;
+    int32_t *token_places; /* host, (V): scratch of the embedding's backward */
+    int32_t *row_places;   /* host, (row_capacity): the same */
+    int64_t row_capacity;
+    struct decode_scratch *decode;
+    int64_t positions, positions_decoded;
+};
+
+/* model_weights.c */
+enum status weights_create(struct model *model) MUST_USE;
+void weights_destroy(struct model *model);
+enum status copy_floats(struct model *model, float *to, const float *from, int64_t n) MUST_USE;
+
+/* rope_table.c: fills (positions, D) on the host. */
+void rope_table_fill(const struct hparams *hparams, int64_t positions, float *table);
+
+/* model_workspace.c */
+enum status workspace_reserve(struct model *model, const struct space_shape *shape) MUST_USE;
+void workspace_release(struct model *model);
+
+/* The spaces of one layer for a batch; without `keep` all layers use the same. */
+struct layer_state {
+    float *x, *inverse_rms1, *raw, *qkv, *attention, *log_sum, *x2, *inverse_rms2, *gate_up, *next;
+};
+struct layer_state layer_state(const struct model *model, const struct space_shape *shape,
+                               int64_t layer);
+
+/* Integers of a batch in backend memory. */
+struct batch_integers {
+    int32_t *tokens, *positions, *target_rows, *target_tokens;
+};
+struct batch_integers batch_integers(const struct model *model, const struct space_shape *shape);
+
+/* model_forward.c: the three pieces of a layer around its attention, for T rows. */
+enum status layer_project(struct model *model, int64_t layer, const struct layer_state *state,
+                          int64_t T, const int32_t *positions) MUST_USE; /* x → qkv */
+enum status layer_expand(struct model *model, int64_t layer, const struct layer_state *state,
+                         int64_t T) MUST_USE; /* attention → x2 → gate_up */
+enum status layer_product(struct model *model, const struct layer_state *state,
+                          int64_t T) MUST_USE; /* gate_up → SPACE_PRODUCT */
+enum status layer_close(struct model *model, int64_t layer, const struct layer_state *state,
+                        int64_t T) MUST_USE; /* gate_up → next */
+enum status layer_attend(struct model *model, const struct layer_state *state,
+                         const struct segment *segments, int64_t segment_count,
+                         int64_t T) MUST_USE; /* qkv → attention */
+enum status norm_rows(struct model *model, const float *x, const float *weight, float *y,
+                      float *inverse_rms, int64_t rows) MUST_USE;
+
+/* Hidden states gathered from rows of x to SPACE_HEAD_X, normed in SPACE_HEAD_NORMED. */
+enum status head_open(struct model *model, const float *x, const int32_t *rows, int64_t R) MUST_USE;
+/* Logits of `columns` entries from `begin` on of R rows, with row stride ld, in SPACE_LOGITS. */
+enum status head_logits(struct model *model, int64_t begin, int64_t columns, int64_t ld,
+                        int64_t R) MUST_USE;
+enum status head_pass(struct model *model, int64_t begin, int64_t columns, int64_t ld, int64_t R,
+                      const int32_t *targets, float inverse_temperature) MUST_USE;
+/* Sums to scores, downloaded to the host arrays (R). */
+enum status head_close(struct model *model, int64_t R, float *logprob, float *entropy) MUST_USE;
+
+/* model_decode.c */
+void decode_release(struct model *model);
+
+#endif

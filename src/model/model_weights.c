@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The working copy of the weights: one table of blocks tells which run of the flat vector fills
+ * which packed matrix or vector; loading and refreshing walk the same table.
+ */
+#include "model/model_state.h"
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "file/safetensors.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* --- allocation and the table of blocks --- */
+
+static void add_block(struct model *model, int64_t offset, int64_t elements,
+                      const struct weight *weight, float *vector) {
+    model->blocks[model->block_count++] = (struct weight_block){
+        .offset = offset, .elements = elements, .weight = weight, .vector = vector};
+}
+
+static int64_t layer_vector_elements(const struct parameter_layout *layout) {
+    int64_t sum = 0;
+    for (int i = 0; i < PART_COUNT; i++)
+        sum += layout->parts[i].matrix ? 0 : layout->parts[i].elements;
+    return sum;
+}
+
+/* The parts of one layer; its vectors are taken from *vectors. */
+static enum status create_layer(struct model *model, int64_t index, float **vectors) {
+    struct layer *layer = &model->layers[index];
+    const int64_t base = model->layout.first_layer + index * model->layout.layer_elements;
+    for (int i = 0; i < PART_COUNT; i++) {
+        const struct part_place *part = &model->layout.parts[i];
+        if (part->elements == 0)
+            continue;
+        if (part->matrix) {
+            TRY(weight_create(model->backend, &layer->weights[i], part->rows, part->columns,
+                              DTYPE_F32, "weights of a layer"));
+        } else {
+            layer->vectors[i] = *vectors;
+            *vectors += part->elements;
+        }
+        add_block(model, base + part->offset, part->elements,
+                  part->matrix ? &layer->weights[i] : NULL, layer->vectors[i]);
+    }
+    return STATUS_OK;
+}
+
+enum status weights_create(struct model *model) {
+    const struct hparams *h = &model->hparams;
+    const struct parameter_layout *layout = &model->layout;
+    struct backend *backend = model->backend;
+    TRY(memory_new(&model->layers, h->layers, "layers of a model"));
+    TRY(memory_new(&model->blocks, h->layers * PART_COUNT + 3, "weight blocks of a model"));
+    TRY(backend_new(backend, &model->zero_row, 1, "row number"));
+    TRY(backend_new(backend, &model->vectors, h->layers * layer_vector_elements(layout) + h->C,
+                    "norms and biases"));
+    TRY(weight_create(backend, &model->embed, h->V, h->C, DTYPE_F32, "embedding"));
+    add_block(model, layout->embed, h->V * h->C, &model->embed, NULL);
+    float *vectors = model->vectors;
+    for (int64_t l = 0; l < h->layers; l++)
+        TRY(create_layer(model, l, &vectors));
+    model->final_norm = vectors;
+    add_block(model, layout->final_norm, h->C, NULL, vectors);
+    if (h->tied) {
+        model->head = model->embed;
+        return STATUS_OK;
+    }
+    TRY(weight_create(backend, &model->head, h->V, h->C, DTYPE_F32, "output head"));
+    add_block(model, layout->head, h->V * h->C, &model->head, NULL);
+    return STATUS_OK;
+}
+
+void weights_destroy(struct model *model) {
+    struct backend *backend = model->backend;
+    for (int64_t l = 0; model->layers != NULL && l < model->hparams.layers; l++)
+        for (int i = 0; i < PART_COUNT; i++)
+            weight_release(backend, &model->layers[l].weights[i]);
+    if (!model->hparams.tied)
+        weight_release(backend, &model->head);
+    weight_release(backend, &model->embed);
+    backend_release(backend, &model->vectors);
+    backend_release(backend, &model->zero_row);
+    memory_release(&model->blocks);
+    memory_release(&model->layers);
+}
+
+/* --- refreshing --- */
+
+enum status copy_floats(struct model *model, float *to, const float *from, int64_t n) {
+    return backend_run(model->backend, gather_rows, .x = from, .rows = model->zero_row, .out = to,
+                       .R = 1, .C = n);
+}
+
+/* `source` holds the elements of this block. */
+static enum status refresh_block(struct model *model, const struct weight_block *block,
+                                 const float *source) {
+    if (block->weight == NULL)
+        return copy_floats(model, block->vector, source, block->elements);
+    return backend_run(model->backend, pack, .source = source, .weight = *block->weight);
+}
+
+enum status model_refresh(struct model *model, const float *master) {
+    for (int64_t i = 0; i < model->block_count; i++)
+        TRY(refresh_block(model, &model->blocks[i], master + model->blocks[i].offset));
+    return STATUS_OK;
+}
+
+/* --- loading --- */
+
+struct loading {
+    struct model *model;
+    const struct safetensors *files;
+    float *master;  /* NULL: each block passes through `staging` */
+    float *staging; /* backend memory of the largest block */
+    float *host;    /* of the largest parameter */
+};
+
+static bool same_shape(const struct safetensor *tensor, const struct parameter *parameter) {
+    if (!parameter->matrix)
+        return tensor->rank == 1 && tensor->shape[0] == parameter->rows;
+    return tensor->rank == 2 && tensor->shape[0] == parameter->rows &&
+           tensor->shape[1] == parameter->columns;
+}
+
+static enum status refuse_shape(const struct safetensor *tensor,
+                                const struct parameter *parameter) {
+    char have[200] = "";
+    size_t used = 0;
+    for (int i = 0; i < tensor->rank && used < sizeof have - 24; i++)
+        used += (size_t)snprintf(have + used, sizeof have - used,
+                                 i == 0 ? "%" PRId64 : ", %" PRId64, tensor->shape[i]);
+    if (parameter->matrix)
+        return FAIL(STATUS_INPUT,
+                    "%s: the tensor %s has shape (%s), config.json asks for (%" PRId64 ", %" PRId64
+                    ")",
+                    tensor->path, parameter->name, have, parameter->rows, parameter->columns);
+    return FAIL(STATUS_INPUT,
+                "%s: the tensor %s has shape (%s), config.json asks for (%" PRId64 ")",
+                tensor->path, parameter->name, have, parameter->rows);
+}
+
+static enum dtype stored_dtype(const struct safetensor *tensor) {
+    for (enum dtype d = DTYPE_F32; d < DTYPE_F16; d++)
+        if (strcmp(tensor->dtype, dtype_name(d)) == 0)
+            return d;
+    return DTYPE_F16; /* safetensors_weight lets nothing else pass */
+}
+
+static enum status load_parameter(struct loading *loading, const struct parameter *parameter,
+                                  float *to) {
+    const int64_t n = parameter->rows * parameter->columns;
+    const struct safetensor *tensor;
+    TRY(safetensors_weight(loading->files, parameter->name, &tensor));
+    if (!same_shape(tensor, parameter))
+        return refuse_shape(tensor, parameter);
+    dtype_to_f32(stored_dtype(tensor), tensor->data, loading->host, n);
+    struct backend *backend = loading->model->backend;
+    return backend->ops->upload(backend, to, loading->host, (size_t)n * sizeof(float));
+}
+
+/* Blocks and parameters stand in the same order, so one walk serves both. */
+static enum status load_blocks(struct loading *loading) {
+    struct model *model = loading->model;
+    int64_t next = 0;
+    for (int64_t i = 0; i < model->block_count; i++) {
+        const struct weight_block *block = &model->blocks[i];
+        const int64_t end = block->offset + block->elements;
+        float *to = loading->master != NULL ? loading->master + block->offset : loading->staging;
+        for (; next < model->parameter_count && model->parameters[next].offset < end; next++) {
+            const struct parameter *parameter = &model->parameters[next];
+            TRY(load_parameter(loading, parameter, to + (parameter->offset - block->offset)));
+        }
+        TRY(refresh_block(model, block, to));
+    }
+    return STATUS_OK;
+}
+
+static bool known_name(const struct model *model, const char *name) {
+    for (int64_t i = 0; i < model->parameter_count; i++)
+        if (strcmp(model->parameters[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+static void log_extra(const struct model *model, const struct safetensors *files) {
+    int64_t extra = 0;
+    const char *first = NULL;
+    for (int64_t i = 0; i < safetensors_count(files); i++) {
+        const char *name = safetensors_at(files, i)->name;
+        if (known_name(model, name))
+            continue;
+        first = first == NULL ? name : first;
+        extra++;
+    }
+    char quote[STATUS_QUOTE_MAX];
+    if (extra > 0)
+        log_info("model", "extra tensors = %lld, ignored, the first is \"%s\"", (long long)extra,
+                 status_quote(quote, first, SIZE_MAX));
+}
+
+static enum status loading_allocate(struct loading *loading) {
+    const struct model *model = loading->model;
+    int64_t block = 1, parameter = 1;
+    for (int64_t i = 0; i < model->block_count; i++)
+        if (model->blocks[i].elements > block)
+            block = model->blocks[i].elements;
+    for (int64_t i = 0; i < model->parameter_count; i++) {
+        const int64_t n = model->parameters[i].rows * model->parameters[i].columns;
+        parameter = n > parameter ? n : parameter;
+    }
+    TRY(memory_new(&loading->host, parameter, "a tensor being loaded"));
+    if (loading->master != NULL)
+        return STATUS_OK;
+    return backend_new(model->backend, &loading->staging, block, "weights being loaded");
+}
+
+enum status model_load(struct model *model, const char *directory, float *master) {
+    struct loading loading = {.model = model, .master = master};
+    struct safetensors *files = NULL;
+    enum status status;
+    TRY_ELSE(status, done, safetensors_open(&files, directory));
+    loading.files = files;
+    TRY_ELSE(status, done, loading_allocate(&loading));
+    TRY_ELSE(status, done, load_blocks(&loading));
+    log_extra(model, files);
+done:
+    backend_release(model->backend, &loading.staging);
+    memory_release(&loading.host);
+    safetensors_close(&files);
+    return status;
+}

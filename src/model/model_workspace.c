@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Where activations stand. Spaces grow to the largest batch seen and are never given back before
+ * the end, so that a training loop allocates nothing after its first batch of the largest size.
+ */
+#include "model/model_state.h"
+
+static int64_t least(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
+static int64_t most(int64_t a, int64_t b) {
+    return a > b ? a : b;
+}
+
+/* name, bytes for T rows and R targets; `each`: layers whose values are kept */
+#define SPACES(X)                                                                                  \
+    X(X, "layer inputs", s->keep ? (h->layers + 1) * T *C *f : T *C *f)                            \
+    X(RMS1, "inverse rms of the inputs", s->keep ? each *T *f : 0)                                 \
+    X(RAW, "q and k before their norms", h->qk_norm ? each *T *S *f : 0)                           \
+    X(QKV, "queries, keys, values", each *T *S *f)                                                 \
+    X(ATTENTION, "attention outputs", each *T *Q *f)                                               \
+    X(LOG_SUM, "attention sums", s->keep ? each *T * h->H *f : 0)                                  \
+    X(X2, "layer middles", s->keep ? each *T *C *f : 0)                                            \
+    X(RMS2, "inverse rms of the middles", s->keep ? each *T *f : 0)                                \
+    X(GATE_UP, "gate and up", each *T * 2 * F * f)                                                 \
+    X(NORMED, "normed rows", T *C *f)                                                              \
+    X(PRODUCT, "gated product", T *F *f)                                                           \
+    X(HEAD_X, "hidden rows of the targets", R *C *f)                                               \
+    X(HEAD_RMS, "inverse rms of the targets", R *f)                                                \
+    X(HEAD_NORMED, "normed rows of the targets", R *C *f)                                          \
+    X(LOGITS, "logits", R *(s->draw ? h->V : block) * f)                                           \
+    X(HEAD_ROWS, "sums of the head", R *(int64_t)sizeof(struct head_row))                          \
+    X(SCORES, "log-probabilities and entropies", 3 * R * f)                                        \
+    X(INTEGERS, "tokens and positions", (2 * T + 2 * R) * (int64_t)sizeof(int32_t))                \
+    X(UNIFORMS, "uniform numbers", s->draw ? R *(int64_t)sizeof(double) : 0)                       \
+    X(D_X, "gradient of the residual stream", back *T *C *f)                                       \
+    X(D_PRODUCT, "gradient of the gated product", back *T *F *f)                                   \
+    X(D_GATE_UP, "gradient of gate and up", back *T * 2 * F * f)                                   \
+    X(D_NORMED, "gradient of the normed rows", back *T *C *f)                                      \
+    X(D_ATTENTION, "gradient of the attention outputs", back *T *Q *f)                             \
+    X(D_QKV, "gradient of queries, keys, values", back *T *S *f)                                   \
+    X(D_HEAD_X, "gradient of the targets' hidden rows", back *R *C *f)                             \
+    X(D_HEAD, "gradient of the targets' normed rows", back *R *C *f)                               \
+    X(D_SCORES, "gradient of the scores", back * 2 * R * f)                                        \
+    X(GRADIENT, "gradient of one layer", back *gradient_floats(h, T, block) * f)
+
+static int64_t gradient_floats(const struct hparams *h, int64_t T, int64_t block) {
+    struct parameter_layout layout;
+    parameters_layout(h, &layout);
+    return most(layout.layer_elements, most(block, least(T, h->V)) * h->C);
+}
+
+const char *space_name(enum space space) {
+    static const char *const names[SPACE_COUNT] = {
+#define X(space, name, bytes) [SPACE_##space] = name,
+        SPACES(X)
+#undef X
+    };
+    return names[space];
+}
+
+int64_t space_bytes(const struct hparams *h, const struct space_shape *s, enum space space) {
+    const int64_t T = s->T, R = s->R, C = h->C, F = h->F, Q = h->H * h->D, f = sizeof(float);
+    const int64_t S = (h->H + 2 * h->K) * h->D, block = least(HEAD_BLOCK, h->V);
+    const int64_t each = s->keep && !s->recompute ? h->layers : 1, back = s->backward ? 1 : 0;
+    switch (space) {
+#define X(space, name, bytes)                                                                      \
+    case SPACE_##space:                                                                            \
+        return bytes;
+        SPACES(X)
+#undef X
+    case SPACE_COUNT:
+        break;
+    }
+    return 0;
+}
+
+enum status workspace_reserve(struct model *model, const struct space_shape *shape) {
+    struct workspace *work = &model->workspace;
+    for (int i = 0; i < SPACE_COUNT; i++) {
+        const int64_t need = space_bytes(&model->hparams, shape, (enum space)i);
+        if (need <= work->bytes[i])
+            continue;
+        backend_release(model->backend, &work->memory[i]);
+        work->bytes[i] = 0;
+        TRY(backend_allocate(model->backend, &work->memory[i], (size_t)need, 1,
+                             space_name((enum space)i)));
+        work->bytes[i] = need;
+    }
+    return STATUS_OK;
+}
+
+void workspace_release(struct model *model) {
+    for (int i = 0; i < SPACE_COUNT; i++)
+        backend_release(model->backend, &model->workspace.memory[i]);
+}
+
+/* Block `index` of `floats` floats in a space. */
+static float *at(const struct model *model, enum space space, int64_t index, int64_t floats) {
+    float *memory = model->workspace.memory[space];
+    return memory == NULL ? NULL : memory + index * floats;
+}
+
+struct layer_state layer_state(const struct model *model, const struct space_shape *shape,
+                               int64_t layer) {
+    const struct hparams *h = &model->hparams;
+    const int64_t T = shape->T, C = h->C, S = (h->H + 2 * h->K) * h->D;
+    const bool keep = shape->keep;
+    const int64_t l = keep && !shape->recompute ? layer : 0;
+    struct layer_state s = {
+        .x = at(model, SPACE_X, keep ? layer : 0, T * C),
+        .inverse_rms1 = keep ? at(model, SPACE_RMS1, l, T) : NULL,
+        .qkv = at(model, SPACE_QKV, l, T * S),
+        .attention = at(model, SPACE_ATTENTION, l, T * h->H * h->D),
+        .log_sum = keep ? at(model, SPACE_LOG_SUM, l, T * h->H) : NULL,
+        .inverse_rms2 = keep ? at(model, SPACE_RMS2, l, T) : NULL,
+        .gate_up = at(model, SPACE_GATE_UP, l, T * 2 * h->F),
+    };
+    s.raw = h->qk_norm ? at(model, SPACE_RAW, l, T * S) : s.qkv;
+    s.x2 = keep ? at(model, SPACE_X2, l, T * C) : s.x;
+    s.next = keep ? at(model, SPACE_X, layer + 1, T * C) : s.x;
+    return s;
+}
+
+struct batch_integers batch_integers(const struct model *model, const struct space_shape *shape) {
+    int32_t *tokens = model->workspace.memory[SPACE_INTEGERS];
+    int32_t *targets = tokens + 2 * shape->T;
+    return (struct batch_integers){tokens, tokens + shape->T, targets, targets + shape->R};
+}
