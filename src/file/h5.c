@@ -198,8 +198,40 @@ enum status h5_close(struct h5 **h5) {
     return status;
 }
 
+/* The library's checksum of metadata: lookup3 of B. Jenkins (2006, public domain). */
+static uint32_t lookup3(const unsigned char *bytes, size_t n) {
+    static const int mix[6] = {4, 6, 8, 16, 19, 4}, last[7] = {14, 11, 25, 16, 4, 14, 24};
+    uint32_t s[3];
+    s[0] = s[1] = s[2] = 0xdeadbeefu + (uint32_t)n;
+    for (; n > 0; bytes += n < 12 ? n : 12, n -= n < 12 ? n : 12) {
+        for (size_t i = 0; i < 12 && i < n; i++)
+            s[i / 4] += (uint32_t)bytes[i] << 8 * (i % 4);
+        for (int i = 0; n > 12 && i < 6; i++) { /* a −= c, a ^= c rotated, c += b; then turn */
+            uint32_t *a = &s[i % 3], *b = &s[(i + 1) % 3], *c = &s[(i + 2) % 3];
+            *a = (*a - *c) ^ (*c << mix[i] | *c >> (32 - mix[i]));
+            *c += *b;
+        }
+    }
+    for (int i = 0; i < 7; i++) { /* c ^= b, c −= b rotated; then turn */
+        uint32_t *c = &s[(i + 2) % 3], *b = &s[(i + 1) % 3];
+        *c = (*c ^ *b) - (*b << last[i] | *b >> (32 - last[i]));
+    }
+    return s[2];
+}
+
+/* H5Fget_file_image clears the flag "open for writing" of a version 3 superblock and, up to HDF5
+ * 1.10.8 at least, forgets its checksum. */
+static void repair_superblock(unsigned char *image, int64_t n) {
+    enum { VERSION_AT = 8, CHECKSUM_AT = 44, SUPERBLOCK_BYTES = 48 };
+    if (n < SUPERBLOCK_BYTES || image[VERSION_AT] != 3)
+        return;
+    const uint32_t sum = lookup3(image, CHECKSUM_AT);
+    for (int i = 0; i < 4; i++)
+        image[CHECKSUM_AT + i] = (unsigned char)(sum >> 8 * i & 0xff);
+}
+
 /* The file as bytes; the caller releases *image. */
-static enum status take_image(struct h5 *h5, char **image, int64_t *n) {
+static enum status take_image(struct h5 *h5, unsigned char **image, int64_t *n) {
     *image = NULL;
     if (H5Fflush(h5->file, H5F_SCOPE_GLOBAL) < 0)
         return fail_write(h5, "it");
@@ -208,12 +240,14 @@ static enum status take_image(struct h5 *h5, char **image, int64_t *n) {
         return fail_write(h5, "it");
     TRY(memory_new(image, bytes, "HDF5 file"));
     *n = (int64_t)bytes;
-    return H5Fget_file_image(h5->file, *image, (size_t)bytes) == bytes ? STATUS_OK
-                                                                       : fail_write(h5, "it");
+    if (H5Fget_file_image(h5->file, *image, (size_t)bytes) != bytes)
+        return fail_write(h5, "it");
+    repair_superblock(*image, *n);
+    return STATUS_OK;
 }
 
 enum status h5_save(struct h5 **h5, const char *path) {
-    char *image;
+    unsigned char *image;
     int64_t n = 0;
     ASSERT((*h5)->in_memory);
     enum status status = take_image(*h5, &image, &n);
