@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The table of parameters that settings.def expands to, for the reader and the writer of input
+ * files. The row of a parameter is at its enum setting_id; the fields of a record are rows of the
+ * same kind, with offsets into the record.
+ */
+#ifndef CONFIG_PARAMETER_H
+#define CONFIG_PARAMETER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "base/strbuf.h"
+#include "config/settings.h"
+
+enum parameter_kind {
+    PARAMETER_INT,
+    PARAMETER_REAL,
+    PARAMETER_BOOL,
+    PARAMETER_TEXT,
+    PARAMETER_CHOICE,
+    PARAMETER_TEXTS,
+    PARAMETER_RECORDS,
+};
+
+enum parameter_flag {
+    PARAMETER_ALWAYS = 1,   /* must be given */
+    PARAMETER_TRAINING = 2, /* must be given for a training run */
+    PARAMETER_PATH = 4,     /* a file name */
+    PARAMETER_FILLED = 8,   /* must not be empty */
+};
+
+struct parameter {
+    const char *group, *name; /* of a field: the record and the field */
+    enum parameter_kind kind;
+    int flags;
+    const char *unit, *sentence;
+    size_t offset;       /* of the value in struct settings, or in the record */
+    size_t count_offset; /* TEXTS and RECORDS: of their int64_t count */
+
+    const char *text;                    /* default of TEXT (NULL: absent); RECORDS: as libconfig */
+    int64_t integer;                     /* default of INT, BOOL, CHOICE */
+    int64_t integer_least, integer_most; /* INT */
+    double real, real_least, real_most;  /* REAL: default and bounds */
+    const char *const *words;            /* CHOICE */
+    int word_count;
+    const struct parameter *fields; /* RECORDS */
+    int field_count;
+    size_t record_size;
+};
+
+struct parameter_group {
+    const char *name, *sentence;
+};
+
+/* The tables; groups end with a NULL name, parameters of a group stand together and in its order.
+ */
+extern const struct parameter parameter_table[SETTINGS_COUNT];
+extern const struct parameter_group parameter_groups[];
+
+/* Rows by name, NULL when unknown. `length` of the name; a full name is "group.name". */
+const struct parameter_group *parameter_group_find(const char *name, size_t length);
+const struct parameter *parameter_find(const char *group, const char *name);
+const struct parameter *parameter_find_full(const char *name, size_t length);
+int parameter_id(const struct parameter *parameter);
+
+/* The index of a word of a choice, -1 when it has no such word. */
+int parameter_word_find(const struct parameter *parameter, const char *word);
+
+/* Known names near a wrong one: a group; a parameter as "group.name", of that group when it has one
+ * near enough, else of any. Never NULL; the text of the second is in `out`, which holds
+ * PARAMETER_NAME_MAX bytes. */
+enum { PARAMETER_NAME_MAX = 96 };
+const char *parameter_group_nearest(const char *name, size_t length);
+const char *parameter_nearest(const char *group, const char *name, size_t length, char *out);
+const char *parameter_nearest_of(const struct parameter *rows, int count, const char *name);
+const char *parameter_word_nearest(const struct parameter *parameter, const char *word);
+
+/* The name as sentences say it: "rollout.top_p". `out` as above; returns out. */
+const char *parameter_full_name(const struct parameter *parameter, char *out);
+
+/* The value inside `base`, a struct settings or a record. */
+void *parameter_value(const struct parameter *parameter, void *base);
+int64_t *parameter_count(const struct parameter *parameter, void *base);
+const void *parameter_value_const(const struct parameter *parameter, const void *base);
+int64_t parameter_count_const(const struct parameter *parameter, const void *base);
+
+/* Record i of a RECORDS value. */
+void *parameter_record(const struct parameter *parameter, const void *base, int64_t i);
+
+/* A value gives back what it holds and becomes empty. */
+void parameter_clear(const struct parameter *parameter, void *base);
+
+/* Copies `length` bytes into a text value that is empty. */
+enum status parameter_set_text(char **value, const char *text, size_t length) MUST_USE;
+
+/* Fills *settings, which is all zeros, with every default (reader.c). */
+enum status settings_set_defaults(struct settings *settings) MUST_USE;
+
+/* Checks that involve more than one parameter, and the values that follow from others
+ * (validate.c). `path` names the input file. */
+enum status settings_validate(struct settings *settings, enum settings_purpose purpose,
+                              const char *path) MUST_USE;
+
+#endif

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What no parameter can say by itself: which must be given, which values follow from others, and
+ * which contradict each other.
+ */
+#include "config/parameter.h"
+
+#include <string.h>
+
+#include "base/memory.h"
+
+static enum status check_given(const struct settings *settings, enum settings_purpose purpose,
+                               const char *path) {
+    const int wanted =
+        PARAMETER_ALWAYS | (purpose == SETTINGS_FOR_TRAINING ? PARAMETER_TRAINING : 0);
+    for (int i = 0; i < SETTINGS_COUNT; i++) {
+        const struct parameter *const parameter = &parameter_table[i];
+        if ((parameter->flags & wanted) == 0)
+            continue;
+        if (settings->origins[i] == NULL)
+            return FAIL(STATUS_INPUT, "%s: %s.%s must be given: %s", path, parameter->group,
+                        parameter->name, parameter->sentence);
+        if (parameter->kind == PARAMETER_RECORDS && parameter_count_const(parameter, settings) == 0)
+            return FAIL(STATUS_INPUT, "%s: %s.%s is an empty list", settings->origins[i],
+                        parameter->group, parameter->name);
+    }
+    return STATUS_OK;
+}
+
+/* A value that another choice brings along, where nobody gave one. */
+static enum status derive(struct settings *settings, enum setting_id id, double *value,
+                          double derived, const char *origin) {
+    if (settings->origins[id] != NULL)
+        return STATUS_OK;
+    *value = derived;
+    return parameter_set_text(&settings->origins[id], origin, strlen(origin));
+}
+
+/* Sequence ratios hardly leave 1 (Zheng et al., "Group Sequence Policy Optimization", 2025). */
+static enum status derive_clip_bounds(struct settings *settings) {
+    if (settings->objective.level != SETTING_LEVEL_SEQUENCE)
+        return STATUS_OK;
+    TRY(derive(settings, SETTING_ID_objective_clip_low, &settings->objective.clip_low, 3e-4,
+               "derived from objective.level"));
+    return derive(settings, SETTING_ID_objective_clip_high, &settings->objective.clip_high, 4e-4,
+                  "derived from objective.level");
+}
+
+static enum status check_texts(const struct settings *settings) {
+    if (strstr(settings->prompt.template, "{prompt}") == NULL)
+        return FAIL(STATUS_INPUT,
+                    "%s: prompt.template does not hold {prompt}, the place of the row's prompt",
+                    settings_origin(settings, "prompt.template"));
+    return STATUS_OK;
+}
+
+static enum status check_objective(const struct settings *settings) {
+    const struct settings_objective *const objective = &settings->objective;
+    if (objective->clip_low >= 1.0)
+        return FAIL(STATUS_INPUT, "%s: objective.clip_low = %.9g leaves no bound; it is below 1",
+                    settings_origin(settings, "objective.clip_low"), objective->clip_low);
+    if (objective->clip_dual != 0.0 && objective->clip_dual <= 1.0 + objective->clip_high)
+        return FAIL(STATUS_INPUT,
+                    "%s: objective.clip_dual = %.9g is not above 1 + objective.clip_high = %.9g",
+                    settings_origin(settings, "objective.clip_dual"), objective->clip_dual,
+                    1.0 + objective->clip_high);
+    return STATUS_OK;
+}
+
+static enum status check_training(const struct settings *settings) {
+    const struct settings_rollout *const rollout = &settings->rollout;
+    if (settings->run.method == SETTING_METHOD_RL && rollout->group_size < 2)
+        return FAIL(STATUS_INPUT,
+                    "%s: rollout.group_size = %lld: an advantage compares the answers of a group, "
+                    "so it takes at least 2",
+                    settings_origin(settings, "rollout.group_size"),
+                    (long long)rollout->group_size);
+    if (settings->update.mini_batches > rollout->prompts_per_step)
+        return FAIL(STATUS_INPUT,
+                    "%s: update.mini_batches = %lld is more than rollout.prompts_per_step = %lld",
+                    settings_origin(settings, "update.mini_batches"),
+                    (long long)settings->update.mini_batches, (long long)rollout->prompts_per_step);
+    if (settings->optimizer.warmup_steps > settings->run.steps)
+        return FAIL(STATUS_INPUT, "%s: optimizer.warmup_steps = %lld is more than run.steps = %lld",
+                    settings_origin(settings, "optimizer.warmup_steps"),
+                    (long long)settings->optimizer.warmup_steps, (long long)settings->run.steps);
+    return STATUS_OK;
+}
+
+enum status settings_validate(struct settings *settings, enum settings_purpose purpose,
+                              const char *path) {
+    TRY(check_given(settings, purpose, path));
+    TRY(derive_clip_bounds(settings));
+    TRY(check_texts(settings));
+    TRY(check_objective(settings));
+    return purpose == SETTINGS_FOR_TRAINING ? check_training(settings) : STATUS_OK;
+}
