@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Prompts and reference answers of one JSON-lines file, in the order of the file.
+ */
+#ifndef DATA_DATASET_H
+#define DATA_DATASET_H
+
+#include <stdint.h>
+
+#include "base/status.h"
+#include "base/strbuf.h"
+
+/* Where they come from; texts are borrowed during dataset_open. */
+struct dataset_source {
+    const char *path;
+    const char *prompt; /* field, a text */
+    const char *answer; /* field, a text or a number; NULL or "": none, references are empty */
+    const char *where;  /* takes the rows for which it holds (data/filter.h); NULL or "": all */
+    const char *answer_after; /* the reference is what follows its last occurrence in the answer,
+                                 without white space around; NULL or "": the whole field as it is */
+};
+
+struct dataset_entry; /* where a row's texts stand */
+
+struct dataset { /* read only for others */
+    char *path;
+    char sha256[65];  /* of the whole file, in hexadecimal */
+    int64_t lines;    /* rows of the file that hold a value */
+    int64_t count;    /* rows taken */
+    int64_t unmarked; /* taken rows whose answer lacks answer_after: their reference is the whole
+                         answer, trimmed */
+    struct dataset_entry *entries;
+    int64_t capacity;
+    struct strbuf text;
+};
+
+/* One row. Texts are UTF-8 without zero bytes, terminated, and live as long as the dataset. */
+struct dataset_item {
+    int64_t row; /* 0-based line of the file */
+    const char *prompt, *reference;
+    size_t prompt_length, reference_length;
+};
+
+/* Reads the file. A number as an answer becomes the text that Python's str gives. STATUS_INPUT with
+ * one sentence, with file and line where there is one: file missing, a line not a JSON object, a
+ * field missing or of another type, broken UTF-8 or a zero character, a mistake in `where`, no row
+ * taken, answer_after in no row. *dataset is empty then. */
+enum status dataset_open(struct dataset *dataset, const struct dataset_source *source) MUST_USE;
+void dataset_close(struct dataset *dataset);
+
+/* The i-th row taken, 0 ≤ i < count. */
+struct dataset_item dataset_item(const struct dataset *dataset, int64_t i);
+
+#endif

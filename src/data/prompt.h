@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * From a row's texts to the token ids that the model reads: template, chat form, tokenizer.
+ */
+#ifndef DATA_PROMPT_H
+#define DATA_PROMPT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "base/strbuf.h"
+#include "data/dataset.h"
+#include "text/chat.h"
+#include "text/tokenizer.h"
+
+/* How prompts are written; everything is borrowed. */
+struct prompt_form {
+    const char *template_text;      /* each {prompt} in it gives way to the row's prompt */
+    const char *system;             /* NULL: no system turn; "": an empty one */
+    const struct chat_style *style; /* resolved: its form is not CHAT_AUTO */
+    bool thinking;                  /* as chat_render takes them */
+    const char *date;
+    struct tokenizer *tokenizer;
+};
+
+/* STATUS_INPUT when a system text is given that the form has no place for (chat = "none"). */
+enum status prompt_form_check(const struct prompt_form *form) MUST_USE;
+
+/* Appends the user's text, the template filled in, to `text`, and to `ids` the tokens of the
+ * conversation up to the head of the assistant's turn. Without a chat form these are the tokens of
+ * the text as `tokenizer(text)` gives them. `prompt` is terminated and holds no zero byte. Fails
+ * where no token comes out. */
+enum status prompt_encode(const struct prompt_form *form, const char *prompt, struct strbuf *text,
+                          struct token_list *ids) MUST_USE;
+
+/* Appends the tokens of an answer as the model should have written it: by itself, without added
+ * tokens, then stop_id (−1: none). */
+enum status prompt_encode_answer(struct tokenizer *tokenizer, const char *answer, size_t length,
+                                 int32_t stop_id, struct token_list *ids) MUST_USE;
+
+/* For stream_options.keep, with a struct prompt_limit as context: keeps prompts of at most
+ * max_tokens tokens. */
+struct prompt_limit {
+    const struct prompt_form *form;
+    int64_t max_tokens;
+};
+enum status prompt_is_short(void *limit, const struct dataset *dataset,
+                            const struct dataset_item *item, bool *kept) MUST_USE;
+
+#endif
