@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * AdamW with decoupled weight decay (Loshchilov and Hutter, arXiv 1711.05101) over the flat fp32
+ * master vector. Its state is 8 bytes per parameter and a counter: both moments, aligned with the
+ * master, and the number of steps taken, all of which a checkpoint keeps.
+ */
+#ifndef OPTIM_OPTIMIZER_H
+#define OPTIM_OPTIMIZER_H
+
+#include <stdint.h>
+
+#include "backend/backend.h"
+#include "base/status.h"
+#include "optim/vector.h"
+
+struct optimizer_settings {
+    double beta1, beta2, epsilon;
+    double weight_decay; /* of the parts of the layout that have `decay` */
+};
+
+struct optimizer {
+    struct backend *backend;
+    const struct vector_layout *layout;
+    struct optimizer_settings settings;
+    float *exp_avg, *exp_avg_sq; /* (layout->elements), backend memory, zero at first */
+    int64_t steps;               /* taken so far */
+};
+
+/* The backend and the layout must outlive it. The caller destroys it. */
+enum status optimizer_create(struct optimizer **optimizer, struct backend *backend,
+                             const struct vector_layout *layout,
+                             const struct optimizer_settings *settings) MUST_USE;
+void optimizer_destroy(struct optimizer **optimizer);
+
+/* Backend memory that optimizer_create takes. */
+int64_t optimizer_bytes(int64_t elements);
+
+/* One step: master (backend memory) moves along gradient_scale × gradient. */
+enum status optimizer_step(struct optimizer *optimizer, float *master, const float *gradient,
+                           double learning_rate, double gradient_scale) MUST_USE;
+
+#endif

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Steps of AdamW against the same formulas in double; decay on its parts only; clipping.
+ */
+#include "optim/optimizer.h"
+
+#include "base/memory.h"
+#include "base/random.h"
+#include "check.h"
+#include "optim/clip.h"
+
+enum { ELEMENTS = 5000, STEPS = 5 };
+static const struct vector_part parts[] = {
+    {0, 3000, true}, {3000, 10, false}, {3010, 90, false}, {3100, 1900, true}};
+static const struct optimizer_settings settings = {
+    .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .weight_decay = 0.1};
+
+static double number(uint32_t i, uint32_t what) {
+    return random_normal(3, RANDOM_TEST, i, what, 0, 0);
+}
+
+struct state {
+    double parameter, exp_avg, exp_avg_sq;
+};
+
+/* Step t of torch.optim.AdamW for one element. */
+static void adamw(struct state *s, double g, int t, double learning_rate, double decay) {
+    s->parameter *= 1 - learning_rate * decay;
+    s->exp_avg = 0.9 * s->exp_avg + 0.1 * g;
+    s->exp_avg_sq = 0.999 * s->exp_avg_sq + 0.001 * g * g;
+    const double root = sqrt(s->exp_avg_sq / (1 - pow(0.999, t)));
+    s->parameter -= learning_rate * s->exp_avg / (1 - pow(0.9, t)) / (root + 1e-8);
+}
+
+static bool decays(int i) {
+    return i < 3000 || i >= 3100;
+}
+
+static void fill(float *x, uint32_t what) {
+    for (uint32_t i = 0; i < ELEMENTS; i++)
+        x[i] = (float)number(i, what);
+}
+
+static void check_state(const struct optimizer *optimizer, const float *master,
+                        const struct state *want) {
+    for (int i = 0; i < ELEMENTS; i++) {
+        CHECK_NEAR(master[i], want[i].parameter, 2e-6 * (1 + fabs(want[i].parameter)));
+        CHECK_NEAR(optimizer->exp_avg[i], want[i].exp_avg, 1e-6);
+        CHECK_NEAR(optimizer->exp_avg_sq[i], want[i].exp_avg_sq, 1e-7);
+    }
+}
+
+static void test_steps(struct backend *backend, const struct vector_layout *layout) {
+    struct optimizer *optimizer = NULL;
+    float *master = NULL, *gradient = NULL;
+    struct state *want = NULL;
+    CHECK_OK(optimizer_create(&optimizer, backend, layout, &settings));
+    CHECK_OK(backend_new(backend, &master, ELEMENTS, "master"));
+    CHECK_OK(backend_new(backend, &gradient, ELEMENTS, "gradient"));
+    CHECK_OK(memory_new(&want, ELEMENTS, "expected"));
+    fill(master, 0);
+    for (int i = 0; i < ELEMENTS; i++)
+        want[i].parameter = master[i];
+    for (int t = 1; t <= STEPS; t++) {
+        const double rate = 0.02 / t;
+        fill(gradient, (uint32_t)t);
+        for (int i = 0; i < ELEMENTS; i++)
+            adamw(&want[i], 0.5 * gradient[i], t, rate, decays(i) ? 0.1 : 0);
+        CHECK_OK(optimizer_step(optimizer, master, gradient, rate, 0.5));
+        CHECK_EQ(optimizer->steps, t);
+    }
+    check_state(optimizer, master, want);
+    memory_release(&want);
+    backend_release(backend, &master);
+    backend_release(backend, &gradient);
+    optimizer_destroy(&optimizer);
+}
+
+/* A learning rate of 0 moves nothing, decay included. */
+static void test_no_rate(struct backend *backend, const struct vector_layout *layout) {
+    struct optimizer *optimizer = NULL;
+    float *master = NULL, *gradient = NULL;
+    CHECK_OK(optimizer_create(&optimizer, backend, layout, &settings));
+    CHECK_OK(backend_new(backend, &master, ELEMENTS, "master"));
+    CHECK_OK(backend_new(backend, &gradient, ELEMENTS, "gradient"));
+    fill(master, 0);
+    fill(gradient, 1);
+    CHECK_OK(optimizer_step(optimizer, master, gradient, 0, 1));
+    for (uint32_t i = 0; i < ELEMENTS; i++)
+        CHECK(master[i] == (float)number(i, 0));
+    CHECK_EQ(optimizer_bytes(ELEMENTS), 8 * ELEMENTS);
+    backend_release(backend, &master);
+    backend_release(backend, &gradient);
+    optimizer_destroy(&optimizer);
+    CHECK(optimizer == NULL);
+}
+
+static void test_clip(void) {
+    CHECK_NEAR(clip_scale(4, 1), 0.25, 0);
+    CHECK_NEAR(clip_scale(0.5, 1), 1, 0);
+    CHECK_NEAR(clip_scale(0, 1), 1, 0);
+    CHECK_NEAR(clip_scale(1e9, 0), 1, 0);
+}
+
+static void test_all(const char *name) {
+    struct backend backend;
+    struct vector_layout *layout = NULL;
+    CHECK_OK(backend_open(&backend, name, 2));
+    CHECK_OK(vector_layout_create(&layout, parts, 4));
+    test_steps(&backend, layout);
+    test_no_rate(&backend, layout);
+    vector_layout_destroy(&layout);
+    backend_close(&backend);
+}
+
+int main(void) {
+    test_all("cpu");
+    test_all("check");
+    test_clip();
+    CHECK_EQ(memory_totals().bytes, 0);
+    return CHECK_END();
+}
