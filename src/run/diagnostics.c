@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "run/diagnostics.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "file/bytes.h"
+
+enum { NAME_BYTES = 128 };
+
+#define VALID_PATH "/step/valid"
+
+static const char *dataset_name(char out[NAME_BYTES], const char *group, enum metric metric) {
+    snprintf(out, NAME_BYTES, "/%s/%s", group, metric_table[metric].path);
+    return out;
+}
+
+/* --- making the file --- */
+
+static enum status describe_dataset(struct h5 *h5, const char *path, const struct metric_info *info,
+                                    const char *reduction) {
+    TRY(h5_put_attribute(h5, path, "units", info->unit));
+    TRY(h5_put_attribute(h5, path, "description", info->sentence));
+    return h5_put_attribute(h5, path, "reduction", reduction);
+}
+
+static enum status put_metric(struct h5 *h5, enum metric metric, int64_t steps, int passes) {
+    const struct metric_info *info = &metric_table[metric];
+    const int64_t sizes[2] = {steps, passes};
+    char path[NAME_BYTES], reduction[160];
+    const char *over_passes = metric == METRIC_RATIO_MAX ? "maximum" : "mean";
+    snprintf(reduction, sizeof reduction, "%s%s%s", info->reduction,
+             info->per_pass ? "; of the passes the " : "", info->per_pass ? over_passes : "");
+    dataset_name(path, "step", metric);
+    TRY(h5_put(h5, path, H5_KIND_F64, H5_STORAGE_PLAIN, 1, sizes, NULL));
+    TRY(describe_dataset(h5, path, info, reduction));
+    if (!info->per_pass)
+        return STATUS_OK;
+    dataset_name(path, "pass", metric);
+    TRY(h5_put(h5, path, H5_KIND_F64, H5_STORAGE_PLAIN, 2, sizes, NULL));
+    return describe_dataset(h5, path, info, info->reduction);
+}
+
+static enum status fill_file(struct h5 *h5, int64_t steps, int passes,
+                             const struct provenance *provenance) {
+    TRY(h5_put_integer(h5, VALID_PATH, 0));
+    TRY(h5_put_attribute(h5, VALID_PATH, "units", "steps"));
+    TRY(h5_put_attribute(h5, VALID_PATH, "description",
+                         "how many rows hold a finished step; the others are NaN"));
+    TRY(h5_put_attribute(h5, VALID_PATH, "reduction", "value"));
+    for (enum metric metric = 0; metric < METRIC_COUNT; metric++)
+        TRY(put_metric(h5, metric, steps, passes));
+    return provenance_write(h5, provenance);
+}
+
+enum status diagnostics_create(const char *path, int64_t steps, int passes,
+                               const struct provenance *provenance) {
+    struct h5 *h5;
+    ASSERT(steps > 0 && passes > 0);
+    TRY(h5_create(&h5, H5_FORMAT_LIVE));
+    const enum status status = fill_file(h5, steps, passes, provenance);
+    if (status == STATUS_OK)
+        return h5_save(&h5, path);
+    (void)h5_close(&h5);
+    return status;
+}
+
+/* --- adding a step --- */
+
+/* Where a step's numbers go. */
+struct row {
+    struct place {
+        int64_t offset;
+        const double *values;
+        int n;
+    } places[2 * METRIC_COUNT];
+    int count;
+    int64_t valid_offset;
+};
+
+static enum status fail_shape(const char *path, const char *name) {
+    return FAIL(STATUS_INPUT,
+                "%s: %s has no room for this step; the file belongs to a run of other settings",
+                path, name);
+}
+
+/* Adds the place of row `index` of one dataset, whose rows must hold at least n values. */
+static enum status add_place(const struct h5 *h5, const char *path, const char *name, int64_t index,
+                             const double *values, int n, struct row *row) {
+    struct h5_shape shape;
+    int64_t offset, bytes;
+    TRY(h5_shape(h5, name, &shape));
+    TRY(h5_place(h5, name, &offset, &bytes));
+    const int64_t width = shape.rank == 2 ? shape.sizes[1] : 1;
+    if (shape.kind != H5_KIND_F64 || shape.is_text || shape.rank == 0 || index < 0 ||
+        index >= shape.sizes[0] || n > width)
+        return fail_shape(path, name);
+    row->places[row->count++] =
+        (struct place){.offset = offset + 8 * index * width, .values = values, .n = n};
+    return STATUS_OK;
+}
+
+static enum status find_places(const struct h5 *h5, const char *path, int64_t index,
+                               const struct metrics *metrics, struct row *row) {
+    char name[NAME_BYTES];
+    int64_t bytes;
+    TRY(h5_place(h5, VALID_PATH, &row->valid_offset, &bytes));
+    if (bytes != (int64_t)sizeof(int64_t))
+        return fail_shape(path, VALID_PATH);
+    for (enum metric metric = 0; metric < METRIC_COUNT; metric++) {
+        TRY(add_place(h5, path, dataset_name(name, "step", metric), index, &metrics->step[metric],
+                      1, row));
+        if (metric_table[metric].per_pass)
+            TRY(add_place(h5, path, dataset_name(name, "pass", metric), index,
+                          metrics_pass(metrics, metric), metrics->passes, row));
+    }
+    return STATUS_OK;
+}
+
+static enum status synchronise(int file, const char *path) {
+    return fsync(file) == 0 ? STATUS_OK
+                            : FAIL(STATUS_IO, "%s: writing failed: %s", path, strerror(errno));
+}
+
+static enum status write_row(int file, const char *path, const struct row *row, int64_t valid) {
+    for (int i = 0; i < row->count; i++)
+        TRY(bytes_write_at(file, path, row->places[i].offset, row->places[i].values,
+                           8 * (int64_t)row->places[i].n));
+    TRY(synchronise(file, path));
+    TRY(bytes_write_at(file, path, row->valid_offset, &valid, (int64_t)sizeof valid));
+    return synchronise(file, path);
+}
+
+enum status diagnostics_append(const char *path, int64_t step_index,
+                               const struct metrics *metrics) {
+    struct h5 *h5;
+    struct row row = {.count = 0};
+    TRY(h5_open(&h5, path));
+    enum status status = find_places(h5, path, step_index, metrics, &row);
+    (void)h5_close(&h5);
+    TRY(status);
+    const int file = open(path, O_WRONLY | O_CLOEXEC);
+    if (file < 0)
+        return FAIL(STATUS_IO, "%s: the file cannot be opened: %s", path, strerror(errno));
+    status = write_row(file, path, &row, step_index + 1);
+    close(file);
+    return status;
+}
+
+/* --- inspection --- */
+
+struct table {
+    const struct h5 *h5;
+    struct strbuf *out;
+    int64_t valid;
+};
+
+/* Mean over the steps that have the number, and how many have it. */
+static double mean_of(const double *values, int64_t n, int64_t *count) {
+    double sum = 0;
+    *count = 0;
+    for (int64_t i = 0; i < n; i++)
+        if (!isnan(values[i])) {
+            sum += values[i];
+            ++*count;
+        }
+    return *count > 0 ? sum / (double)*count : (double)NAN;
+}
+
+static enum status describe_metric(void *context, const char *path) {
+    const struct table *table = context;
+    struct strbuf unit = STRBUF_EMPTY;
+    struct h5_shape shape;
+    double *values;
+    int64_t n, count;
+    TRY(h5_shape(table->h5, path, &shape));
+    if (shape.rank != 1 || shape.is_text || shape.kind != H5_KIND_F64)
+        return STATUS_OK;
+    TRY(h5_get_list(table->h5, path, H5_KIND_F64, &values, &n));
+    if (n > table->valid)
+        n = table->valid;
+    const double mean = mean_of(values, n, &count);
+    enum status status = h5_get_attribute(table->h5, path, "units", &unit);
+    if (status == STATUS_OK && count > 0)
+        status = strbuf_append_format(table->out, "  %-36s %13.6g %13.6g %13.6g  %s\n",
+                                      path + sizeof "/step/" - 1, values[0], values[n - 1], mean,
+                                      strbuf_text(&unit));
+    memory_release(&values);
+    strbuf_release(&unit);
+    return status;
+}
+
+enum status diagnostics_describe(const struct h5 *h5, struct strbuf *out) {
+    struct table table = {.h5 = h5, .out = out};
+    struct h5_shape shape;
+    char name[NAME_BYTES];
+    TRY(h5_get_integer(h5, VALID_PATH, &table.valid));
+    TRY(h5_shape(h5, dataset_name(name, "step", METRIC_LOSS), &shape));
+    if (table.valid < 0)
+        table.valid = 0;
+    TRY(strbuf_append_format(out, "diagnostics: %lld of %lld steps\n", (long long)table.valid,
+                             (long long)shape.sizes[0]));
+    if (table.valid == 0)
+        return STATUS_OK;
+    TRY(strbuf_append_format(out, "  %-36s %13s %13s %13s  %s\n", "metric", "first", "last", "mean",
+                             "unit"));
+    return h5_walk(h5, "/step", describe_metric, &table);
+}

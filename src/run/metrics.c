@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "run/metrics.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "file/bytes.h"
+
+const struct metric_info metric_table[METRIC_COUNT] = {
+#define METRIC(identifier, path, unit, reduction, per_pass, sentence)                              \
+    [METRIC_##identifier] = {path, unit, reduction, sentence, per_pass},
+#include "run/metrics.def"
+#undef METRIC
+};
+
+enum status metrics_init(struct metrics *metrics, int passes) {
+    ASSERT(passes > 0);
+    metrics->passes = passes;
+    TRY(memory_new(&metrics->pass, METRIC_COUNT * passes, "metrics"));
+    metrics_clear(metrics);
+    return STATUS_OK;
+}
+
+void metrics_release(struct metrics *metrics) {
+    memory_release(&metrics->pass);
+}
+
+void metrics_clear(struct metrics *metrics) {
+    for (int i = 0; i < METRIC_COUNT; i++)
+        metrics->step[i] = (double)NAN;
+    for (int i = 0; i < METRIC_COUNT * metrics->passes; i++)
+        metrics->pass[i] = (double)NAN;
+}
+
+double *metrics_pass(const struct metrics *metrics, enum metric metric) {
+    return metrics->pass + (ptrdiff_t)metric * metrics->passes;
+}
+
+static double average(const double *values, int n) {
+    double sum = 0;
+    int count = 0;
+    for (int i = 0; i < n; i++)
+        if (!isnan(values[i])) {
+            sum += values[i];
+            count++;
+        }
+    return count > 0 ? sum / count : (double)NAN;
+}
+
+static double largest(const double *values, int n) {
+    double most = (double)NAN;
+    for (int i = 0; i < n; i++)
+        most = fmax(most, values[i]);
+    return most;
+}
+
+void metrics_average(struct metrics *metrics) {
+    for (enum metric metric = 0; metric < METRIC_COUNT; metric++)
+        if (metric_table[metric].per_pass)
+            metrics->step[metric] = average(metrics_pass(metrics, metric), metrics->passes);
+    metrics->step[METRIC_RATIO_MAX] =
+        largest(metrics_pass(metrics, METRIC_RATIO_MAX), metrics->passes);
+}
+
+/* --- metrics.jsonl --- */
+
+static enum status append_number(struct strbuf *out, double value) {
+    if (isnan(value))
+        return strbuf_append_text(out, "null");
+    if (isinf(value))
+        return strbuf_append_text(out, value > 0 ? "1e999" : "-1e999");
+    return strbuf_append_format(out, "%.17g", value);
+}
+
+static enum status append_passes(struct strbuf *out, const struct metrics *metrics,
+                                 enum metric metric, const char *separator) {
+    const double *values = metrics_pass(metrics, metric);
+    TRY(strbuf_append_format(out, "%s\"%s\": [", separator, metric_table[metric].path));
+    for (int i = 0; i < metrics->passes; i++) {
+        TRY(strbuf_append_text(out, i > 0 ? ", " : ""));
+        TRY(append_number(out, values[i]));
+    }
+    return strbuf_append_text(out, "]");
+}
+
+static enum status append_all_passes(struct strbuf *out, const struct metrics *metrics) {
+    const char *separator = "";
+    TRY(strbuf_append_text(out, ", \"pass\": {"));
+    for (enum metric metric = 0; metric < METRIC_COUNT; metric++) {
+        if (isnan(average(metrics_pass(metrics, metric), metrics->passes)))
+            continue;
+        TRY(append_passes(out, metrics, metric, separator));
+        separator = ", ";
+    }
+    return strbuf_append_text(out, "}");
+}
+
+enum status metrics_format(const struct metrics *metrics, int64_t step, struct strbuf *out) {
+    const size_t begin = out->length;
+    TRY(strbuf_append_format(out, "{\"step\": %lld", (long long)step));
+    for (enum metric metric = 0; metric < METRIC_COUNT; metric++) {
+        if (isnan(metrics->step[metric]))
+            continue;
+        TRY(strbuf_append_format(out, ", \"%s\": ", metric_table[metric].path));
+        TRY(append_number(out, metrics->step[metric]));
+    }
+    TRY(append_all_passes(out, metrics));
+    const uint32_t sum = bytes_crc32(out->text + begin, out->length - begin);
+    return strbuf_append_format(out, ", \"crc32\": \"%08x\"}\n", sum);
+}
+
+/* True when the file ends inside a line. */
+static bool ends_torn(int file) {
+    char last = '\n';
+    const off_t size = lseek(file, 0, SEEK_END);
+    return size > 0 && pread(file, &last, 1, size - 1) == 1 && last != '\n';
+}
+
+enum status metrics_log(const struct metrics *metrics, int64_t step, const char *path) {
+    struct strbuf line = STRBUF_EMPTY;
+    const int file = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    if (file < 0)
+        return FAIL(STATUS_IO, "%s: the file cannot be opened: %s", path, strerror(errno));
+    enum status status = ends_torn(file) ? strbuf_append_text(&line, "\n") : STATUS_OK;
+    if (status == STATUS_OK)
+        status = metrics_format(metrics, step, &line);
+    if (status == STATUS_OK)
+        status = bytes_write(file, path, line.text, (int64_t)line.length);
+    close(file);
+    strbuf_release(&line);
+    return status;
+}
