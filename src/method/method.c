@@ -22,6 +22,21 @@ const struct method *method_find(const char *name) {
     return NULL;
 }
 
+enum status method_take_prompt(const struct method_context *context, struct rollout *rollout,
+                               int64_t group) {
+    struct rollout_group *into = &rollout->groups[group];
+    struct token_list ids = {.ids = NULL};
+    struct stream_item item;
+    stream_next(context->stream, &item);
+    into->source = item.source;
+    into->row = item.data.row;
+    TRY(strbuf_append(&into->reference, item.data.reference, item.data.reference_length));
+    const enum status status = prompt_encode(context->form, item.data.prompt, &into->text, &ids);
+    into->prompt = ids.ids;
+    into->prompt_length = ids.count;
+    return status;
+}
+
 enum status method_score(const struct method_context *context, struct model *model,
                          const struct rollout *rollout, float temperature,
                          void (*visit)(struct rollout_answer *answer, const float *logprob,

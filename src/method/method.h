@@ -28,7 +28,8 @@ struct method_context {
     struct model *model;
     struct model *reference; /* frozen copy, or NULL when no KL is asked for */
     struct tokenizer *tokenizer;
-    struct stream *stream; /* advances by the prompts taken */
+    const struct prompt_form *form; /* from a row's prompt to tokens */
+    struct stream *stream;          /* advances by the prompts taken */
     const struct tiles *tiles;
     const int32_t *stop_ids;
     int64_t stop_id_count;
@@ -63,7 +64,7 @@ const struct method *method_find(const char *name);
 
 /* --- shared by methods --- */
 
-/* Takes the next prompt of the stream into group `group`. */
+/* Takes the next prompt of the stream into group `group`, which is empty. */
 enum status method_take_prompt(const struct method_context *context, struct rollout *rollout,
                                int64_t group) MUST_USE;
 

@@ -37,21 +37,8 @@ static enum status check(const struct settings *settings) {
 static enum status draw_answers(const struct method_context *context, int64_t step, int round,
                                 const bool *marked, struct rollout *rollout,
                                 struct collect_report *report) {
-    const struct settings *settings = context->settings;
-    const struct generate_settings how = {
-        .sampling = {.temperature = (float)settings->rollout.temperature,
-                     .top_p = (float)settings->rollout.top_p,
-                     .min_p = (float)settings->rollout.min_p,
-                     .presence_penalty = (float)settings->rollout.presence_penalty,
-                     .top_k = (int32_t)settings->rollout.top_k},
-        .max_new_tokens = settings->rollout.max_new_tokens,
-        .answers_in_flight = settings->rollout.answers_in_flight,
-        .stop_ids = context->stop_ids,
-        .stop_id_count = context->stop_id_count,
-        .stop_texts = (const char *const *)settings->rollout.stop,
-        .stop_text_count = settings->rollout.stop_count,
-        .seed = (uint64_t)settings->run.seed,
-        .step = (uint32_t)step};
+    const struct generate_settings how =
+        generate_settings_of(context->settings, context->stop_ids, context->stop_id_count, step);
     struct generate_request *requests;
     TRY(memory_new(&requests, rollout->group_count, "prompts to answer"));
     int64_t count = 0;

@@ -41,6 +41,26 @@ struct decoder {
     float *logprob, *entropy;
 };
 
+struct generate_settings generate_settings_of(const struct settings *settings,
+                                              const int32_t *stop_ids, int64_t stop_id_count,
+                                              int64_t step) {
+    const struct settings_rollout *rollout = &settings->rollout;
+    return (struct generate_settings){
+        .sampling = {.temperature = (float)rollout->temperature,
+                     .top_p = (float)rollout->top_p,
+                     .min_p = (float)rollout->min_p,
+                     .presence_penalty = (float)rollout->presence_penalty,
+                     .top_k = (int32_t)rollout->top_k},
+        .max_new_tokens = rollout->max_new_tokens,
+        .answers_in_flight = rollout->answers_in_flight,
+        .stop_ids = stop_ids,
+        .stop_id_count = stop_id_count,
+        .stop_texts = (const char *const *)rollout->stop,
+        .stop_text_count = rollout->stop_count,
+        .seed = (uint64_t)settings->run.seed,
+        .step = (uint32_t)step};
+}
+
 static enum status reserve_rows(struct decoder *decoder, int64_t rows) {
     TRY(memory_new(&decoder->rows, rows, "decode rows"));
     TRY(memory_new(&decoder->source, rows, "decode rows"));

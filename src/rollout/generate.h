@@ -15,6 +15,7 @@
 
 #include "backend/backend.h"
 #include "base/status.h"
+#include "config/settings.h"
 #include "model/model.h"
 #include "rollout/rollout.h"
 #include "text/tokenizer.h"
@@ -30,6 +31,11 @@ struct generate_settings {
     uint64_t seed;
     uint32_t step;
 };
+
+/* What the settings say of it. Borrows the stop texts and stop ids. */
+struct generate_settings generate_settings_of(const struct settings *settings,
+                                              const int32_t *stop_ids, int64_t stop_id_count,
+                                              int64_t step);
 
 /* A prompt and where its answers go. `prompt_index` counts for the noise: the prompt's place in the
  * step's batch. */

@@ -22,7 +22,7 @@ static void columns_of(struct rollout_answer *answer, float **columns[COLUMNS]) 
     columns[5] = &answer->gate_derivative;
 }
 
-static void answer_clear(struct rollout_answer *answer) {
+void rollout_answer_release(struct rollout_answer *answer) {
     float **columns[COLUMNS];
     columns_of(answer, columns);
     memory_release(&answer->tokens);
@@ -39,7 +39,7 @@ void rollout_clear_group(struct rollout *rollout, int64_t group) {
     strbuf_release(&prompt->reference);
     *prompt = (struct rollout_group){.source = 0};
     for (int64_t i = 0; i < rollout->group_size; i++)
-        answer_clear(&rollout_group_answers(rollout, group)[i]);
+        rollout_answer_release(&rollout_group_answers(rollout, group)[i]);
 }
 
 void rollout_release(struct rollout *rollout) {

@@ -60,6 +60,9 @@ void rollout_release(struct rollout *rollout);
 /* Empties one group and its answers, so that another prompt can take its place. */
 void rollout_clear_group(struct rollout *rollout, int64_t group);
 
+/* Gives back what an answer holds and empties it. */
+void rollout_answer_release(struct rollout_answer *answer);
+
 /* Which numbers per token an answer holds. */
 struct rollout_columns {
     bool sampler, reference, gate;

@@ -58,6 +58,35 @@ void pass_begin(struct pass *pass, const struct tile *tile) {
     pass->answer_count = 0;
 }
 
+/* Where a pass that begins at the given answer ends: before *end_answer of *end_group. By lengths
+ * alone. */
+static void pass_end(const struct rollout *rollout, const struct tile *tile,
+                     int64_t tokens_per_pass, int64_t *group, int64_t *answer) {
+    const int64_t first_group = *group, first_answer = *answer;
+    int64_t tokens = 0, prompt_of = -1;
+    while (*group < tile->end) {
+        const int64_t prompt = prompt_of == *group ? 0 : rollout->groups[*group].prompt_length;
+        const int64_t more = prompt + rollout_group_answers(rollout, *group)[*answer].n;
+        const bool first = *group == first_group && *answer == first_answer;
+        if (!first && tokens + more > tokens_per_pass)
+            return;
+        tokens += more;
+        prompt_of = *group;
+        if (++*answer == rollout->group_size) {
+            ++*group;
+            *answer = 0;
+        }
+    }
+}
+
+int64_t tile_pass_count(const struct rollout *rollout, const struct tile *tile,
+                        int64_t tokens_per_pass) {
+    int64_t count = 0;
+    for (int64_t group = tile->begin, answer = 0; group < tile->end; count++)
+        pass_end(rollout, tile, tokens_per_pass, &group, &answer);
+    return count;
+}
+
 static enum status append_answer(struct pass *pass, const struct rollout_answer *answer,
                                  int32_t segment) {
     if (pass->answer_count == pass->answer_capacity) {
@@ -71,22 +100,19 @@ static enum status append_answer(struct pass *pass, const struct rollout_answer 
 
 enum status pass_next(struct pass *pass, const struct rollout *rollout, const struct tile *tile,
                       int64_t tokens_per_pass) {
+    int64_t end_group = pass->next_group, end_answer = pass->next_answer, prompt_of = -1;
+    int32_t segment = -1;
     pass->answer_count = 0;
     batch_clear(&pass->batch);
-    int64_t prompt_of = -1;
-    int32_t segment = -1;
-    while (pass->next_group < tile->end) {
+    pass_end(rollout, tile, tokens_per_pass, &end_group, &end_answer);
+    while (pass->next_group < end_group ||
+           (pass->next_group == end_group && pass->next_answer < end_answer)) {
         const struct rollout_group *group = &rollout->groups[pass->next_group];
-        const struct rollout_answer *answer =
-            &rollout_group_answers(rollout, pass->next_group)[pass->next_answer];
-        const int64_t more = answer->n + (prompt_of == pass->next_group ? 0 : group->prompt_length);
-        if (pass->answer_count > 0 && pass->batch.T + more > tokens_per_pass)
-            break;
-        if (prompt_of != pass->next_group) {
+        if (prompt_of != pass->next_group)
             TRY(batch_append_prompt(&pass->batch, group->prompt, group->prompt_length, &segment));
-            prompt_of = pass->next_group;
-        }
-        TRY(append_answer(pass, answer, segment));
+        prompt_of = pass->next_group;
+        TRY(append_answer(
+            pass, &rollout_group_answers(rollout, pass->next_group)[pass->next_answer], segment));
         if (++pass->next_answer == rollout->group_size) {
             pass->next_group++;
             pass->next_answer = 0;

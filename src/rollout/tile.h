@@ -61,4 +61,9 @@ enum status pass_next(struct pass *pass, const struct rollout *rollout, const st
                       int64_t tokens_per_pass) MUST_USE;
 void pass_release(struct pass *pass);
 
+/* How many passes a tile takes; needs the lengths of prompts and answers only, which every rank
+ * knows. */
+int64_t tile_pass_count(const struct rollout *rollout, const struct tile *tile,
+                        int64_t tokens_per_pass);
+
 #endif

@@ -53,18 +53,20 @@ static void passing(int64_t limit, int64_t want_positions) {
     const struct tile tile = {.begin = 1, .end = 4};
     CHECK_OK(rollout_init(&rollout, 5, 4));
     fill(&rollout);
-    int64_t expected = tile.begin * rollout.group_size, positions = 0;
+    int64_t expected = tile.begin * rollout.group_size, positions = 0, passes = 0;
     for (pass_begin(&pass, &tile);;) {
         CHECK_OK(pass_next(&pass, &rollout, &tile, limit));
         if (pass.answer_count == 0)
             break;
         CHECK(pass.batch.T <= limit || pass.answer_count == 1);
         positions += pass.batch.T;
+        passes++;
         for (int64_t i = 0; i < pass.answer_count; i++)
             CHECK_EQ(pass.answers[i].group * rollout.group_size + pass.answers[i].answer,
                      expected++);
     }
     CHECK_EQ(expected, tile.end * rollout.group_size);
+    CHECK_EQ(passes, tile_pass_count(&rollout, &tile, limit));
     if (want_positions > 0)
         CHECK_EQ(positions, want_positions);
     pass_release(&pass);

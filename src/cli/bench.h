@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Speed of this machine's backend against ceilings measured in the same minute: products, decoding
+ * and training steps. Every figure is the best of several rounds, printed with its share of the
+ * ceiling that bounds it. What each function prints is a table on standard output.
+ */
+#ifndef CLI_BENCH_H
+#define CLI_BENCH_H
+
+#include "backend/backend.h"
+#include "backend/cpu/cpu_ceiling.h"
+#include "base/status.h"
+#include "model/model.h"
+
+struct bench {
+    struct backend *backend;
+    struct machine_ceilings ceilings;
+    double seconds; /* for each figure */
+};
+
+/* The ceilings themselves. */
+void bench_print_ceilings(const struct bench *bench);
+
+/* gemm, gemm_dx and gemm_dw on the shapes of a model of that shape, against the multiply-add peak.
+ */
+enum status bench_gemm(const struct bench *bench, const struct hparams *hparams) MUST_USE;
+
+/* Decoding 1, 8 and 32 answers behind one prompt of 64 tokens: tokens/s, share of the read
+ * bandwidth (weights and keys read once a step) and of the multiply-add peak. */
+enum status bench_decode(const struct bench *bench, struct model *model) MUST_USE;
+
+/* Forward and backward of one group (prompt 100, 8 answers of 128 tokens): positions/s and share of
+ * the peak. */
+enum status bench_step(const struct bench *bench, struct model *model) MUST_USE;
+
+#endif

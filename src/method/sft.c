@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "method/sft.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/memory.h"
+
+static int64_t group_size(const struct settings *settings) {
+    (void)settings;
+    return 1;
+}
+
+static enum status check(const struct settings *settings) {
+    if (settings->objective.kl_coef != 0.0)
+        return FAIL(STATUS_INPUT,
+                    "objective.kl_coef = %g has no meaning for run.method = \"sft\": leave it out",
+                    settings->objective.kl_coef);
+    if (settings->objective.entropy_coef != 0.0)
+        return FAIL(
+            STATUS_INPUT,
+            "objective.entropy_coef = %g has no meaning for run.method = \"sft\": leave it out",
+            settings->objective.entropy_coef);
+    return STATUS_OK;
+}
+
+/* The answer that the data give, and the first stop id, as if they had been drawn. */
+static enum status take_answer(const struct method_context *context, struct rollout *rollout,
+                               int64_t group) {
+    const struct rollout_group *prompt = &rollout->groups[group];
+    struct rollout_answer *answer = rollout_group_answers(rollout, group);
+    const struct strbuf *text = &prompt->reference;
+    struct token_list ids = {.ids = NULL};
+    const int64_t room = model_hparams(context->model)->max_positions - prompt->prompt_length;
+    enum status status = prompt_encode_answer(context->tokenizer, strbuf_text(text), text->length,
+                                              context->stop_ids[0], &ids);
+    if (status == STATUS_OK && ids.count > room)
+        status = FAIL(
+            STATUS_INPUT,
+            "line %lld of %s: prompt and answer have %lld tokens; the model has %lld positions: filter such "
+            "rows out with data.train.where",
+            (long long)prompt->row + 1, stream_dataset(context->stream, prompt->source)->path,
+            (long long)(ids.count + prompt->prompt_length),
+            (long long)(room + prompt->prompt_length));
+    if (status == STATUS_OK)
+        status =
+            rollout_answer_reserve(answer, ids.count, (struct rollout_columns){.sampler = false});
+    if (status == STATUS_OK)
+        status = strbuf_append(&answer->text, strbuf_text(text), text->length);
+    if (status == STATUS_OK)
+        memcpy(answer->tokens, ids.ids, (size_t)ids.count * sizeof *ids.ids);
+    answer->finish = FINISH_STOP;
+    memory_release(&ids.ids);
+    return status;
+}
+
+static enum status take_batch(const struct method_context *context, struct rollout *rollout) {
+    for (int64_t g = 0; g < rollout->group_count; g++) {
+        TRY(method_take_prompt(context, rollout, g));
+        if (tiles_of_group(context->tiles, g)->owner == context->comm->rank)
+            TRY(take_answer(context, rollout, g));
+    }
+    return STATUS_OK;
+}
+
+static enum status collect(const struct method_context *context, int64_t step,
+                           struct rollout *rollout, struct collect_report *report) {
+    (void)step;
+    const double start_s = clock_now_s();
+    TRY(comm_agree(context->comm, take_batch(context, rollout)));
+    TRY(method_share_summaries(context, rollout));
+    report->rollout_s = clock_now_s() - start_s;
+    return STATUS_OK;
+}
+
+const struct method method_sft = {.name = "sft",
+                                  .text = "supervised fine-tuning on pairs of prompt and answer",
+                                  .likelihood = true,
+                                  .group_size = group_size,
+                                  .check = check,
+                                  .collect = collect};

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A run: everything that one training run is made of, opened from its settings and closed again. A
+ * run keeps no globals and takes its communicator, so that several runs can live on parts of the
+ * ranks.
+ *
+ *     setup.c    opens and closes it
+ *     problem.c  gradient and step of the real model, as an update rule sees them
+ *     measure.c  from a step's sums to its metrics
+ *     output.c   the files in run.directory
+ *     train.c    the loop
+ */
+#ifndef RUN_RUN_H
+#define RUN_RUN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "backend/backend.h"
+#include "base/status.h"
+#include "comm/comm.h"
+#include "config/settings.h"
+#include "data/stream.h"
+#include "file/provenance.h"
+#include "method/method.h"
+#include "objective/loss.h"
+#include "optim/gradient.h"
+#include "optim/optimizer.h"
+#include "optim/vector.h"
+#include "rollout/rollout.h"
+#include "rollout/tile.h"
+#include "run/metrics.h"
+#include "run/policy.h"
+#include "update/update.h"
+
+/* Counters that grow over the whole run: part of its state. */
+struct run_counters {
+    int64_t step; /* finished steps */
+    int64_t backward_passes, optimizer_steps, tokens, prompts;
+};
+
+/* One backward pass of a step, over one mini-batch, seen from all ranks alike. */
+struct pass_sums {
+    int64_t begin, end;       /* groups of its mini-batch */
+    struct loss_sums *groups; /* (end − begin) */
+    double grad_norm;         /* before clipping */
+};
+
+/* What the current step has taken so far, on this rank. */
+struct step_clock {
+    double start_s, gradient_s, reduce_s, optimizer_s, write_s;
+    struct collect_report collect;
+};
+
+struct run {
+    const struct settings *settings; /* borrowed */
+    struct comm *comm;               /* borrowed */
+    const struct method *method;
+    const struct update_rule *rule;
+    struct loss_settings loss;
+
+    struct policy policy;
+    struct model *reference; /* frozen copy, or NULL */
+    struct stream *stream;
+    struct tiles tiles;
+
+    float *master; /* flat fp32 parameters, backend memory */
+    struct vector_layout *layout;
+    struct optimizer *optimizer;
+    struct gradient *gradient;
+
+    struct rollout rollout;                           /* of the current step */
+    struct pass pass;                                 /* reused by every tile */
+    float *logprob, *entropy, *d_logprob, *d_entropy; /* (targets of the largest pass so far) */
+
+    struct run_counters counters;
+    struct step_clock clock;
+    struct pass_sums *passes; /* (pass_count) of the current step */
+    int pass_count;
+    int64_t train_positions; /* through the blocks in this step's training passes, this rank */
+    double learning_rate;    /* of the current step */
+    int64_t rescaled,
+        skipped; /* gradients repeated at a smaller scale, steps not taken, in this step */
+    /* Rank 0's files. */
+    struct strbuf settings_text, hosts;
+    struct provenance provenance;
+    struct provenance_input *inputs;
+    int64_t checkpoint_step; /* newest checkpoint, 0 when there is none */
+    double checkpoint_s;     /* when it was written */
+
+    int64_t flat_steps; /* steps in a row in which every group's rewards were equal */
+};
+
+/* Opens the run on all ranks; on failure nothing is left open. */
+enum status run_open(struct run *run, const struct settings *settings, struct comm *comm) MUST_USE;
+void run_close(struct run *run);
+
+/* Parameters, optimizer state and refreshed weights as this step's rule leaves them; fills
+ * run->passes. */
+enum status run_update(struct run *run) MUST_USE;
+
+/* The step's metrics from what all ranks know; collective. */
+enum status run_measure(struct run *run, struct metrics *metrics) MUST_USE;
+
+/* run.directory: refuses one that holds a run, unless `fresh` empties it of a run's files; writes
+ * settings.cfg, opens the log, creates diagnostics.h5. Rank 0 acts, all agree. */
+enum status run_output_open(struct run *run, bool fresh) MUST_USE;
+
+/* The step's rollouts, diagnostics, metrics line, checkpoint where one is due, status.json.
+ * Collective. */
+enum status run_output_step(struct run *run, const struct metrics *metrics, bool last) MUST_USE;
+
+/* run.directory/model and the final status.json. Collective. */
+enum status run_output_finish(struct run *run) MUST_USE;
+
+/* Runs until the last step or until asked to stop: STATUS_STOPPED then. */
+enum status run_train(struct run *run) MUST_USE;
+
+#endif

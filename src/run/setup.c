@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "run/run.h"
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "run/threads.h"
+
+/* The loss that the settings ask for. */
+static struct loss_settings loss_of(const struct settings *settings, const struct method *method) {
+    return (struct loss_settings){
+        .gate = gate_find(settings_word(settings, "objective.gate")),
+        .gate_settings = {.tau_pos = settings->objective.tau_pos,
+                          .tau_neg = settings->objective.tau_neg,
+                          .clip_low = settings->objective.clip_low,
+                          .clip_high = settings->objective.clip_high,
+                          .clip_dual = settings->objective.clip_dual},
+        .level = (enum ratio_level)settings->objective.level,
+        .aggregation = (enum aggregation)settings->objective.aggregation,
+        .kl_coef =
+            settings->objective.kl_in == SETTING_KL_IN_LOSS ? settings->objective.kl_coef : 0.0,
+        .kl_estimator = (enum kl_estimator)settings->objective.kl_estimator,
+        .entropy_coef = settings->objective.entropy_coef,
+        .max_new_tokens = settings->rollout.max_new_tokens,
+        .likelihood = method->likelihood};
+}
+
+static enum status open_stream(struct run *run, int64_t limit) {
+    const struct settings *settings = run->settings;
+    struct stream_source *sources;
+    struct prompt_limit longest = {.form = &run->policy.form, .max_tokens = limit};
+    TRY(memory_new(&sources, settings->data.train_count, "sources"));
+    for (int64_t i = 0; i < settings->data.train_count; i++) {
+        const struct train_source *from = &settings->data.train[i];
+        sources[i] = (struct stream_source){.data = {.path = from->path,
+                                                     .prompt = from->prompt,
+                                                     .answer = from->answer,
+                                                     .where = from->where,
+                                                     .answer_after = from->answer_after},
+                                            .weight = from->weight};
+    }
+    const enum status status =
+        stream_create(&run->stream, sources, (int32_t)settings->data.train_count,
+                      &(struct stream_options){.seed = (uint64_t)settings->run.seed,
+                                               .shuffle = settings->data.shuffle,
+                                               .keep = prompt_is_short,
+                                               .context = &longest});
+    memory_release(&sources);
+    TRY(status);
+    for (int32_t i = 0; i < stream_source_count(run->stream); i++)
+        log_info("data", "source = %s, prompts = %lld, left_out_as_too_long = %lld",
+                 settings->data.train[i].path, (long long)stream_kept(run->stream, i),
+                 (long long)stream_left_out(run->stream, i));
+    return STATUS_OK;
+}
+
+static enum status open_layout(struct run *run) {
+    int64_t count;
+    const struct parameter *parameters = model_parameters(run->policy.model, &count);
+    struct vector_part *parts;
+    TRY(memory_new(&parts, count, "parameter parts"));
+    for (int64_t i = 0; i < count; i++)
+        parts[i] = (struct vector_part){.offset = parameters[i].offset,
+                                        .elements = parameters[i].rows * parameters[i].columns,
+                                        .decay = parameters[i].matrix};
+    const enum status status = vector_layout_create(&run->layout, parts, count);
+    memory_release(&parts);
+    return status;
+}
+
+static enum status open_model(struct run *run, int64_t prompt_limit) {
+    const struct settings *settings = run->settings;
+    const struct model_settings how = {
+        .recompute = settings->model.recompute,
+        .max_positions = run->method->likelihood ? run->policy.hparams.max_positions
+                                                 : prompt_limit + settings->rollout.max_new_tokens};
+    TRY(policy_open_model(&run->policy, settings, how.max_positions));
+    TRY(open_layout(run));
+    TRY(backend_new(&run->policy.backend, &run->master, run->layout->elements, "parameters"));
+    TRY(model_load(run->policy.model, settings->model.path, run->master));
+    if (settings->objective.kl_coef != 0.0) {
+        TRY(model_create(&run->reference, &run->policy.backend, &run->policy.hparams, &how));
+        TRY(model_load(run->reference, settings->model.path, NULL));
+    }
+    const struct optimizer_settings adamw = {.beta1 = settings->optimizer.beta1,
+                                             .beta2 = settings->optimizer.beta2,
+                                             .epsilon = settings->optimizer.epsilon,
+                                             .weight_decay = settings->optimizer.weight_decay};
+    TRY(optimizer_create(&run->optimizer, &run->policy.backend, run->layout, &adamw));
+    return gradient_create(&run->gradient, &run->policy.backend, run->layout,
+                           settings->parallel.reduction == SETTING_REDUCTION_EXACT ? GRADIENT_EXACT
+                                                                                   : GRADIENT_FAST);
+}
+
+static enum status open_passes(struct run *run) {
+    const struct update_settings update = {.iterations = (int)run->settings->update.iterations};
+    const int mini_batches = (int)run->settings->update.mini_batches;
+    run->pass_count = run->rule->passes(&update, mini_batches);
+    TRY(memory_new(&run->passes, run->pass_count, "passes"));
+    for (int p = 0; p < run->pass_count; p++)
+        TRY(memory_new(&run->passes[p].groups, run->settings->rollout.prompts_per_step,
+                       "sums of groups"));
+    return STATUS_OK;
+}
+
+static enum status open_all(struct run *run, int threads) {
+    const struct settings *settings = run->settings;
+    int64_t prompt_limit;
+    run->method = method_find(settings_word(settings, "run.method"));
+    run->rule = update_find(settings_word(settings, "update.rule"));
+    ASSERT(run->method != NULL && run->rule != NULL);
+    TRY(run->method->check(settings));
+    run->loss = loss_of(settings, run->method);
+    TRY(tiles_init(&run->tiles, settings->rollout.prompts_per_step,
+                   (int)settings->update.mini_batches, settings->parallel.groups_per_tile,
+                   run->comm->size));
+    TRY(policy_open(&run->policy, settings, threads));
+    if (run->policy.hparams.eos_count == 0 && run->method->likelihood)
+        return FAIL(
+            STATUS_INPUT,
+            "%s: neither generation_config.json nor config.json names an eos_token_id, which ends an answer",
+            settings->model.path);
+    TRY(policy_prompt_limit(&run->policy, settings,
+                            run->method->likelihood ? 1 : settings->rollout.max_new_tokens,
+                            &prompt_limit));
+    TRY(open_stream(run, prompt_limit));
+    TRY(open_passes(run));
+    TRY(open_model(run, prompt_limit));
+    return STATUS_OK;
+}
+
+enum status run_open(struct run *run, const struct settings *settings, struct comm *comm) {
+    int threads;
+    *run = (struct run){.settings = settings, .comm = comm, .pass = PASS_EMPTY};
+    enum status status = threads_choose(comm, (int)settings->parallel.threads, &threads);
+    if (status == STATUS_OK)
+        status = open_all(run, threads);
+    status = comm_agree(comm, status);
+    if (status != STATUS_OK)
+        run_close(run);
+    return status;
+}
+
+void run_close(struct run *run) {
+    rollout_release(&run->rollout);
+    strbuf_release(&run->settings_text);
+    strbuf_release(&run->hosts);
+    memory_release(&run->inputs);
+    for (int p = 0; run->passes != NULL && p < run->pass_count; p++)
+        memory_release(&run->passes[p].groups);
+    memory_release(&run->passes);
+    memory_release(&run->logprob);
+    memory_release(&run->entropy);
+    memory_release(&run->d_logprob);
+    memory_release(&run->d_entropy);
+    pass_release(&run->pass);
+    gradient_destroy(&run->gradient);
+    optimizer_destroy(&run->optimizer);
+    model_destroy(&run->reference);
+    vector_layout_destroy(&run->layout);
+    stream_destroy(&run->stream);
+    tiles_release(&run->tiles);
+    if (run->master != NULL)
+        backend_release(&run->policy.backend, &run->master);
+    policy_close(&run->policy);
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The training loop: collect a batch, update the parameters on it, measure, write.
+ */
+#include "run/run.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/stop.h"
+
+/* Steps in a row in which nothing could be learned before the user hears of it, and how often after
+ * that. */
+enum { FLAT_STEPS_WARN = 5 };
+
+static enum status run_step(struct run *run, struct metrics *metrics) {
+    const struct method_context context = {.settings = run->settings,
+                                           .comm = run->comm,
+                                           .model = run->policy.model,
+                                           .reference = run->reference,
+                                           .tokenizer = run->policy.tokenizer,
+                                           .form = &run->policy.form,
+                                           .stream = run->stream,
+                                           .tiles = &run->tiles,
+                                           .stop_ids = run->policy.hparams.eos,
+                                           .stop_id_count = run->policy.hparams.eos_count};
+    run->clock = (struct step_clock){.start_s = clock_now_s(), .write_s = run->clock.write_s};
+    run->train_positions = run->rescaled = run->skipped = 0;
+    rollout_release(&run->rollout);
+    TRY(comm_agree(run->comm, rollout_init(&run->rollout, run->settings->rollout.prompts_per_step,
+                                           run->method->group_size(run->settings))));
+    TRY(run->method->collect(&context, run->counters.step + 1, &run->rollout, &run->clock.collect));
+    TRY(run_update(run));
+    run->counters.step++;
+    return run_measure(run, metrics);
+}
+
+/* Equal rewards in every group of many steps: says so, and why it may be. */
+static void warn_when_flat(struct run *run, const struct metrics *metrics) {
+    run->flat_steps = metrics->step[METRIC_ZERO_STD] == 1.0 ? run->flat_steps + 1 : 0;
+    if (run->flat_steps == 0 || run->flat_steps % FLAT_STEPS_WARN != 0 || run->comm->rank != 0)
+        return;
+    const double mean = metrics->step[METRIC_REWARD];
+    const char *why =
+        metrics->step[METRIC_FORMAT_MEAN] == 0.0
+            ? "no answer has the form that the format reward asks for: show it in prompt.template, or teach it "
+              "by run.method = \"sft\" first"
+        : metrics->step[METRIC_CLIPPED_RATIO] == 1.0
+            ? "every answer is cut at rollout.max_new_tokens: raise it, or check the model's stop ids"
+        : metrics->step[METRIC_ENTROPY] < 1e-3
+            ? "the model gives the same answer every time: raise rollout.temperature or lower the learning rate"
+            : "the prompts are too easy or too hard for these rewards: take others, or raise rollout.group_size";
+    log_warning(
+        "run",
+        "in %lld steps in a row all answers to a prompt had equal rewards (mean %.3g), so nothing was learned: %s",
+        (long long)run->flat_steps, mean, why);
+}
+
+/* One live line on a terminal, one line a step in a batch log. */
+static void report_progress(const struct run *run, const struct metrics *metrics, double elapsed_s,
+                            int64_t first_step) {
+    if (run->comm->rank != 0)
+        return;
+    const double *step = metrics->step;
+    const int64_t done = run->counters.step - first_step,
+                  left = run->settings->run.steps - run->counters.step;
+    const double left_s = elapsed_s / (double)done * (double)left;
+    char text[512];
+    int used =
+        snprintf(text, sizeof text, "step = %lld/%lld, loss = %.4g", (long long)run->counters.step,
+                 (long long)run->settings->run.steps, step[METRIC_LOSS]);
+    if (!run->method->likelihood)
+        used += snprintf(text + used, sizeof text - (size_t)used,
+                         ", reward = %.3f, eur = %.3f, entropy = %.3f, length = %.1f",
+                         step[METRIC_REWARD], step[METRIC_EUR], step[METRIC_ENTROPY],
+                         step[METRIC_MEAN_LENGTH]);
+    snprintf(text + used, sizeof text - (size_t)used,
+             ", tokens_per_s = %.0f, step_s = %.2f, left_s = %.0f", step[METRIC_TOKENS_PER_S],
+             step[METRIC_TIME_STEP], left_s);
+    log_info("run", "%s", text);
+    if (isatty(STDERR_FILENO))
+        log_live("%s", text);
+}
+
+/* Whether any rank was asked to stop; all ranks hear the same. */
+static enum status agree_to_stop(struct run *run, bool *stop) {
+    double asked = stop_requested() ? 1.0 : 0.0;
+    TRY(comm_maximum(run->comm, &asked, 1));
+    *stop = asked > 0.0;
+    if (*stop)
+        log_info("run", "stopping after step %lld, asked by %s", (long long)run->counters.step,
+                 stop_reason()[0] != '\0' ? stop_reason() : "another rank");
+    return STATUS_OK;
+}
+
+static enum status run_loop(struct run *run, struct metrics *metrics) {
+    const double start_s = clock_now_s();
+    const int64_t first_step = run->counters.step;
+    bool stop = false;
+    while (run->counters.step < run->settings->run.steps && !stop) {
+        TRY(run_step(run, metrics));
+        TRY(agree_to_stop(run, &stop));
+        TRY(run_output_step(run, metrics, stop || run->counters.step == run->settings->run.steps));
+        report_progress(run, metrics, clock_now_s() - start_s, first_step);
+        if (!run->method->likelihood)
+            warn_when_flat(run, metrics);
+    }
+    log_live_end();
+    TRY(run_output_finish(run));
+    if (run->counters.step < run->settings->run.steps)
+        return FAIL(
+            STATUS_STOPPED,
+            "stopped after step %lld of %lld; the checkpoint of that step is in %s/checkpoints",
+            (long long)run->counters.step, (long long)run->settings->run.steps,
+            run->settings->run.directory);
+    return STATUS_OK;
+}
+
+enum status run_train(struct run *run) {
+    struct metrics metrics;
+    TRY(comm_agree(run->comm, metrics_init(&metrics, run->pass_count)));
+    log_set_quiet(run->comm->rank == 0 && isatty(STDERR_FILENO));
+    log_info("run", "method = %s, parameters = %lld, ranks = %d, threads = %d, tiles = %lld",
+             run->method->name, (long long)run->layout->elements, run->comm->size,
+             run->policy.backend.threads, (long long)run->tiles.count);
+    const enum status status = run_loop(run, &metrics);
+    metrics_release(&metrics);
+    return status;
+}
