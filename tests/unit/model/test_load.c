@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Loading: a file, an index of several, bf16 and fp16 give the working weights and the master that
+ * the stored numbers say; stacked matrices hold their parts in order; what does not fit is a
+ * sentence.
+ */
+#include "base/memory.h"
+#include "base/strbuf.h"
+#include "check.h"
+#include "file/safetensors.h"
+#include "unit/file/folder.h"
+#include "unit/model/tiny.h"
+
+/* What is written, and what is wrong about it. */
+struct written {
+    enum dtype dtype;
+    int files;
+    const char *left_out, *misshapen, *extra;
+};
+
+static void write_file(const char *path, const struct parameter *const *chosen, int64_t count,
+                       const float *values, const struct written *w) {
+    struct safetensors_entry entries[64];
+    struct safetensors_writer *writer = NULL;
+    char *bytes = NULL;
+    for (int64_t i = 0; i < count; i++) {
+        const struct parameter *p = chosen[i];
+        entries[i] = (struct safetensors_entry){.name = p->name,
+                                                .dtype = dtype_name(w->dtype),
+                                                .shape = {p->rows, p->columns},
+                                                .rank = p->matrix ? 2 : 1};
+        if (w->misshapen != NULL && strcmp(p->name, w->misshapen) == 0) {
+            entries[i].shape[0] = p->columns;
+            entries[i].shape[1] = p->rows;
+        }
+    }
+    CHECK_OK(safetensors_create(&writer, path, entries, count));
+    for (int64_t i = 0; i < count; i++) {
+        const int64_t n = chosen[i]->rows * chosen[i]->columns;
+        const int64_t size = n * (int64_t)dtype_bytes(w->dtype);
+        CHECK_OK(memory_grow(&bytes, size, "bytes"));
+        dtype_from_f32(w->dtype, values + chosen[i]->offset, bytes, n);
+        CHECK_OK(safetensors_append(writer, bytes, size));
+    }
+    CHECK_OK(safetensors_commit(&writer));
+    memory_release(&bytes);
+}
+
+/* Neighbours go to different files, on purpose. */
+static void write_model(const struct parameter *parameters, int64_t count, const float *values,
+                        const struct written *w) {
+    struct strbuf index = STRBUF_EMPTY;
+    const struct parameter *chosen[64];
+    struct parameter extra = {.rows = 1, .columns = 1};
+    CHECK_OK(strbuf_append_text(&index, "{\"weight_map\": {"));
+    for (int f = 0; f < w->files; f++) {
+        char name[64];
+        int64_t n = 0;
+        if (w->files == 1)
+            snprintf(name, sizeof name, "model.safetensors");
+        else
+            snprintf(name, sizeof name, "model-%05d-of-%05d.safetensors", f + 1, w->files);
+        for (int64_t i = f; i < count; i += w->files)
+            if (w->left_out == NULL || strcmp(parameters[i].name, w->left_out) != 0)
+                chosen[n++] = &parameters[i];
+        if (w->extra != NULL && f == 0) {
+            snprintf(extra.name, sizeof extra.name, "%s", w->extra);
+            chosen[n++] = &extra;
+        }
+        for (int64_t i = 0; i < n; i++)
+            CHECK_OK(strbuf_append_format(&index, "%s\"%s\": \"%s\"", f + i > 0 ? ", " : "",
+                                          chosen[i]->name, name));
+        write_file(folder_file(name), chosen, n, values, w);
+    }
+    CHECK_OK(strbuf_append_text(&index, "}}"));
+    if (w->files > 1)
+        folder_write(folder_file("model.safetensors.index.json"), index.text, index.length);
+    strbuf_release(&index);
+}
+
+/* Each packed matrix and each vector against the flat vector, through the log-probabilities: two
+ * models with equal weights give equal bits. */
+static void check_same_bits(struct model *a, struct model *b) {
+    struct batch batch = BATCH_EMPTY;
+    float logprob[2][20], entropy[2][20];
+    CHECK_OK(tiny_batch(&batch, model_hparams(a)->V));
+    CHECK_EQ(batch.target_count, 20);
+    CHECK_OK(model_forward(a, &batch, 1.0f, false, logprob[0], entropy[0]));
+    CHECK_OK(model_forward(b, &batch, 1.0f, false, logprob[1], entropy[1]));
+    CHECK(memcmp(logprob[0], logprob[1], sizeof logprob[0]) == 0);
+    CHECK(memcmp(entropy[0], entropy[1], sizeof entropy[0]) == 0);
+    batch_release(&batch);
+}
+
+static void check_loaded(struct backend *backend, const struct hparams *h, const float *values,
+                         const struct written *w) {
+    struct model *with = NULL, *without = NULL;
+    float *master = NULL, *host = NULL, *rounded = NULL;
+    const int64_t n = parameters_elements(h);
+    const struct model_settings settings = {.max_positions = h->max_positions};
+    CHECK_OK(model_create(&with, backend, h, &settings));
+    CHECK_OK(model_create(&without, backend, h, &settings));
+    CHECK_OK(backend_new(backend, &master, n, "master"));
+    CHECK_OK(memory_new(&host, n, "master on the host"));
+    CHECK_OK(memory_new(&rounded, n, "rounded"));
+    CHECK_OK(model_load(with, folder_path, master));
+    CHECK_OK(model_load(without, folder_path, NULL));
+    CHECK_OK(backend->ops->download(backend, host, master, (size_t)n * sizeof *host));
+    char *bytes = NULL;
+    CHECK_OK(memory_allocate(&bytes, (size_t)n, dtype_bytes(w->dtype), "stored"));
+    dtype_from_f32(w->dtype, values, bytes, n);
+    dtype_to_f32(w->dtype, bytes, rounded, n);
+    CHECK(memcmp(host, rounded, (size_t)n * sizeof *host) == 0);
+    check_same_bits(with, without);
+    memory_release(&bytes);
+    memory_release(&rounded);
+    memory_release(&host);
+    backend_release(backend, &master);
+    model_destroy(&with);
+    model_destroy(&without);
+}
+
+static void check_refused(struct backend *backend, const struct hparams *h, const char *words) {
+    struct model *model = NULL;
+    CHECK_OK(model_create(&model, backend, h, &(struct model_settings){.max_positions = 8}));
+    CHECK_STATUS(model_load(model, folder_path, NULL), STATUS_INPUT, words);
+    model_destroy(&model);
+}
+
+static void test_model(struct backend *backend, const char *name) {
+    char path[200];
+    struct hparams h;
+    struct parameter *parameters = NULL;
+    float *values = NULL;
+    int64_t count;
+    snprintf(path, sizeof path, TINY_DATA "/%s", name);
+    CHECK_OK(hparams_read(path, &h));
+    CHECK_OK(parameters_list(&h, &parameters, &count));
+    CHECK_OK(memory_new(&values, parameters_elements(&h), "values"));
+    tiny_fill(parameters, count, values);
+    const struct written good[] = {{.dtype = DTYPE_F32, .files = 1, .extra = "lm_head.old"},
+                                   {.dtype = DTYPE_BF16, .files = 1},
+                                   {.dtype = DTYPE_F16, .files = 3}};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        folder_make();
+        write_model(parameters, count, values, &good[i]);
+        check_loaded(backend, &h, values, &good[i]);
+        folder_remove();
+    }
+    const struct written bad[] = {
+        {.dtype = DTYPE_F32, .files = 1, .left_out = "model.layers.1.self_attn.k_proj.weight"},
+        {.dtype = DTYPE_F32, .files = 2, .misshapen = "model.layers.0.mlp.down_proj.weight"}};
+    const char *const words[] = {"model.layers.1.self_attn.k_proj.weight",
+                                 "model.layers.0.mlp.down_proj.weight has shape ("};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        folder_make();
+        write_model(parameters, count, values, &bad[i]);
+        check_refused(backend, &h, words[i]);
+        folder_remove();
+    }
+    memory_release(&values);
+    memory_release(&parameters);
+}
+
+/* The flat vector has no gaps, and q, k, v and gate, up stand together. */
+static void test_layout(void) {
+    for (int i = 0; i < TINY_COUNT; i++) {
+        char path[200];
+        struct hparams h;
+        struct parameter *p = NULL;
+        int64_t count, next = 0;
+        snprintf(path, sizeof path, TINY_DATA "/%s", tiny_names[i]);
+        CHECK_OK(hparams_read(path, &h));
+        CHECK_OK(parameters_list(&h, &p, &count));
+        for (int64_t j = 0; j < count; j++) {
+            CHECK_EQ(p[j].offset, next);
+            CHECK(p[j].matrix == (p[j].columns > 1));
+            next += p[j].rows * p[j].columns;
+            if (strstr(p[j].name, "q_proj.weight") != NULL) {
+                CHECK(strstr(p[j + 1].name, "k_proj.weight") != NULL);
+                CHECK(strstr(p[j + 2].name, "v_proj.weight") != NULL);
+            }
+            if (strstr(p[j].name, "gate_proj.weight") != NULL)
+                CHECK(strstr(p[j + 1].name, "up_proj.weight") != NULL);
+        }
+        CHECK_EQ(next, parameters_elements(&h));
+        memory_release(&p);
+    }
+}
+
+int main(void) {
+    test_layout();
+    for (int b = 0; b < TINY_BACKENDS; b++) {
+        struct backend backend;
+        CHECK_OK(backend_open(&backend, tiny_backends[b], 1));
+        for (int i = 0; i < TINY_COUNT; i++)
+            test_model(&backend, tiny_names[i]);
+        backend_close(&backend);
+    }
+    CHECK_EQ(memory_totals().bytes, 0);
+    return CHECK_END();
+}

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "unit/model/tiny.h"
+
+#include "base/memory.h"
+
+#include <stdio.h>
+#include <string.h>
+
+const char *const tiny_names[TINY_COUNT] = {"qwen2", "qwen3", "llama3", "llama_bias"};
+const char *const tiny_backends[TINY_BACKENDS] = {"cpu", "check"};
+
+/* FNV-1a. */
+static uint64_t key_of(const char *name) {
+    uint64_t h = 0xCBF29CE484222325u;
+    for (; *name != '\0'; name++)
+        h = (h ^ (unsigned char)*name) * 0x100000001B3u;
+    return h;
+}
+
+/* 24 bits of splitmix64. */
+static float hashed(uint64_t key, int64_t index) {
+    uint64_t z = key + (uint64_t)(index + 1) * 0x9E3779B97F4A7C15u;
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+    z ^= z >> 31;
+    return (float)(z >> 40) * 0x1p-24f - 0.5f;
+}
+
+void tiny_hashed(const char *name, float *out, int64_t n) {
+    const uint64_t key = key_of(name);
+    for (int64_t i = 0; i < n; i++)
+        out[i] = hashed(key, i);
+}
+
+void tiny_tokens(const char *name, int64_t V, int32_t *out, int64_t n) {
+    const uint64_t key = key_of(name);
+    for (int64_t i = 0; i < n; i++)
+        out[i] = (int32_t)(((double)hashed(key, i) + 0.5) * (double)V);
+}
+
+static bool ends_with(const char *text, const char *end) {
+    const size_t n = strlen(text), m = strlen(end);
+    return n >= m && strcmp(text + n - m, end) == 0;
+}
+
+static void fill(const struct parameter *p, float *out) {
+    const int64_t n = p->rows * p->columns;
+    const bool norm = ends_with(p->name, "norm.weight"), bias = ends_with(p->name, "bias");
+    const float scale = norm || bias ? 0.5f : strstr(p->name, "proj") != NULL ? 0.75f : 1.0f;
+    tiny_hashed(p->name, out, n);
+    for (int64_t i = 0; i < n; i++)
+        out[i] = (norm ? 1.0f : 0.0f) + out[i] * scale;
+}
+
+void tiny_fill(const struct parameter *parameters, int64_t count, float *out) {
+    for (int64_t i = 0; i < count; i++)
+        fill(&parameters[i], out + parameters[i].offset);
+}
+
+enum status tiny_open(struct model **model, struct backend *backend, const char *name,
+                      bool recompute, float **master) {
+    char folder[200];
+    struct hparams hparams;
+    float *host = NULL, *values = NULL;
+    enum status status;
+    int64_t count;
+    *model = NULL;
+    snprintf(folder, sizeof folder, TINY_DATA "/%s", name);
+    TRY(hparams_read(folder, &hparams));
+    TRY(model_create(model, backend, &hparams,
+                     &(struct model_settings){recompute, hparams.max_positions}));
+    const int64_t n = model_parameter_elements(*model);
+    const struct parameter *parameters = model_parameters(*model, &count);
+    TRY_ELSE(status, done, memory_new(&host, n, "weights"));
+    TRY_ELSE(status, done, backend_new(backend, &values, n, "master weights"));
+    tiny_fill(parameters, count, host);
+    TRY_ELSE(status, done, backend->ops->upload(backend, values, host, (size_t)n * sizeof *host));
+    TRY_ELSE(status, done, model_refresh(*model, values));
+    if (master != NULL) {
+        *master = values;
+        values = NULL;
+    }
+done:
+    backend_release(backend, &values);
+    memory_release(&host);
+    return status;
+}
+
+enum status tiny_batch(struct batch *batch, int64_t V) {
+    static const int lengths[] = {5, 1, 9};
+    int32_t tokens[9], prompt;
+    tiny_tokens("prompt", V, tokens, 7);
+    TRY(batch_append_prompt(batch, tokens, 7, &prompt));
+    for (int i = 0; i < 3; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "answer%d", i);
+        tiny_tokens(name, V, tokens, lengths[i]);
+        TRY(batch_append_answer(batch, prompt, tokens, lengths[i]));
+    }
+    tiny_tokens("text", V, tokens, 6);
+    return batch_append_text(batch, tokens, 6);
+}
+
+static enum status add(void *context, int64_t offset, const float *values, int64_t n) {
+    struct tiny_gradient *g = context;
+    ASSERT(offset >= 0 && n > 0 && offset + n <= g->elements);
+    TRY(g->backend->ops->download(g->backend, g->piece, values, (size_t)n * sizeof(float)));
+    for (int64_t i = 0; i < n; i++)
+        g->values[offset + i] += g->piece[i];
+    g->calls++;
+    return STATUS_OK;
+}
+
+enum status tiny_gradient_create(struct tiny_gradient *gradient, struct model *model,
+                                 struct backend *backend) {
+    *gradient =
+        (struct tiny_gradient){.backend = backend, .elements = model_parameter_elements(model)};
+    TRY(memory_new(&gradient->values, gradient->elements, "gradient"));
+    return memory_new(&gradient->piece, gradient->elements, "piece of a gradient");
+}
+
+void tiny_gradient_release(struct tiny_gradient *gradient) {
+    memory_release(&gradient->values);
+    memory_release(&gradient->piece);
+}
+
+struct gradient_sink tiny_gradient_sink(struct tiny_gradient *gradient) {
+    return (struct gradient_sink){add, gradient};
+}
