@@ -184,28 +184,54 @@ static enum status mpi_sum_fast(struct comm *comm, float *values, int64_t n) {
     return reduce_all(comm, values, n, sizeof *values, MPI_FLOAT, MPI_SUM);
 }
 
-static enum status reduce_to(struct comm *comm, int64_t *values, int64_t n, int owner) {
-    const struct state *state = state_of(comm);
-    for (int64_t at = 0; at < n;) {
-        const int m = piece_of(state, n - at, sizeof *values);
-        int64_t *piece = values + at;
-        const bool mine = comm->rank == owner;
-        MPI(MPI_Reduce(mine ? MPI_IN_PLACE : piece, mine ? piece : NULL, m, MPI_UINT64_T, MPI_SUM,
-                       owner, state->mpi));
-        at += m;
+struct part {
+    int64_t begin, length; /* length ≤ 0: nothing */
+};
+
+/* Elements [at, at + most) of rank r's shard. */
+static struct part part_of(const struct comm *comm, int64_t n, int64_t block, int r, int64_t at,
+                           int64_t most) {
+    const int64_t begin = comm_shard_begin(n, block, r, comm->size) + at;
+    const int64_t left = comm_shard_begin(n, block, r + 1, comm->size) - begin;
+    return (struct part){.begin = begin, .length = left < most ? left : most};
+}
+
+/* A reduce-scatter in rounds of at most `width` elements of each shard, through a copy, because
+ * shards differ in length and MPI_Reduce with MPI_IN_PLACE at another root than 0 crashes in MPICH
+ * 4.0 and 4.1 (pmodels/mpich#6540). `all` has room for size × width elements, `own` for width. */
+static enum status scatter_rounds(struct comm *comm, int64_t *values, int64_t n, int64_t block,
+                                  int64_t width, int64_t *all, int64_t *own) {
+    const int64_t longest = comm_shard_begin(n, block, 1, comm->size);
+    for (int64_t at = 0; at < longest; at += width) {
+        const int64_t m = longest - at < width ? longest - at : width;
+        for (int r = 0; r < comm->size; r++) {
+            const struct part part = part_of(comm, n, block, r, at, m);
+            if (part.length > 0)
+                memcpy(all + r * m, values + part.begin, (size_t)part.length * sizeof *values);
+        }
+        MPI(MPI_Reduce_scatter_block(all, own, (int)m, MPI_UINT64_T, MPI_SUM, state_of(comm)->mpi));
+        const struct part mine = part_of(comm, n, block, comm->rank, at, m);
+        if (mine.length > 0)
+            memcpy(values + mine.begin, own, (size_t)mine.length * sizeof *values);
     }
     return STATUS_OK;
 }
 
 static enum status mpi_reduce_scatter_exact(struct comm *comm, int64_t *values, int64_t n,
                                             int64_t block) {
-    TRY(arrive(comm, 0.0, "reduce-scatter"));
-    for (int r = 0; r < comm->size; r++) {
-        const int64_t begin = comm_shard_begin(n, block, r, comm->size);
-        const int64_t end = comm_shard_begin(n, block, r + 1, comm->size);
-        TRY(reduce_to(comm, values + begin, end - begin, r));
-    }
-    return STATUS_OK;
+    const int64_t longest = comm_shard_begin(n, block, 1, comm->size);
+    const int64_t most = state_of(comm)->piece / ((int64_t)sizeof *values * comm->size);
+    const int64_t width = most < 1 ? 1 : most < longest ? most : longest;
+    int64_t *all = NULL, *own = NULL;
+    enum status status = memory_new(&all, width * comm->size, "reduce-scatter");
+    if (status == STATUS_OK)
+        status = memory_new(&own, width, "reduce-scatter");
+    status = comm_agree(comm, status);
+    if (status == STATUS_OK)
+        status = scatter_rounds(comm, values, n, block, width, all, own);
+    memory_release(&all);
+    memory_release(&own);
+    return status;
 }
 
 static enum status attach(struct comm *comm, MPI_Comm mpi, int64_t piece, bool ends_mpi);

@@ -17,7 +17,7 @@ int main(int argc, char **argv) {
     if (argc > 1) /* the number of ranks that the test asked for */
         CHECK_EQ(comm.size, strtol(argv[1], NULL, 10));
     conform_all(&comm);
-    comm_mpi_set_piece(&comm, 64);
+    comm_mpi_set_piece(&comm, 1003);
     conform_all(&comm);
     conform_split(&comm);
     comm_close(&comm);
