@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Prompts through template, chat form and tokenizer. With a tokenizer of single bytes and a few
+ * added tokens the ids can be counted, and decoding them gives back what the model reads.
+ */
+#include "scratch.h"
+
+#include <sys/stat.h>
+
+#include "base/memory.h"
+#include "data/prompt.h"
+
+static struct tokenizer *tokenizer;
+static struct chat_style none, chatml;
+
+static void open_all(const char *program) {
+    static const char *const special[] = {"<|endoftext|>", "<|im_start|>", "<|im_end|>"};
+    char folder[4096], path[4200];
+    snprintf(folder, sizeof folder, "%s.model", program);
+    snprintf(path, sizeof path, "%s/tokenizer.json", folder);
+    mkdir(folder, 0777);
+    CHECK_OK(tokenizer_write_bytes(path, special, 3));
+    CHECK_OK(tokenizer_open(&tokenizer, folder));
+    CHECK_OK(chat_resolve(CHAT_NONE, folder, &none));
+    CHECK_OK(chat_resolve(CHAT_CHATML, folder, &chatml));
+}
+
+/* What the model reads, with `count` tokens; `text` is the user's text. */
+static void check_prompt(const struct chat_style *style, const char *template_text,
+                         const char *system, const char *prompt, const char *want_text,
+                         const char *want_read, int64_t count) {
+    const struct prompt_form form = {.template_text = template_text,
+                                     .system = system,
+                                     .style = style,
+                                     .thinking = true,
+                                     .date = "26 Jul 2024",
+                                     .tokenizer = tokenizer};
+    struct strbuf text = STRBUF_EMPTY, read = STRBUF_EMPTY;
+    struct token_list ids = {.ids = NULL};
+    CHECK_OK(prompt_form_check(&form));
+    CHECK_OK(prompt_encode(&form, prompt, &text, &ids));
+    CHECK_OK(tokenizer_decode(tokenizer, ids.ids, ids.count, true, &read));
+    CHECK_TEXT(strbuf_text(&text), want_text);
+    CHECK_TEXT(strbuf_text(&read), want_read);
+    CHECK_EQ(ids.count, count);
+    strbuf_release(&text);
+    strbuf_release(&read);
+    memory_release(&ids.ids);
+}
+
+static void check_templates(void) {
+    check_prompt(&none, "{prompt}", NULL, "1+1", "1+1", "1+1", 3);
+    check_prompt(&none, "{prompt}", "", "1+1", "1+1", "1+1", 3);
+    check_prompt(&none, "Q: {prompt}\nA:", NULL, "1+1", "Q: 1+1\nA:", "Q: 1+1\nA:", 9);
+    check_prompt(&none, "{prompt} or {prompt}", NULL, "a", "a or a", "a or a", 6);
+    check_prompt(&none, "{prompt}}{{prompt}", NULL, "{prompt}", "{prompt}}{{prompt}",
+                 "{prompt}}{{prompt}", 18); /* what the prompt brings is text */
+    check_prompt(&none, "{prom{prompt}pt}", NULL, "", "{prompt}", "{prompt}", 8);
+    check_prompt(&none, "x", NULL, "1+1", "x", "x", 1);
+    check_prompt(&none, "{prompt}<|im_end|>", NULL, "\xc3\xbc", "\xc3\xbc<|im_end|>",
+                 "\xc3\xbc<|im_end|>", 3); /* added tokens inside a text are recognised */
+}
+
+static void check_chat(void) {
+    check_prompt(&chatml, "Sum:\n{prompt}", "You add.", "1+1", "Sum:\n1+1",
+                 "<|im_start|>system\nYou add.<|im_end|>\n<|im_start|>user\nSum:\n1+1<|im_end|>\n"
+                 "<|im_start|>assistant\n",
+                 1 + 15 + 1 + 1 + 1 + 13 + 1 + 1 + 1 + 10);
+    check_prompt(&chatml, "{prompt}", "", "1+1", "1+1",
+                 "<|im_start|>system\n<|im_end|>\n<|im_start|>user\n1+1<|im_end|>\n"
+                 "<|im_start|>assistant\n",
+                 1 + 7 + 1 + 1 + 1 + 8 + 1 + 1 + 1 + 10);
+    check_prompt(&chatml, "{prompt}", NULL, "", "",
+                 "<|im_start|>user\n<|im_end|>\n<|im_start|>assistant\n", 1 + 5 + 1 + 1 + 1 + 10);
+}
+
+/* Texts and ids are appended to what is there. */
+static void check_appending(void) {
+    const struct prompt_form form = {
+        .template_text = "<{prompt}>", .style = &none, .tokenizer = tokenizer};
+    struct strbuf text = STRBUF_EMPTY;
+    struct token_list ids = {.ids = NULL};
+    CHECK_OK(prompt_encode(&form, "a", &text, &ids));
+    CHECK_OK(prompt_encode(&form, "bc", &text, &ids));
+    CHECK_TEXT(strbuf_text(&text), "<a><bc>");
+    CHECK_EQ(ids.count, 7);
+    CHECK_EQ(ids.ids[0], ids.ids[3]);
+    strbuf_release(&text);
+    memory_release(&ids.ids);
+}
+
+static void check_answer(void) {
+    struct token_list ids = {.ids = NULL};
+    const int32_t stop = tokenizer_find(tokenizer, "<|im_end|>");
+    CHECK_OK(prompt_encode_answer(tokenizer, "42", 2, stop, &ids));
+    CHECK_EQ(ids.count, 3);
+    CHECK_EQ(ids.ids[2], stop);
+    CHECK_OK(prompt_encode_answer(tokenizer, "42", 2, -1, &ids));
+    CHECK_EQ(ids.count, 5);
+    CHECK_EQ(ids.ids[3], ids.ids[0]);
+    CHECK_OK(prompt_encode_answer(tokenizer, "", 0, stop, &ids));
+    CHECK_EQ(ids.count, 6);
+    memory_release(&ids.ids);
+}
+
+static void check_limit(const char *program) {
+    static const char rows[] = "{\"q\": \"12345\"}\n{\"q\": \"1234\"}\n\n{\"q\": \"\"}\n";
+    const struct prompt_form form = {
+        .template_text = "{prompt}", .style = &none, .tokenizer = tokenizer};
+    struct prompt_limit limit = {.form = &form, .max_tokens = 4};
+    struct dataset dataset;
+    CHECK_OK(dataset_open(
+        &dataset,
+        &(struct dataset_source){.path = scratch_write(program, "jsonl", rows, sizeof rows - 1),
+                                 .prompt = "q"}));
+    struct dataset_item item = dataset_item(&dataset, 0);
+    bool kept = true;
+    CHECK_OK(prompt_is_short(&limit, &dataset, &item, &kept));
+    CHECK(!kept);
+    item = dataset_item(&dataset, 1);
+    CHECK_OK(prompt_is_short(&limit, &dataset, &item, &kept));
+    CHECK(kept);
+    item = dataset_item(&dataset, 2);
+    CHECK_STATUS(prompt_is_short(&limit, &dataset, &item, &kept), STATUS_INPUT,
+                 ".jsonl:4: a prompt is empty, so that the model has nothing to continue");
+    dataset_close(&dataset);
+}
+
+static void check_system(void) {
+    struct prompt_form form = {.template_text = "{prompt}", .system = "Be kind.", .style = &none};
+    CHECK_STATUS(prompt_form_check(&form), STATUS_INPUT, "prompt.system has no place");
+    form.style = &chatml;
+    CHECK_OK(prompt_form_check(&form));
+}
+
+int main(int argc, char **argv) {
+    (void)argc;
+    open_all(argv[0]);
+    check_templates();
+    check_chat();
+    check_appending();
+    check_answer();
+    check_limit(argv[0]);
+    check_system();
+    chat_release(&none);
+    chat_release(&chatml);
+    tokenizer_destroy(&tokenizer);
+    return CHECK_END();
+}
