@@ -9,9 +9,9 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/strbuf.h"
+#include "file/bytes.h"
 #include "file/lines.h"
 
 #define FLAGS (JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL)
@@ -28,39 +28,10 @@ enum status json_parse(const char *text, size_t length, const char *path, long l
                 status_quote(quote, error.text, SIZE_MAX));
 }
 
-static enum status open_file(const char *path, FILE **out) {
-    struct stat about;
-    *out = fopen(path, "rb");
-    if (*out == NULL)
-        return FAIL(STATUS_INPUT, "%s: the file cannot be opened: %s", path, strerror(errno));
-    if (fstat(fileno(*out), &about) == 0 && S_ISDIR(about.st_mode)) {
-        fclose(*out);
-        return FAIL(STATUS_INPUT, "%s: this is a folder where a file is expected", path);
-    }
-    return STATUS_OK;
-}
-
-static enum status read_all(FILE *stream, const char *path, int64_t limit, struct strbuf *out) {
-    char chunk[65536];
-    size_t length;
-    while ((length = fread(chunk, 1, sizeof chunk, stream)) > 0) {
-        if ((int64_t)(out->length + length) > limit)
-            return FAIL(STATUS_INPUT, "%s: the file is longer than %lld bytes", path,
-                        (long long)limit);
-        TRY(strbuf_append(out, chunk, length));
-    }
-    if (ferror(stream))
-        return FAIL(STATUS_IO, "%s: the file cannot be read: %s", path, strerror(errno));
-    return STATUS_OK;
-}
-
 enum status json_read_file(const char *path, int64_t limit_bytes, json_t **out) {
-    FILE *stream;
     struct strbuf text = STRBUF_EMPTY;
     *out = NULL;
-    TRY(open_file(path, &stream));
-    enum status status = read_all(stream, path, limit_bytes, &text);
-    fclose(stream);
+    enum status status = bytes_read_file(path, limit_bytes, &text);
     if (status == STATUS_OK)
         status = json_parse(strbuf_text(&text), text.length, path, 0, out);
     strbuf_release(&text);
@@ -168,9 +139,12 @@ static enum status visit_line(void *context, int64_t row, const char *text, size
 enum status json_lines_read(const char *path,
                             enum status (*visit)(void *context, int64_t row, json_t *value),
                             void *context) {
-    FILE *stream;
     struct value_visit values = {.path = path, .visit = visit, .context = context};
-    TRY(open_file(path, &stream));
+    if (!bytes_is_file(path))
+        return FAIL(STATUS_INPUT, "%s: there is no such file", path);
+    FILE *stream = fopen(path, "rb");
+    if (stream == NULL)
+        return FAIL(STATUS_INPUT, "%s: the file cannot be opened: %s", path, strerror(errno));
     const enum status status = lines_read(stream, path, visit_line, &values);
     fclose(stream);
     return status;

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What a tokenizer is made of, for the files that read it and run it.
+ */
+#ifndef TEXT_PARTS_H
+#define TEXT_PARTS_H
+
+#include <stdbool.h>
+
+#include "base/strbuf.h"
+#include "text/added.h"
+#include "text/bpe.h"
+#include "text/split.h"
+#include "text/tokenizer.h"
+#include "text/vocabulary.h"
+
+struct tokenizer {
+    struct vocabulary vocabulary;
+    struct bpe bpe;
+    struct splitter splitter;
+    bool compose;                    /* bring texts to normal form C */
+    struct added_set raw, normal;    /* added tokens looked for before and after that */
+    struct token_list before, after; /* what the post-processor puts around a text */
+    struct strbuf repaired, composed;
+};
+
+/* Reads the file `path` into a zeroed tokenizer; after a failure it is still to be released. */
+enum status parts_read(struct tokenizer *tokenizer, const char *path) MUST_USE;
+
+#endif
