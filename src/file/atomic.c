@@ -115,7 +115,8 @@ static enum status sync_directory(const char *path) {
     return status;
 }
 
-enum status atomic_sync_folder(const char *path) {
+/* Makes directory entries lasting: fsync of the folder that holds `path`. */
+static enum status sync_folder_of(const char *path) {
     char folder[PATH_BYTES];
     const char *slash = strrchr(path, '/');
     const int length = slash == NULL ? 0 : slash == path ? 1 : (int)(slash - path);
@@ -148,7 +149,7 @@ static enum status put_in_place(const struct atomic *atomic) {
     }
     if (rename(atomic->part, atomic->path) != 0)
         return fail_io(atomic->part, "it cannot be renamed");
-    TRY(atomic_sync_folder(atomic->path));
+    TRY(sync_folder_of(atomic->path));
     return old[0] == '\0' ? STATUS_OK : remove_thing(old);
 }
 

@@ -38,7 +38,4 @@ void atomic_abandon(struct atomic **atomic);
 /* A whole file at once. */
 enum status atomic_write_file(const char *path, const void *bytes, int64_t n) MUST_USE;
 
-/* Makes directory entries lasting: fsync of the folder that holds `path`. */
-enum status atomic_sync_folder(const char *path) MUST_USE;
-
 #endif

@@ -400,11 +400,6 @@ enum status h5_put_attribute(struct h5 *h5, const char *path, const char *name, 
     return status;
 }
 
-enum status h5_put_attribute_integer(struct h5 *h5, const char *path, const char *name,
-                                     int64_t value) {
-    return put_attribute(h5, path, name, H5T_NATIVE_INT64, &value);
-}
-
 /* --- reading --- */
 
 /* True when every link of the path stands in the file itself. */

@@ -79,9 +79,6 @@ enum status h5_put_texts(struct h5 *h5, const char *path, const char *const *tex
 /* Attributes of a group or dataset that exists. */
 enum status h5_put_attribute(struct h5 *h5, const char *path, const char *name,
                              const char *text) MUST_USE;
-enum status h5_put_attribute_integer(struct h5 *h5, const char *path, const char *name,
-                                     int64_t value) MUST_USE;
-
 /* --- reading --- */
 
 struct h5_shape {

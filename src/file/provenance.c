@@ -69,6 +69,24 @@ enum status provenance_hash(struct provenance_input *input, const char *path) {
     return STATUS_OK;
 }
 
+enum status provenance_describe(const struct h5 *h5, struct strbuf *out) {
+    static const char *const names[] = {"version", "git_revision", "created",  "command",
+                                        "hosts",   "devices",      "compiler", "libraries"};
+    struct strbuf text = STRBUF_EMPTY;
+    char path[64], quoted[STATUS_QUOTE_MAX];
+    enum status status = strbuf_append_text(out, "made by\n");
+    for (size_t i = 0; i < sizeof names / sizeof *names && status == STATUS_OK; i++) {
+        snprintf(path, sizeof path, "/provenance/%s", names[i]);
+        strbuf_clear(&text);
+        status = h5_get_text(h5, path, &text);
+        if (status == STATUS_OK)
+            status = strbuf_append_format(out, "  %-14s %s\n", names[i],
+                                          status_quote(quoted, strbuf_text(&text), text.length));
+    }
+    strbuf_release(&text);
+    return status;
+}
+
 const char *provenance_version(void) {
     return REVISION_VERSION " (git " REVISION_COMMIT REVISION_MODIFIED_TEXT ")";
 }

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "base/status.h"
+#include "base/strbuf.h"
 #include "file/h5.h"
 
 /* One input file and its checksum. */
@@ -35,6 +36,9 @@ enum status provenance_write(struct h5 *h5, const struct provenance *provenance)
 
 /* Adds one input with its checksum, reading the whole file. `path` is not copied. */
 enum status provenance_hash(struct provenance_input *input, const char *path) MUST_USE;
+
+/* Appends a few readable lines on the file's /provenance. */
+enum status provenance_describe(const struct h5 *h5, struct strbuf *out) MUST_USE;
 
 /* "0.1.0 (git 1a2b3c4d5e6f, modified)". */
 const char *provenance_version(void);

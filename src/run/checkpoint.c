@@ -283,34 +283,6 @@ void checkpoint_abandon(struct checkpoint_writer **writer) {
     memory_release(writer);
 }
 
-/* All elements of the flat vectors. */
-static enum status write_vectors(const struct checkpoint_writer *writer,
-                                 const float *const vectors[CHECKPOINT_SECTIONS]) {
-    for (int section = 0; section < CHECKPOINT_SECTIONS; section++) {
-        if (writer->places[section] == NULL)
-            continue;
-        for (int64_t i = 0; i < writer->parameter_count; i++) {
-            const struct parameter *parameter = &writer->parameters[i];
-            TRY(checkpoint_write_block(writer, (enum checkpoint_section)section, parameter->offset,
-                                       vectors[section] + parameter->offset, elements(parameter)));
-        }
-    }
-    return STATUS_OK;
-}
-
-enum status checkpoint_write(const char *path, const struct checkpoint_content *content,
-                             const float *parameters, const float *exp_avg,
-                             const float *exp_avg_sq) {
-    const float *const vectors[] = {parameters, exp_avg, exp_avg_sq};
-    struct checkpoint_writer *writer;
-    TRY(checkpoint_layout(&writer, path, content));
-    const enum status status = write_vectors(writer, vectors);
-    if (status == STATUS_OK)
-        return checkpoint_commit(&writer);
-    checkpoint_abandon(&writer);
-    return status;
-}
-
 /* --- keeping few --- */
 
 /* The number in "step-000100.h5"; −1 for any other name. */

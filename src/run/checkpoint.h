@@ -74,11 +74,6 @@ enum status checkpoint_write_block(const struct checkpoint_writer *writer,
 enum status checkpoint_commit(struct checkpoint_writer **writer) MUST_USE;
 void checkpoint_abandon(struct checkpoint_writer **writer);
 
-/* The whole at once, from host vectors; the moments are NULL when there are none. */
-enum status checkpoint_write(const char *path, const struct checkpoint_content *content,
-                             const float *parameters, const float *exp_avg,
-                             const float *exp_avg_sq) MUST_USE;
-
 /* Removes the oldest step-*.h5 of a directory so that at most `keep` (≥ 1) stay. */
 enum status checkpoint_prune(const char *directory, int64_t keep) MUST_USE;
 

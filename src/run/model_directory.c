@@ -269,10 +269,3 @@ enum status model_directory_write(const struct model_directory *model, const cha
     atomic_abandon(&directory);
     return status;
 }
-
-enum status model_directory_read_flat(void *context, const struct parameter *parameter,
-                                      float *out) {
-    const float *flat = context;
-    memcpy(out, flat + parameter->offset, (size_t)elements(parameter) * sizeof *out);
-    return STATUS_OK;
-}

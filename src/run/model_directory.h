@@ -51,8 +51,4 @@ struct model_directory {
 /* Writes the directory; config.json says the dtype that was written. */
 enum status model_directory_write(const struct model_directory *model, const char *path) MUST_USE;
 
-/* A `read` for the flat fp32 vector on the host; context is its address (const float *). */
-enum status model_directory_read_flat(void *context, const struct parameter *parameter,
-                                      float *out) MUST_USE;
-
 #endif

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * gradus inspect: what is in a file of ours, or in a model directory. HDF5 files are read in a
+ * child process, for the library itself can die on a damaged one.
+ */
+#include "cli/cli.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "base/strbuf.h"
+#include "file/bytes.h"
+#include "file/h5.h"
+#include "file/provenance.h"
+#include "file/safetensors.h"
+#include "model/hparams.h"
+#include "run/checkpoint.h"
+#include "run/diagnostics.h"
+#include "run/rollout_file.h"
+
+struct request {
+    const char *path;
+    bool verify;
+    int64_t answers;
+};
+
+/* --- safetensors --- */
+
+static enum status append_tensor(struct strbuf *out, const struct safetensor *tensor) {
+    char quoted[STATUS_QUOTE_MAX];
+    TRY(strbuf_append_format(out, "  %-56s %-5s", status_quote(quoted, tensor->name, SIZE_MAX),
+                             tensor->dtype));
+    for (int i = 0; i < tensor->rank; i++)
+        TRY(strbuf_append_format(out, " %s%lld", i > 0 ? "× " : "", (long long)tensor->shape[i]));
+    return strbuf_append_text(out, "\n");
+}
+
+static enum status append_tensors(struct strbuf *out, const struct safetensors *files,
+                                  bool verified) {
+    int64_t elements = 0, bytes = 0;
+    for (int64_t i = 0; i < safetensors_count(files); i++) {
+        elements += safetensors_at(files, i)->elements;
+        bytes += safetensors_at(files, i)->bytes;
+        TRY(append_tensor(out, safetensors_at(files, i)));
+    }
+    TRY(strbuf_append_format(out, "%lld tensors, %lld numbers, %lld bytes\n",
+                             (long long)safetensors_count(files), (long long)elements,
+                             (long long)bytes));
+    return verified
+               ? strbuf_append_text(out, "verified: places, shapes and sizes agree (the format "
+                                         "has no checksums)\n")
+               : STATUS_OK;
+}
+
+/* What config.json says; a model that gradus does not compute is still listed. */
+static enum status append_shape(struct strbuf *out, const char *directory) {
+    struct hparams hparams;
+    if (hparams_read(directory, &hparams) != STATUS_OK)
+        return strbuf_append_format(out, "not a model that gradus runs: %s\n", status_sentence());
+    return strbuf_append_format(
+        out, "%s: %lld layers, width %lld, %lld heads (%lld for keys), %lld words%s\n",
+        arch_name(hparams.arch), (long long)hparams.layers, (long long)hparams.C,
+        (long long)hparams.H, (long long)hparams.K, (long long)hparams.V,
+        hparams.tied ? ", tied head" : "");
+}
+
+static enum status inspect_safetensors(const struct request *request, struct strbuf *out) {
+    struct safetensors *files;
+    TRY(safetensors_open(&files, request->path));
+    enum status status =
+        bytes_is_directory(request->path) ? append_shape(out, request->path) : STATUS_OK;
+    if (status == STATUS_OK)
+        status = append_tensors(out, files, request->verify);
+    safetensors_close(&files);
+    return status;
+}
+
+/* --- HDF5 --- */
+
+struct report {
+    const struct h5 *h5;
+    struct strbuf *out;
+    int64_t count;
+};
+
+static enum status append_dataset(void *context, const char *path) {
+    static const char *const kinds[] = {[H5_KIND_U8] = "uint8",
+                                        [H5_KIND_I32] = "int32",
+                                        [H5_KIND_I64] = "int64",
+                                        [H5_KIND_F32] = "float32",
+                                        [H5_KIND_F64] = "float64"};
+    const struct report *report = context;
+    struct h5_shape shape;
+    char quoted[STATUS_QUOTE_MAX];
+    TRY(h5_shape(report->h5, path, &shape));
+    TRY(strbuf_append_format(report->out, "  %-48s %s", status_quote(quoted, path, SIZE_MAX),
+                             shape.is_text ? "text" : kinds[shape.kind]));
+    for (int i = 0; i < shape.rank; i++)
+        TRY(strbuf_append_format(report->out, "%s%lld", i > 0 ? " × " : " ",
+                                 (long long)shape.sizes[i]));
+    return strbuf_append_text(report->out, "\n");
+}
+
+/* Reads a dataset to its end, so that the checksums of its chunks are checked. */
+static enum status read_dataset(void *context, const char *path) {
+    struct report *report = context;
+    struct h5_shape shape;
+    int64_t n, stride;
+    char *block;
+    report->count++;
+    TRY(h5_shape(report->h5, path, &shape));
+    if (shape.is_text)
+        TRY(h5_get_texts(report->h5, path, &block, &stride, &n));
+    else if (shape.rank == 1)
+        TRY(h5_get_list(report->h5, path, shape.kind, &block, &n));
+    else
+        return STATUS_OK; /* tables and scalars are plain: the format keeps no checksum of them */
+    memory_release(&block);
+    return STATUS_OK;
+}
+
+static enum status append_mean(const struct h5 *h5, const char *path, struct strbuf *out) {
+    float *values;
+    double sum = 0;
+    int64_t n, count = 0;
+    TRY(h5_get_list(h5, path, H5_KIND_F32, &values, &n));
+    for (int64_t i = 0; i < n; i++)
+        if (!isnan(values[i])) {
+            sum += (double)values[i];
+            count++;
+        }
+    memory_release(&values);
+    return strbuf_append_format(out, "  mean %-24s %.6g over %lld tokens\n", path + 1,
+                                count > 0 ? sum / (double)count : 0.0, (long long)count);
+}
+
+static enum status append_scores(const struct h5 *h5, struct strbuf *out) {
+    struct h5_shape offsets, tokens;
+    TRY(h5_shape(h5, "/offsets", &offsets));
+    TRY(h5_shape(h5, "/token_ids", &tokens));
+    TRY(strbuf_append_format(out, "scores: %lld texts, %lld tokens\n",
+                             (long long)(offsets.elements > 0 ? offsets.elements - 1 : 0),
+                             (long long)tokens.elements));
+    TRY(append_mean(h5, "/logprob", out));
+    return append_mean(h5, "/entropy", out);
+}
+
+/* By what the file holds. */
+static enum status append_content(struct report *report, const struct request *request) {
+    const struct h5 *h5 = report->h5;
+    if (h5_has(h5, "/parameters"))
+        return checkpoint_describe(h5, report->out);
+    if (h5_has(h5, "/step/valid"))
+        return diagnostics_describe(h5, report->out);
+    if (h5_has(h5, "/answer/token_ids"))
+        return rollout_file_describe(h5, request->answers, report->out);
+    if (h5_has(h5, "/logprob") && h5_has(h5, "/token_ids"))
+        return append_scores(h5, report->out);
+    TRY(strbuf_append_text(report->out, "an HDF5 file of another program\n"));
+    return h5_walk(h5, "/", append_dataset, report);
+}
+
+static enum status append_verdict(struct report *report, const struct request *request) {
+    report->count = 0;
+    if (h5_has(report->h5, "/parameters")) {
+        TRY(checkpoint_verify(request->path));
+        return strbuf_append_text(report->out, "verified: every checksum of the manifest\n");
+    }
+    TRY(h5_walk(report->h5, "/", read_dataset, report));
+    return strbuf_append_format(report->out, "verified: %lld datasets can be read\n",
+                                (long long)report->count);
+}
+
+static enum status inspect_open_h5(struct h5 *h5, const struct request *request,
+                                   struct strbuf *out) {
+    struct report report = {.h5 = h5, .out = out};
+    TRY(append_content(&report, request));
+    if (h5_has(h5, "/provenance/version"))
+        TRY(provenance_describe(h5, out));
+    return request->verify ? append_verdict(&report, request) : STATUS_OK;
+}
+
+static enum status inspect_h5(const struct request *request, struct strbuf *out) {
+    struct h5 *h5;
+    TRY(h5_open(&h5, request->path));
+    const enum status status = inspect_open_h5(h5, request, out);
+    (void)h5_close(&h5); /* opened for reading: nothing can be lost */
+    return status;
+}
+
+/* --- the child --- */
+
+enum { CPU_SECONDS = 600 };
+
+/* Prints what is found; the sentence of a failure goes into the pipe. Does not return. */
+static _Noreturn void be_child(const struct request *request, int pipe_end) {
+    struct strbuf out = STRBUF_EMPTY;
+    const struct rlimit limit = {.rlim_cur = CPU_SECONDS, .rlim_max = CPU_SECONDS};
+    setrlimit(RLIMIT_CPU, &limit);
+    enum status status = inspect_h5(request, &out);
+    if (status == STATUS_OK && (fputs(strbuf_text(&out), stdout) < 0 || fflush(stdout) != 0))
+        status = FAIL(STATUS_IO, "standard output cannot be written: %s", strerror(errno));
+    strbuf_release(&out);
+    if (status != STATUS_OK)
+        (void)!write(pipe_end, status_sentence(), strlen(status_sentence()));
+    _exit((int)status);
+}
+
+/* The child's sentence and status become ours. */
+static enum status await_child(pid_t child, int pipe_end, const char *path) {
+    char sentence[STATUS_SENTENCE_MAX];
+    size_t used = 0;
+    ssize_t got;
+    int code;
+    while ((got = read(pipe_end, sentence + used, sizeof sentence - 1 - used)) > 0)
+        used += (size_t)got;
+    sentence[used] = '\0';
+    if (waitpid(child, &code, 0) != child)
+        return FAIL(STATUS_IO, "the process that reads %s was lost: %s", path, strerror(errno));
+    if (!WIFEXITED(code))
+        return FAIL(STATUS_INPUT, "%s: the HDF5 library broke on it (signal %d): it is damaged",
+                    path, WTERMSIG(code));
+    if (WEXITSTATUS(code) != STATUS_OK)
+        status_set_sentence(sentence);
+    return (enum status)WEXITSTATUS(code);
+}
+
+static enum status inspect_in_child(const struct request *request) {
+    int ends[2];
+    if (pipe(ends) != 0)
+        return FAIL(STATUS_IO, "a pipe cannot be made: %s", strerror(errno));
+    fflush(stdout);
+    const pid_t child = fork();
+    if (child == 0)
+        be_child(request, ends[1]);
+    close(ends[1]);
+    const enum status status =
+        child > 0 ? await_child(child, ends[0], request->path)
+                  : FAIL(STATUS_IO, "a process cannot be started: %s", strerror(errno));
+    close(ends[0]);
+    return status;
+}
+
+/* --- the command --- */
+
+static enum status has_h5_signature(const char *path, bool *found) {
+    char head[4] = "";
+    int64_t size;
+    int file;
+    *found = false;
+    if (bytes_is_directory(path))
+        return STATUS_OK;
+    TRY(bytes_open_file(path, &file, &size));
+    const enum status status =
+        size >= (int64_t)sizeof head ? bytes_read_at(file, path, 0, head, sizeof head) : STATUS_OK;
+    close(file);
+    *found = memcmp(head, "\211HDF", sizeof head) == 0;
+    return status;
+}
+
+static enum status run(struct cli *cli) {
+    struct request request = {
+        .path = cli->argv[0], .verify = cli_given(cli, "verify"), .answers = 3};
+    struct strbuf out = STRBUF_EMPTY;
+    bool is_h5;
+    TRY(cli_integer(cli, "answers", 0, INT32_MAX, &request.answers));
+    TRY(has_h5_signature(request.path, &is_h5));
+    if (is_h5)
+        return inspect_in_child(&request);
+    const enum status status = inspect_safetensors(&request, &out);
+    if (status == STATUS_OK)
+        fputs(strbuf_text(&out), stdout);
+    strbuf_release(&out);
+    return status;
+}
+
+const struct cli_command cmd_inspect = {
+    .name = "inspect",
+    .arguments = "FILE",
+    .text = "what is in a checkpoint, rollout, diagnostics, score or safetensors file",
+    .more =
+        "FILE may be a model directory as well. Diagnostics are shown as a table of first, last\n"
+        "and mean values, rollouts with the texts of their first answers.",
+    .options = {{"verify", NULL, "read everything and check every checksum", false},
+                {"answers", "N", "how many answers of a rollout file to print [3]", false}},
+    .least = 1,
+    .most = 1,
+    .run = run,
+};

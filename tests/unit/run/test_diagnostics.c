@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Every acknowledged step stays readable when the writer is killed at any moment; steps that are
+ * not in are NaN; the HDF5 tools read the file.
+ */
+#include "run/diagnostics.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "base/memory.h"
+#include "base/random.h"
+#include "check.h"
+#include "unit/file/folder.h"
+
+enum { STEPS = 400, PASSES = 3, TRIALS = 8 };
+
+static const struct provenance provenance = {.hosts = "here", .settings = "run : {};"};
+
+static double expected(int64_t step, enum metric metric, int pass) {
+    return (double)step + 0.01 * (double)metric + 0.25 * pass;
+}
+
+static void fill(struct metrics *metrics, int64_t step) {
+    for (enum metric metric = 0; metric < METRIC_COUNT; metric++) {
+        metrics->step[metric] = expected(step, metric, 0);
+        for (int pass = 0; pass < metrics->passes; pass++)
+            metrics_pass(metrics, metric)[pass] = expected(step, metric, pass);
+    }
+}
+
+static void append(const char *path, int64_t step, int passes) {
+    struct metrics metrics;
+    CHECK_OK(metrics_init(&metrics, passes));
+    fill(&metrics, step);
+    CHECK_OK(diagnostics_append(path, step, &metrics));
+    metrics_release(&metrics);
+}
+
+/* All finished rows hold what was written, the rows behind the next one nothing. */
+static void check_rows(const char *path, int64_t least, int passes) {
+    struct h5 *h5;
+    int64_t valid, n;
+    double *rewards, row[PASSES];
+    CHECK_OK(h5_open(&h5, path));
+    CHECK_OK(h5_get_integer(h5, "/step/valid", &valid));
+    if (valid < least)
+        CHECK_FAILED("valid = %lld, but %lld were acknowledged", (long long)valid,
+                     (long long)least);
+    CHECK_OK(h5_get_list(h5, "/step/completions/mean_length", H5_KIND_F64, &rewards, &n));
+    CHECK_EQ(n, STEPS);
+    for (int64_t i = 0; i < n; i++) {
+        if (i < valid)
+            CHECK_NEAR(rewards[i], expected(i, METRIC_MEAN_LENGTH, 0), 0);
+        else if (i > valid)
+            CHECK(isnan(rewards[i]));
+    }
+    memory_release(&rewards);
+    for (int64_t i = 0; i < valid; i++) {
+        CHECK_OK(h5_get(h5, "/pass/clip_ratio/low_mean", H5_KIND_F64, i, 1, row));
+        for (int pass = 0; pass < PASSES; pass++)
+            if (pass < passes)
+                CHECK_NEAR(row[pass], expected(i, METRIC_CLIP_LOW, pass), 0);
+            else
+                CHECK(isnan(row[pass]));
+    }
+    CHECK_OK(h5_close(&h5));
+}
+
+static void test_append(void) {
+    const char *path = folder_file("diagnostics.h5");
+    struct metrics metrics;
+    struct strbuf text = STRBUF_EMPTY;
+    struct h5 *h5;
+    CHECK_OK(diagnostics_create(path, STEPS, PASSES, &provenance));
+    check_rows(path, 0, PASSES);
+    append(path, 0, 2);
+    append(path, 1, 2);
+    check_rows(path, 2, 2);
+    CHECK_OK(h5_open(&h5, path));
+    CHECK_OK(diagnostics_describe(h5, &text));
+    CHECK(strstr(strbuf_text(&text), "2 of 400 steps") != NULL);
+    strbuf_clear(&text);
+    CHECK_OK(h5_get_attribute(h5, "/pass/eur", "units", &text));
+    CHECK_TEXT(strbuf_text(&text), "1");
+    strbuf_clear(&text);
+    CHECK_OK(h5_get_attribute(h5, "/step/ratio/max", "reduction", &text));
+    CHECK_TEXT(strbuf_text(&text), "maximum over tokens; of the passes the maximum");
+    CHECK_OK(h5_close(&h5));
+    strbuf_release(&text);
+    CHECK_OK(metrics_init(&metrics, PASSES + 1));
+    CHECK_STATUS(diagnostics_append(path, 2, &metrics), STATUS_INPUT, "no room");
+    metrics_release(&metrics);
+    CHECK_OK(metrics_init(&metrics, PASSES));
+    CHECK_STATUS(diagnostics_append(path, STEPS, &metrics), STATUS_INPUT, "no room");
+    CHECK_STATUS(diagnostics_append(path, -1, &metrics), STATUS_INPUT, "no room");
+    CHECK_STATUS(diagnostics_append(folder_file("none"), 0, &metrics), STATUS_INPUT, "none");
+    metrics_release(&metrics);
+}
+
+/* Appends until it is killed; each finished step is acknowledged through the pipe. */
+static _Noreturn void write_until_killed(const char *path, int pipe_end) {
+    struct metrics metrics;
+    if (metrics_init(&metrics, PASSES) != STATUS_OK)
+        _exit(1);
+    for (int64_t step = 0; step < STEPS; step++) {
+        fill(&metrics, step);
+        if (diagnostics_append(path, step, &metrics) != STATUS_OK || write(pipe_end, "x", 1) != 1)
+            _exit(1);
+    }
+    _exit(0);
+}
+
+static void test_kill(uint32_t trial) {
+    const char *path = folder_file("killed.h5");
+    char acknowledged[STEPS];
+    int ends[2], status;
+    CHECK_OK(diagnostics_create(path, STEPS, PASSES, &provenance));
+    CHECK_EQ(pipe(ends), 0);
+    const pid_t child = fork();
+    if (child == 0)
+        write_until_killed(path, ends[1]);
+    close(ends[1]);
+    const long delay = 500000 + (long)(random_bits(4, RANDOM_TEST, trial, 0, 0, 0) % 40000000);
+    nanosleep(&(struct timespec){.tv_nsec = delay}, NULL);
+    kill(child, SIGKILL);
+    CHECK_EQ(waitpid(child, &status, 0), child);
+    int64_t count = 0;
+    for (ssize_t got; (got = read(ends[0], acknowledged, sizeof acknowledged)) > 0;)
+        count += got;
+    close(ends[0]);
+    check_rows(path, count, PASSES);
+    append(path, count, PASSES); /* a new process goes on */
+    check_rows(path, count + 1, PASSES);
+}
+
+static void test_tools(void) {
+    char command[1024];
+    if (system("h5dump --version >/dev/null 2>&1") != 0)
+        return;
+    snprintf(command, sizeof command, "h5dump -d /step/reward '%s' >/dev/null",
+             folder_file("killed.h5"));
+    CHECK_EQ(system(command), 0);
+}
+
+int main(void) {
+    folder_make();
+    test_append();
+    for (uint32_t trial = 0; trial < TRIALS; trial++)
+        test_kill(trial);
+    test_tools();
+    folder_remove();
+    CHECK_EQ(memory_totals().bytes, 0);
+    return CHECK_END();
+}
