@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "backend/check/check_ops.h"
+
+#include <string.h>
+
+/* Contiguous (rows, columns), the same with a row stride, and a vector. */
+#define MATRIX(rows, columns)          ((struct check_shape){(rows), (columns), (columns)})
+#define STRIDED(rows, columns, stride) ((struct check_shape){(rows), (columns), (stride)})
+#define VECTOR(n)                      MATRIX(1, (n))
+
+static void floats(struct check_list *list, const char *name, void *slot, enum check_access access,
+                   struct check_shape shape) {
+    check_add(list, name, slot, CHECK_FLOAT, access, shape);
+}
+
+static void optional(struct check_list *list, const char *name, void *slot,
+                     enum check_access access, struct check_shape shape) {
+    check_add_optional(list, name, slot, CHECK_FLOAT, access, shape);
+}
+
+/* n indices, each at least 0 and below `limit`; gives one more than the largest, 0 when they cannot
+ * be read. */
+static int64_t indices(struct check_list *list, const char *name, const int32_t **slot, int64_t n,
+                       int64_t limit, bool host) {
+    const bool readable = host
+                              ? check_add_host(list, name, slot, CHECK_INT32, CHECK_READ, VECTOR(n))
+                              : check_add(list, name, slot, CHECK_INT32, CHECK_READ, VECTOR(n));
+    int64_t end = 0;
+    for (int64_t i = 0; i < n && readable; i++) {
+        const int32_t index = (*slot)[i];
+        if (index < 0 || index >= limit)
+            CHECK_REFUSE(list, "check: %s: element %lld of argument %s is %d, outside [0, %lld)",
+                         list->op, (long long)i, name, index, (long long)limit);
+        end = index + 1 > end ? index + 1 : end;
+    }
+    return end;
+}
+
+static void weight(struct check_list *list, const char *name, struct weight *weight,
+                   enum check_access access) {
+    const size_t bytes =
+        list->memory->inner->ops->weight_bytes(weight->rows, weight->columns, weight->dtype);
+    const bool single = weight->dtype == DTYPE_F32;
+    const int64_t n = (int64_t)(single ? bytes / sizeof(float) : bytes);
+    check_add(list, name, &weight->panels, single ? CHECK_FLOAT : CHECK_OPAQUE, access, VECTOR(n));
+}
+
+static int64_t qkv_width(int64_t H, int64_t K, int64_t D) {
+    return (H + 2 * K) * D;
+}
+
+/* Segments cover the rows in order; a parent comes before its children and has none itself. */
+static void segments(struct check_list *list, struct attention_args *args) {
+    if (!check_add_bytes(list, "segments", &args->segments,
+                         (size_t)args->segment_count * sizeof *args->segments))
+        return;
+    int64_t row = 0;
+    for (int64_t s = 0; s < args->segment_count; s++) {
+        const struct segment *segment = &args->segments[s];
+        const bool child = segment->parent >= 0;
+        if (segment->start != row || segment->length < 0 || segment->parent >= s ||
+            (child && args->segments[segment->parent].parent >= 0))
+            CHECK_REFUSE(list, "check: %s: argument segments: segment %lld is out of order",
+                         list->op, (long long)s);
+        row += segment->length;
+    }
+    if (row != args->T)
+        CHECK_REFUSE(list, "check: %s: argument segments covers %lld rows of %lld", list->op,
+                     (long long)row, (long long)args->T);
+}
+
+void check_list_pack(struct check_list *list, struct pack_args *a) {
+    floats(list, "source", &a->source, CHECK_READ, MATRIX(a->weight.rows, a->weight.columns));
+    weight(list, "weight", &a->weight, CHECK_WRITE);
+}
+
+void check_list_unpack(struct check_list *list, struct unpack_args *a) {
+    weight(list, "weight", &a->weight, CHECK_READ);
+    floats(list, "out", &a->out, CHECK_WRITE, MATRIX(a->weight.rows, a->weight.columns));
+}
+
+void check_list_embed(struct check_list *list, struct embed_args *a) {
+    weight(list, "table", &a->table, CHECK_READ);
+    indices(list, "tokens", &a->tokens, a->T, a->table.rows, false);
+    floats(list, "out", &a->out, CHECK_WRITE, MATRIX(a->T, a->table.columns));
+}
+
+void check_list_gemm(struct check_list *list, struct gemm_args *a) {
+    const struct check_shape out = STRIDED(a->M, a->weight.rows, a->ldy);
+    floats(list, "x", &a->x, CHECK_READ, STRIDED(a->M, a->weight.columns, a->ldx));
+    weight(list, "weight", &a->weight, CHECK_READ);
+    optional(list, "bias", &a->bias, CHECK_READ, VECTOR(a->weight.rows));
+    optional(list, "residual", &a->residual, CHECK_READ, out);
+    floats(list, "y", &a->y, CHECK_WRITE, out);
+    check_may_share(list, "y", "residual");
+}
+
+void check_list_gemm_dx(struct check_list *list, struct gemm_dx_args *a) {
+    floats(list, "dy", &a->dy, CHECK_READ, STRIDED(a->M, a->weight.rows, a->ldy));
+    weight(list, "weight", &a->weight, CHECK_READ);
+    floats(list, "dx", &a->dx, a->add ? CHECK_UPDATE : CHECK_WRITE,
+           STRIDED(a->M, a->weight.columns, a->ldx));
+}
+
+void check_list_gemm_dw(struct check_list *list, struct gemm_dw_args *a) {
+    const enum check_access access = a->add ? CHECK_UPDATE : CHECK_WRITE;
+    floats(list, "dy", &a->dy, CHECK_READ, STRIDED(a->M, a->N, a->ldy));
+    floats(list, "x", &a->x, CHECK_READ, STRIDED(a->M, a->K, a->ldx));
+    floats(list, "dw", &a->dw, access, MATRIX(a->N, a->K));
+    optional(list, "dbias", &a->dbias, access, VECTOR(a->N));
+}
+
+void check_list_rmsnorm(struct check_list *list, struct rmsnorm_args *a) {
+    floats(list, "x", &a->x, CHECK_READ, MATRIX(a->T, a->C));
+    floats(list, "weight", &a->weight, CHECK_READ, VECTOR(a->C));
+    floats(list, "y", &a->y, CHECK_WRITE, MATRIX(a->T, a->C));
+    optional(list, "inverse_rms", &a->inverse_rms, CHECK_WRITE, VECTOR(a->T));
+}
+
+void check_list_rmsnorm_backward(struct check_list *list, struct rmsnorm_backward_args *a) {
+    floats(list, "x", &a->x, CHECK_READ, MATRIX(a->T, a->C));
+    floats(list, "weight", &a->weight, CHECK_READ, VECTOR(a->C));
+    floats(list, "inverse_rms", &a->inverse_rms, CHECK_READ, VECTOR(a->T));
+    floats(list, "dy", &a->dy, CHECK_READ, MATRIX(a->T, a->C));
+    floats(list, "dx", &a->dx, CHECK_UPDATE, MATRIX(a->T, a->C));
+    floats(list, "dweight", &a->dweight, CHECK_WRITE, VECTOR(a->C));
+}
+
+/* What rope and its backward both read. */
+static void rope_inputs(struct check_list *list, struct rope_args *a) {
+    const int64_t positions = indices(list, "positions", &a->positions, a->T, INT32_MAX, false);
+    floats(list, "table", &a->table, CHECK_READ, MATRIX(positions, a->D));
+    if ((a->q_norm == NULL) != (a->k_norm == NULL))
+        CHECK_REFUSE(list, "check: %s: one of the arguments q_norm and k_norm is NULL", list->op);
+    optional(list, "q_norm", &a->q_norm, CHECK_READ, VECTOR(a->D));
+    optional(list, "k_norm", &a->k_norm, CHECK_READ, VECTOR(a->D));
+}
+
+void check_list_rope(struct check_list *list, struct rope_args *a) {
+    const struct check_shape shape = MATRIX(a->T, qkv_width(a->H, a->K, a->D));
+    floats(list, "qkv", &a->qkv, CHECK_READ, shape);
+    rope_inputs(list, a);
+    floats(list, "out", &a->out, CHECK_WRITE, shape);
+    if (a->q_norm == NULL)
+        check_may_share(list, "out", "qkv");
+}
+
+void check_list_rope_backward(struct check_list *list, struct rope_backward_args *a) {
+    struct rope_args *f = &a->forward;
+    const struct check_shape shape = MATRIX(f->T, qkv_width(f->H, f->K, f->D));
+    rope_inputs(list, f);
+    floats(list, "dqkv", &a->dqkv, CHECK_UPDATE, shape);
+    if (f->q_norm == NULL)
+        return; /* without norms the gradient needs nothing of the forward's values */
+    floats(list, "qkv", &f->qkv, CHECK_READ, shape);
+    floats(list, "dq_norm", &a->dq_norm, CHECK_WRITE, VECTOR(f->D));
+    floats(list, "dk_norm", &a->dk_norm, CHECK_WRITE, VECTOR(f->D));
+}
+
+void check_list_attention(struct check_list *list, struct attention_args *a) {
+    floats(list, "qkv", &a->qkv, CHECK_READ, MATRIX(a->T, qkv_width(a->H, a->K, a->D)));
+    segments(list, a);
+    floats(list, "out", &a->out, CHECK_WRITE, MATRIX(a->T, a->H * a->D));
+    optional(list, "log_sum", &a->log_sum, CHECK_WRITE, MATRIX(a->T, a->H));
+}
+
+void check_list_attention_backward(struct check_list *list, struct attention_backward_args *a) {
+    struct attention_args *f = &a->forward;
+    const struct check_shape shape = MATRIX(f->T, qkv_width(f->H, f->K, f->D));
+    floats(list, "qkv", &f->qkv, CHECK_READ, shape);
+    segments(list, f);
+    floats(list, "out", &f->out, CHECK_READ, MATRIX(f->T, f->H * f->D));
+    floats(list, "log_sum", &f->log_sum, CHECK_READ, MATRIX(f->T, f->H));
+    floats(list, "dout", &a->dout, CHECK_READ, MATRIX(f->T, f->H * f->D));
+    floats(list, "dqkv", &a->dqkv, CHECK_WRITE, shape);
+}
+
+void check_list_cache_store(struct check_list *list, struct cache_store_args *a) {
+    floats(list, "qkv", &a->qkv, CHECK_READ, MATRIX(a->B, qkv_width(a->H, a->K, a->D)));
+    indices(list, "slots", &a->slots, a->B, CACHE_PAGE, true);
+    if (!check_add_bytes(list, "pages", &a->pages, (size_t)a->B * sizeof *a->pages))
+        return;
+    for (int64_t b = 0; b < a->B && list->status == STATUS_OK; b++)
+        check_add_page(list, a->pages[b], (struct check_page_shape){a->layer, a->K, a->D},
+                       (uint64_t)1 << a->slots[b]);
+}
+
+static void run_pages(struct check_list *list, const struct attention_decode_args *a,
+                      float *const *pages, int32_t length) {
+    for (int32_t at = 0; at < length && list->status == STATUS_OK; at += CACHE_PAGE)
+        check_add_page(list, pages[at / CACHE_PAGE],
+                       (struct check_page_shape){a->layer, a->K, a->D}, 0);
+}
+
+void check_list_attention_decode(struct check_list *list, struct attention_decode_args *a) {
+    floats(list, "qkv", &a->qkv, CHECK_READ, MATRIX(a->B, qkv_width(a->H, a->K, a->D)));
+    floats(list, "out", &a->out, CHECK_WRITE, MATRIX(a->B, a->H * a->D));
+    if (!check_add_bytes(list, "runs", &a->runs, (size_t)a->B * sizeof *a->runs))
+        return;
+    for (int64_t b = 0; b < a->B; b++) {
+        run_pages(list, a, a->runs[b].prompt_pages, a->runs[b].prompt_length);
+        run_pages(list, a, a->runs[b].own_pages, a->runs[b].own_length);
+    }
+}
+
+void check_list_swiglu(struct check_list *list, struct swiglu_args *a) {
+    floats(list, "gate_up", &a->gate_up, CHECK_READ, MATRIX(a->T, 2 * a->F));
+    floats(list, "out", &a->out, CHECK_WRITE, MATRIX(a->T, a->F));
+}
+
+void check_list_swiglu_backward(struct check_list *list, struct swiglu_backward_args *a) {
+    floats(list, "gate_up", &a->gate_up, CHECK_READ, MATRIX(a->T, 2 * a->F));
+    floats(list, "dout", &a->dout, CHECK_READ, MATRIX(a->T, a->F));
+    floats(list, "dgate_up", &a->dgate_up, CHECK_WRITE, MATRIX(a->T, 2 * a->F));
+    check_may_share(list, "dgate_up", "gate_up");
+}
+
+void check_list_gather_rows(struct check_list *list, struct gather_rows_args *a) {
+    const int64_t rows = indices(list, "rows", &a->rows, a->R, INT32_MAX, false);
+    floats(list, "x", &a->x, CHECK_READ, MATRIX(rows, a->C));
+    floats(list, "out", &a->out, CHECK_WRITE, MATRIX(a->R, a->C));
+}
+
+void check_list_scatter_rows(struct check_list *list, struct scatter_rows_args *a) {
+    const int64_t rows = indices(list, "rows", &a->rows, a->R, INT32_MAX, false);
+    floats(list, "x", &a->x, CHECK_READ, MATRIX(a->R, a->C));
+    floats(list, "out", &a->out, CHECK_UPDATE, MATRIX(rows, a->C));
+}
+
+void check_list_head_block(struct check_list *list, struct head_block_args *a) {
+    const int64_t bytes = a->R * (int64_t)sizeof *a->rows;
+    if (a->begin % HEAD_BLOCK != 0)
+        CHECK_REFUSE(list, "check: head_block: begin is %lld, no multiple of %d",
+                     (long long)a->begin, HEAD_BLOCK);
+    floats(list, "logits", &a->logits, CHECK_READ, STRIDED(a->R, a->columns, a->ld));
+    indices(list, "targets", &a->targets, a->R, INT32_MAX, false);
+    check_add(list, "rows", &a->rows, CHECK_OPAQUE, a->begin == 0 ? CHECK_WRITE : CHECK_UPDATE,
+              VECTOR(bytes));
+}
+
+void check_list_head_finish(struct check_list *list, struct head_finish_args *a) {
+    const int64_t bytes = a->R * (int64_t)sizeof *a->rows;
+    check_add(list, "rows", &a->rows, CHECK_OPAQUE, CHECK_READ, VECTOR(bytes));
+    floats(list, "logprob", &a->logprob, CHECK_WRITE, VECTOR(a->R));
+    floats(list, "entropy", &a->entropy, CHECK_WRITE, VECTOR(a->R));
+    optional(list, "log_sum", &a->log_sum, CHECK_WRITE, VECTOR(a->R));
+}
+
+void check_list_head_backward(struct check_list *list, struct head_backward_args *a) {
+    floats(list, "logits", &a->logits, CHECK_UPDATE, STRIDED(a->R, a->columns, a->ld));
+    indices(list, "targets", &a->targets, a->R, INT32_MAX, false);
+    floats(list, "log_sum", &a->log_sum, CHECK_READ, VECTOR(a->R));
+    floats(list, "entropy", &a->entropy, CHECK_READ, VECTOR(a->R));
+    floats(list, "d_logprob", &a->d_logprob, CHECK_READ, VECTOR(a->R));
+    floats(list, "d_entropy", &a->d_entropy, CHECK_READ, VECTOR(a->R));
+}
+
+void check_list_sample(struct check_list *list, struct sample_args *a) {
+    const bool penalty = a->settings.presence_penalty != 0.0f;
+    floats(list, "logits", &a->logits, CHECK_READ, STRIDED(a->B, a->V, a->ld));
+    check_add(list, "uniforms", &a->uniforms, CHECK_DOUBLE, CHECK_READ, VECTOR(a->B));
+    check_add(list, "tokens", &a->tokens, CHECK_INT32, CHECK_WRITE, VECTOR(a->B));
+    if (!penalty || !check_add_bytes(list, "seen", &a->seen, (size_t)a->B * sizeof *a->seen) ||
+        !check_add_bytes(list, "seen_counts", &a->seen_counts,
+                         (size_t)a->B * sizeof *a->seen_counts))
+        return;
+    for (int64_t b = 0; b < a->B; b++)
+        for (int32_t i = 0; i < a->seen_counts[b]; i++)
+            if (a->seen[b][i] < 0 || a->seen[b][i] >= a->V)
+                CHECK_REFUSE(list, "check: sample: argument seen holds %d, outside [0, %lld)",
+                             a->seen[b][i], (long long)a->V);
+}
+
+void check_list_accumulate(struct check_list *list, struct accumulate_args *a) {
+    floats(list, "values", &a->values, CHECK_READ, VECTOR(a->n));
+    check_add(list, "total", &a->total, CHECK_INT64, CHECK_UPDATE, VECTOR(a->n));
+    check_add_host(list, "overflows", &a->overflows, CHECK_INT64, CHECK_UPDATE, VECTOR(1));
+    check_add_host(list, "nonfinite", &a->nonfinite, CHECK_INT64, CHECK_UPDATE, VECTOR(1));
+}
+
+void check_list_resolve(struct check_list *list, struct resolve_args *a) {
+    check_add(list, "total", &a->total, CHECK_INT64, CHECK_READ, VECTOR(a->n));
+    floats(list, "out", &a->out, CHECK_WRITE, VECTOR(a->n));
+}
+
+void check_list_dot(struct check_list *list, struct dot_args *a) {
+    floats(list, "x", &a->x, CHECK_READ, VECTOR(a->n));
+    floats(list, "y", &a->y, CHECK_READ, VECTOR(a->n));
+    check_add_host(list, "blocks", &a->blocks, CHECK_DOUBLE, CHECK_WRITE,
+                   VECTOR((a->n + VECTOR_BLOCK - 1) / VECTOR_BLOCK));
+}
+
+void check_list_lerp(struct check_list *list, struct lerp_args *a) {
+    floats(list, "x", &a->x, CHECK_READ, VECTOR(a->n));
+    floats(list, "y", &a->y, CHECK_READ, VECTOR(a->n));
+    floats(list, "out", &a->out, CHECK_WRITE, VECTOR(a->n));
+    check_may_share(list, "out", "x");
+    check_may_share(list, "out", "y");
+}
+
+void check_list_adamw(struct check_list *list, struct adamw_args *a) {
+    floats(list, "parameters", &a->parameters, CHECK_UPDATE, VECTOR(a->n));
+    floats(list, "exp_avg", &a->exp_avg, CHECK_UPDATE, VECTOR(a->n));
+    floats(list, "exp_avg_sq", &a->exp_avg_sq, CHECK_UPDATE, VECTOR(a->n));
+    floats(list, "gradient", &a->gradient, CHECK_READ, VECTOR(a->n));
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Kernels on pieces of flat vectors. Addresses need no alignment.
+ */
+#ifndef BACKEND_CPU_CPU_KERNEL_VECTOR_H
+#define BACKEND_CPU_CPU_KERNEL_VECTOR_H
+
+#include "backend/cpu/cpu.h"
+
+/* Σ x y, products and sums in double. */
+CPU_KERNEL_FORMS(double, cpu_kernel_dot, (const float *x, const float *y, int64_t n));
+
+/* out = x + factor (y − x); out may be x or y. */
+CPU_KERNEL_FORMS(void, cpu_kernel_lerp,
+                 (float *out, const float *x, const float *y, int64_t n, float factor));
+
+/* total += values · scale, rounded to the nearest (ties to even), where |values · scale| ≤ bound;
+ * counts the others. scale is a power of two, bound below 2^63. */
+struct cpu_refused {
+    int64_t overflows, nonfinite;
+};
+CPU_KERNEL_FORMS(struct cpu_refused, cpu_kernel_accumulate,
+                 (int64_t * total, const float *values, int64_t n, double scale, double bound));
+
+/* out = total · scale. */
+CPU_KERNEL_FORMS(void, cpu_kernel_resolve,
+                 (float *out, const int64_t *total, int64_t n, double scale));
+
+/* One step of AdamW with its coefficients made ready. */
+struct cpu_adamw {
+    float *parameters, *exp_avg, *exp_avg_sq;
+    const float *gradient;
+    float gradient_scale, keep; /* keep = 1 − learning_rate · weight_decay */
+    float mix1, beta2, mix2;    /* mix = 1 − beta */
+    float step, root, epsilon;  /* step = learning_rate / correction1, root = √correction2 */
+};
+CPU_KERNEL_FORMS(void, cpu_kernel_adamw,
+                 (const struct cpu_adamw *args, int64_t begin, int64_t end));
+
+#endif

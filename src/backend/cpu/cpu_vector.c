@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Flat vectors: sums in fixed point, scalar products, mixtures, and AdamW. All are bound by memory;
+ * each goes over its vectors once.
+ */
+#include <math.h>
+
+#include "backend/cpu/cpu.h"
+#include "backend/cpu/cpu_kernel_vector.h"
+
+enum { GRAIN = 16384 };
+
+struct accumulate_work {
+    struct backend *backend;
+    const struct accumulate_args *args;
+};
+
+static void accumulate_range(const void *context, struct cpu_range range) {
+    const struct accumulate_work *work = context;
+    const struct accumulate_args *a = work->args;
+    const struct cpu_refused refused = CPU_KERNEL(work->backend, cpu_kernel_accumulate)(
+        a->total + range.begin, a->values + range.begin, range.end - range.begin,
+        ldexp(1.0, a->scale_bits), a->bound);
+    if (refused.overflows == 0 && refused.nonfinite == 0)
+        return;
+#pragma omp atomic
+    *a->overflows += refused.overflows;
+#pragma omp atomic
+    *a->nonfinite += refused.nonfinite;
+}
+
+enum status cpu_accumulate(struct backend *backend, const struct accumulate_args *args) {
+    const struct accumulate_work work = {.backend = backend, .args = args};
+    cpu_run(backend, args->n, GRAIN, accumulate_range, &work);
+    return STATUS_OK;
+}
+
+struct resolve_work {
+    struct backend *backend;
+    const struct resolve_args *args;
+};
+
+static void resolve_range(const void *context, struct cpu_range range) {
+    const struct resolve_work *work = context;
+    const struct resolve_args *a = work->args;
+    CPU_KERNEL(work->backend, cpu_kernel_resolve)
+    (a->out + range.begin, a->total + range.begin, range.end - range.begin,
+     ldexp(1.0, -a->scale_bits));
+}
+
+enum status cpu_resolve(struct backend *backend, const struct resolve_args *args) {
+    const struct resolve_work work = {.backend = backend, .args = args};
+    cpu_run(backend, args->n, GRAIN, resolve_range, &work);
+    return STATUS_OK;
+}
+
+struct dot_work {
+    struct backend *backend;
+    const struct dot_args *args;
+};
+
+static void dot_blocks(const void *context, struct cpu_range range) {
+    const struct dot_work *work = context;
+    const struct dot_args *a = work->args;
+    for (int64_t block = range.begin; block < range.end; block++) {
+        const int64_t at = block * VECTOR_BLOCK;
+        const int64_t n = a->n - at < VECTOR_BLOCK ? a->n - at : VECTOR_BLOCK;
+        a->blocks[block] = CPU_KERNEL(work->backend, cpu_kernel_dot)(a->x + at, a->y + at, n);
+    }
+}
+
+enum status cpu_dot(struct backend *backend, const struct dot_args *args) {
+    const struct dot_work work = {.backend = backend, .args = args};
+    cpu_run(backend, (args->n + VECTOR_BLOCK - 1) / VECTOR_BLOCK, 1, dot_blocks, &work);
+    return STATUS_OK;
+}
+
+struct lerp_work {
+    struct backend *backend;
+    const struct lerp_args *args;
+};
+
+static void lerp_range(const void *context, struct cpu_range range) {
+    const struct lerp_work *work = context;
+    const struct lerp_args *a = work->args;
+    CPU_KERNEL(work->backend, cpu_kernel_lerp)
+    (a->out + range.begin, a->x + range.begin, a->y + range.begin, range.end - range.begin,
+     a->factor);
+}
+
+enum status cpu_lerp(struct backend *backend, const struct lerp_args *args) {
+    const struct lerp_work work = {.backend = backend, .args = args};
+    cpu_run(backend, args->n, GRAIN, lerp_range, &work);
+    return STATUS_OK;
+}
+
+struct adamw_work {
+    struct backend *backend;
+    struct cpu_adamw kernel;
+};
+
+static void adamw_range(const void *context, struct cpu_range range) {
+    const struct adamw_work *work = context;
+    CPU_KERNEL(work->backend, cpu_kernel_adamw)(&work->kernel, range.begin, range.end);
+}
+
+enum status cpu_adamw(struct backend *backend, const struct adamw_args *args) {
+    const struct adamw_work work = {
+        .backend = backend,
+        .kernel = {.parameters = args->parameters,
+                   .exp_avg = args->exp_avg,
+                   .exp_avg_sq = args->exp_avg_sq,
+                   .gradient = args->gradient,
+                   .gradient_scale = (float)args->gradient_scale,
+                   .keep = (float)(1 - args->learning_rate * args->weight_decay),
+                   .mix1 = (float)(1 - args->beta1),
+                   .beta2 = (float)args->beta2,
+                   .mix2 = (float)(1 - args->beta2),
+                   .step = (float)(args->learning_rate / args->correction1),
+                   .root = (float)sqrt(args->correction2),
+                   .epsilon = (float)args->epsilon}};
+    cpu_run(backend, args->n, GRAIN, adamw_range, &work);
+    return STATUS_OK;
+}

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * An open backend and the arrays of a test, given back together. Values are drawn from fixed seeds.
+ * fixture_each runs a test on the backends "cpu" and "check" with every instruction set of this
+ * machine.
+ */
+#ifndef TESTS_UNIT_BACKEND_FIXTURE_H
+#define TESTS_UNIT_BACKEND_FIXTURE_H
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "backend/backend.h"
+#include "base/random.h"
+#include "check.h"
+#include "reference/reference.h"
+
+enum { FIXTURE_ARRAYS = 128 };
+
+struct fixture {
+    struct backend backend;
+    char name[32];
+    void *arrays[FIXTURE_ARRAYS]; /* of the backend */
+    void *hosts[FIXTURE_ARRAYS];
+    int array_count, host_count;
+    uint32_t draws; /* arrays drawn so far: the next one's stream */
+};
+
+static inline void fixture_open(struct fixture *f, const char *backend, int threads) {
+    *f = (struct fixture){.draws = 0};
+    snprintf(f->name, sizeof f->name, "%s", backend);
+    CHECK_OK(backend_open(&f->backend, backend, threads));
+    ASSERT(f->backend.ops != NULL);
+}
+
+/* Gives the arrays back; the backend stays open and the seeds start again. */
+static inline void fixture_reset(struct fixture *f) {
+    while (f->array_count > 0)
+        backend_release(&f->backend, &f->arrays[--f->array_count]);
+    while (f->host_count > 0)
+        free(f->hosts[--f->host_count]);
+    f->draws = 0;
+}
+
+static inline void fixture_close(struct fixture *f) {
+    fixture_reset(f);
+    backend_close(&f->backend);
+}
+
+/* Backend memory with the bytes of `values` (zeros when NULL). */
+static inline void *fixture_upload(struct fixture *f, const void *values, size_t bytes) {
+    void *memory = NULL;
+    ASSERT(f->array_count < FIXTURE_ARRAYS);
+    CHECK_OK(f->backend.ops->allocate(&f->backend, &memory, bytes, "an array of the test"));
+    if (values != NULL)
+        CHECK_OK(f->backend.ops->upload(&f->backend, memory, values, bytes));
+    f->arrays[f->array_count++] = memory;
+    return memory;
+}
+
+static inline float *fixture_floats(struct fixture *f, const float *values, int64_t n) {
+    return fixture_upload(f, values, (size_t)n * sizeof *values);
+}
+
+static inline int32_t *fixture_ints(struct fixture *f, const int32_t *values, int64_t n) {
+    return fixture_upload(f, values, (size_t)n * sizeof *values);
+}
+
+/* n normal numbers of that standard deviation around `mean`. */
+static inline float *fixture_normal(struct fixture *f, int64_t n, double mean, double deviation) {
+    float *values = calloc((size_t)n, sizeof *values);
+    ASSERT(values != NULL);
+    for (int64_t i = 0; i < n; i++)
+        values[i] =
+            (float)(mean + deviation * random_normal(7, RANDOM_TEST, f->draws, (uint32_t)i, 0, 0));
+    f->draws++;
+    float *out = fixture_floats(f, values, n);
+    free(values);
+    return out;
+}
+
+/* The n floats of a backend array as doubles on the host. */
+static inline double *fixture_doubles(struct fixture *f, const float *array, int64_t n) {
+    float *values = calloc((size_t)n + 1, sizeof *values);
+    ASSERT(values != NULL && f->host_count < FIXTURE_ARRAYS);
+    CHECK_OK(f->backend.ops->download(&f->backend, values, array, (size_t)n * sizeof *values));
+    double *out = reference_widen(values, n);
+    free(values);
+    f->hosts[f->host_count++] = out;
+    return out;
+}
+
+static inline double *fixture_host(struct fixture *f, int64_t n) {
+    ASSERT(f->host_count < FIXTURE_ARRAYS);
+    return f->hosts[f->host_count++] = reference_new(n);
+}
+
+/* A packed weight with the values of a backend array (rows, columns). */
+static inline struct weight fixture_weight(struct fixture *f, const float *source, int64_t rows,
+                                           int64_t columns) {
+    const size_t bytes = f->backend.ops->weight_bytes(rows, columns, DTYPE_F32);
+    const struct weight weight = {.panels = fixture_upload(f, NULL, bytes),
+                                  .rows = rows,
+                                  .columns = columns,
+                                  .dtype = DTYPE_F32};
+    CHECK_OK(backend_run(&f->backend, pack, .source = source, .weight = weight));
+    return weight;
+}
+
+/* Largest |have − want| over the largest |want| must stay below the tolerance. */
+static inline void fixture_compare(struct fixture *f, const char *what, const float *array,
+                                   const double *want, int64_t n, double tolerance) {
+    const double *have = fixture_doubles(f, array, n);
+    double size = 1e-30, error = 0;
+    int64_t worst = 0;
+    for (int64_t i = 0; i < n; i++) {
+        size = fmax(size, fabs(want[i]));
+        if (!(fabs(have[i] - want[i]) <= error)) {
+            error = fabs(have[i] - want[i]);
+            worst = i;
+        }
+    }
+    if (!(error <= tolerance * size))
+        CHECK_FAILED("%s: %s: element %lld is %.9g, expected %.9g; error %.3g of the largest, "
+                     "allowed %.3g",
+                     f->name, what, (long long)worst, have[worst], want[worst], error / size,
+                     tolerance);
+    else if (getenv("GRADUS_TEST_VERBOSE") != NULL)
+        printf("%s: %s: error %.2g of the largest, allowed %.2g\n", f->name, what, error / size,
+               tolerance);
+}
+
+/* The same bits. */
+static inline void fixture_same(struct fixture *f, const char *what, const float *a, const float *b,
+                                int64_t n) {
+    for (int64_t i = 0; i < n; i++)
+        if (memcmp(a + i, b + i, sizeof *a) != 0) {
+            CHECK_FAILED("%s: %s: element %lld is %.9g and %.9g", f->name, what, (long long)i,
+                         (double)a[i], (double)b[i]);
+            return;
+        }
+}
+
+/* Runs `test` on each backend with each instruction set that this machine has. */
+static inline void fixture_each(void (*test)(struct fixture *f)) {
+    static const char *const sets[] = {"plain", "avx2", "avx512"}, *const backends[] = {"cpu",
+                                                                                        "check"};
+    for (size_t s = 0; s < 3; s++)
+        for (size_t b = 0; b < 2; b++) {
+            struct fixture f;
+            setenv("GRADUS_ISA", sets[s], 1);
+            struct backend probe;
+            if (backend_open(&probe, "cpu", 1) != STATUS_OK) {
+                printf("not on this machine: %s\n", status_sentence());
+                continue;
+            }
+            backend_close(&probe);
+            fixture_open(&f, backends[b], 2);
+            snprintf(f.name, sizeof f.name, "%s, %s", backends[b], sets[s]);
+            test(&f);
+            fixture_close(&f);
+        }
+    unsetenv("GRADUS_ISA");
+}
+
+#endif

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Every forward operation against its formula in double, and the promise that a row's bits depend
+ * on that row alone.
+ */
+#include "fixture.h"
+
+static void test_gemm(struct fixture *f) {
+    static const int64_t shapes[][3] = {{1, 32, 16}, {3, 37, 19}, {9, 100, 65}, {33, 64, 128}};
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++, fixture_reset(f)) {
+        const int64_t M = shapes[i][0], N = shapes[i][1], K = shapes[i][2];
+        const float *x = fixture_normal(f, M * K, 0, 1), *w = fixture_normal(f, N * K, 0, 1);
+        const float *bias = fixture_normal(f, N, 0, 1), *residual = fixture_normal(f, M * N, 0, 1);
+        float *y = fixture_floats(f, NULL, M * N);
+        const struct weight weight = fixture_weight(f, w, N, K);
+        double *want = fixture_host(f, M * N);
+        reference_gemm(fixture_doubles(f, x, M * K), fixture_doubles(f, w, N * K),
+                       fixture_doubles(f, bias, N), fixture_doubles(f, residual, M * N), want, M, N,
+                       K);
+        CHECK_OK(backend_run(&f->backend, gemm, .x = x, .weight = weight, .bias = bias,
+                             .residual = residual, .y = y, .M = M, .ldx = K, .ldy = N));
+        fixture_compare(f, "gemm", y, want, M * N, 1e-6);
+    }
+}
+
+static void test_embed(struct fixture *f) {
+    const int64_t V = 70, C = 24, T = 5;
+    const int32_t ids[] = {69, 0, 33, 32, 33};
+    const float *table = fixture_normal(f, V * C, 0, 1);
+    float *out = fixture_floats(f, NULL, T * C);
+    double *want = fixture_host(f, T * C);
+    const struct weight weight = fixture_weight(f, table, V, C);
+    reference_embed(fixture_doubles(f, table, V * C), ids, want, T, C);
+    const int32_t *tokens = fixture_ints(f, ids, T);
+    CHECK_OK(
+        backend_run(&f->backend, embed, .table = weight, .tokens = tokens, .out = out, .T = T));
+    fixture_compare(f, "embed", out, want, T * C, 0);
+    float *gathered = fixture_floats(f, NULL, T * C);
+    CHECK_OK(backend_run(&f->backend, gather_rows, .x = table, .rows = tokens, .out = gathered,
+                         .R = T, .C = C));
+    fixture_compare(f, "gather_rows", gathered, want, T * C, 0);
+    fixture_reset(f);
+}
+
+static void test_rmsnorm(struct fixture *f) {
+    static const int64_t widths[] = {8, 33, 576, 1001};
+    for (size_t i = 0; i < 4; i++, fixture_reset(f)) {
+        const int64_t T = 7, C = widths[i];
+        const float *x = fixture_normal(f, T * C, 0.3, 2), *weight = fixture_normal(f, C, 1, 0.2);
+        float *y = fixture_floats(f, NULL, T * C), *single = fixture_floats(f, NULL, T * C);
+        double *want = fixture_host(f, T * C);
+        reference_rmsnorm(fixture_doubles(f, x, T * C), fixture_doubles(f, weight, C), want, T, C,
+                          1e-6);
+        CHECK_OK(backend_run(&f->backend, rmsnorm, .x = x, .weight = weight, .y = y, .T = T, .C = C,
+                             .epsilon = 1e-6f));
+        fixture_compare(f, "rmsnorm", y, want, T * C, 5e-7);
+        for (int64_t t = 0; t < T; t++)
+            CHECK_OK(backend_run(&f->backend, rmsnorm, .x = x + t * C, .weight = weight,
+                                 .y = single + t * C, .T = 1, .C = C, .epsilon = 1e-6f));
+        fixture_same(f, "rmsnorm, row by row", y, single, T * C);
+    }
+}
+
+/* A table of angles (positions, D). */
+static float *angles(struct fixture *f, int64_t positions, int64_t D) {
+    float *values = calloc((size_t)(positions * D), sizeof *values);
+    ASSERT(values != NULL);
+    for (int64_t t = 0; t < positions; t++)
+        for (int64_t i = 0; i < D / 2; i++) {
+            const double angle = (double)t * pow(10000, -2.0 * (double)i / (double)D);
+            values[t * D + i] = (float)cos(angle);
+            values[t * D + D / 2 + i] = (float)sin(angle);
+        }
+    float *out = fixture_floats(f, values, positions * D);
+    free(values);
+    return out;
+}
+
+static void test_rope_case(struct fixture *f, int64_t D, bool norms) {
+    enum { T = 6, H = 3, K = 2, POSITIONS = 40 };
+    const int64_t width = (H + 2 * K) * D;
+    static const int32_t at[T] = {0, 1, 39, 2, 17, 5};
+    const float *qkv = fixture_normal(f, T * width, 0, 1), *table = angles(f, POSITIONS, D);
+    const float *q = norms ? fixture_normal(f, D, 1, 0.3) : NULL;
+    const float *k = norms ? fixture_normal(f, D, 1, 0.3) : NULL;
+    const int32_t *positions = fixture_ints(f, at, T);
+    float *out = fixture_floats(f, NULL, T * width), *single = fixture_floats(f, NULL, T * width);
+    double *want = fixture_host(f, T * width);
+    reference_rope(&(struct reference_rope){.qkv = fixture_doubles(f, qkv, T * width),
+                                            .positions = at,
+                                            .table = fixture_doubles(f, table, POSITIONS * D),
+                                            .q_norm = norms ? fixture_doubles(f, q, D) : NULL,
+                                            .k_norm = norms ? fixture_doubles(f, k, D) : NULL,
+                                            .out = want,
+                                            .T = T,
+                                            .H = H,
+                                            .K = K,
+                                            .D = D,
+                                            .epsilon = 1e-6});
+    struct rope_args args = {.qkv = qkv,
+                             .positions = positions,
+                             .table = table,
+                             .q_norm = q,
+                             .k_norm = k,
+                             .out = out,
+                             .T = T,
+                             .H = H,
+                             .K = K,
+                             .D = D,
+                             .epsilon = 1e-6f};
+    CHECK_OK(f->backend.ops->rope(&f->backend, &args));
+    fixture_compare(f, norms ? "rope behind norms" : "rope", out, want, T * width, 5e-7);
+    for (int64_t t = 0; t < T; t++) {
+        args.T = 1;
+        args.qkv = qkv + t * width;
+        args.positions = positions + t;
+        args.out = single + t * width;
+        CHECK_OK(f->backend.ops->rope(&f->backend, &args));
+    }
+    fixture_same(f, "rope, row by row", out, single, T * width);
+    if (!norms) { /* in place */
+        float *copy = fixture_floats(f, NULL, T * width);
+        CHECK_OK(backend_run(&f->backend, lerp, .x = qkv, .y = qkv, .out = copy, .n = T * width,
+                             .factor = 0.0f));
+        CHECK_OK(backend_run(&f->backend, rope, .qkv = copy, .positions = positions, .table = table,
+                             .out = copy, .T = T, .H = H, .K = K, .D = D));
+        fixture_same(f, "rope in place", copy, out, T * width);
+    }
+    fixture_reset(f);
+}
+
+static void test_attention(struct fixture *f) {
+    enum { T = 27, H = 4, K = 2, D = 16, SEGMENTS = 4 };
+    static const struct segment segments[SEGMENTS] = {
+        {.start = 0, .length = 9, .parent = -1},
+        {.start = 9, .length = 1, .parent = 0, .position = 9},
+        {.start = 10, .length = 12, .parent = 0, .position = 9},
+        {.start = 22, .length = 5, .parent = -1}};
+    const int64_t width = (H + 2 * K) * D;
+    const float *qkv = fixture_normal(f, T * width, 0, 1);
+    float *out = fixture_floats(f, NULL, T * H * D), *log_sum = fixture_floats(f, NULL, T * H);
+    double *want = fixture_host(f, T * H * D), *want_sum = fixture_host(f, T * H);
+    reference_attention(&(struct reference_attention){.qkv = fixture_doubles(f, qkv, T * width),
+                                                      .segments = segments,
+                                                      .out = want,
+                                                      .log_sum = want_sum,
+                                                      .T = T,
+                                                      .H = H,
+                                                      .K = K,
+                                                      .D = D,
+                                                      .segment_count = SEGMENTS});
+    CHECK_OK(backend_run(&f->backend, attention, .qkv = qkv, .segments = segments, .out = out,
+                         .log_sum = log_sum, .T = T, .H = H, .K = K, .D = D,
+                         .segment_count = SEGMENTS));
+    fixture_compare(f, "attention", out, want, T * H * D, 1e-6);
+    fixture_compare(f, "log_sum of attention", log_sum, want_sum, T * H, 1e-6);
+    fixture_reset(f);
+}
+
+static void test_swiglu(struct fixture *f) {
+    enum { T = 5, F = 45 };
+    const float *gate_up = fixture_normal(f, T * 2 * F, 0, 4);
+    float *out = fixture_floats(f, NULL, T * F), *single = fixture_floats(f, NULL, T * F);
+    double *want = fixture_host(f, T * F);
+    reference_swiglu(fixture_doubles(f, gate_up, T * 2 * F), want, T, F);
+    CHECK_OK(backend_run(&f->backend, swiglu, .gate_up = gate_up, .out = out, .T = T, .F = F));
+    fixture_compare(f, "swiglu", out, want, T * F, 5e-7);
+    for (int64_t t = 0; t < T; t++)
+        CHECK_OK(backend_run(&f->backend, swiglu, .gate_up = gate_up + t * 2 * F,
+                             .out = single + t * F, .T = 1, .F = F));
+    fixture_same(f, "swiglu, row by row", out, single, T * F);
+    const float extreme[] = {-200, -89, -1e30f, 200, 1e30f, 0, 1, 1, 1, 1, 1, 1};
+    float *ends = fixture_floats(f, NULL, 6);
+    CHECK_OK(backend_run(&f->backend, swiglu, .gate_up = fixture_floats(f, extreme, 12),
+                         .out = ends, .T = 1, .F = 6));
+    const double limits[] = {0, 0, 0, 200, 1e30, 0};
+    for (int i = 0; i < 6; i++)
+        CHECK_NEAR(ends[i], limits[i], 1e-6 * limits[i] + 1e-30);
+    fixture_reset(f);
+}
+
+/* The head over blocks handed in by `step` columns at a time. */
+static void run_head(struct fixture *f, const float *logits, const int32_t *targets, int64_t R,
+                     int64_t V, int64_t step, float inverse_temperature, float *const out[3]) {
+    struct head_row *rows = fixture_upload(f, NULL, (size_t)R * sizeof *rows);
+    for (int64_t begin = 0; begin < V; begin += step)
+        CHECK_OK(backend_run(&f->backend, head_block, .logits = logits + begin, .targets = targets,
+                             .rows = rows, .R = R, .columns = V - begin < step ? V - begin : step,
+                             .ld = V, .begin = begin, .inverse_temperature = inverse_temperature));
+    CHECK_OK(backend_run(&f->backend, head_finish, .rows = rows, .logprob = out[0],
+                         .entropy = out[1], .log_sum = out[2], .R = R));
+}
+
+static void test_head_case(struct fixture *f, int64_t V, double deviation, float temperature) {
+    enum { R = 4 };
+    const float *logits = fixture_normal(f, R * V, 3, deviation);
+    const int32_t ids[R] = {0, (int32_t)V - 1, (int32_t)(V / 2), 1};
+    const int32_t *targets = fixture_ints(f, ids, R);
+    float *have[3], *other[3];
+    double *want[3];
+    for (int i = 0; i < 3; i++) {
+        have[i] = fixture_floats(f, NULL, R);
+        other[i] = fixture_floats(f, NULL, R);
+        want[i] = fixture_host(f, R);
+    }
+    const float inverse = 1.0f / temperature;
+    reference_head(&(struct reference_head){.logits = fixture_doubles(f, logits, R * V),
+                                            .targets = ids,
+                                            .logprob = want[0],
+                                            .entropy = want[1],
+                                            .log_sum = want[2],
+                                            .R = R,
+                                            .V = V,
+                                            .inverse_temperature = (double)inverse});
+    run_head(f, logits, targets, R, V, V, inverse, have);
+    fixture_compare(f, "logprob", have[0], want[0], R, 3e-7);
+    fixture_compare(f, "entropy", have[1], want[1], R, 1e-6);
+    fixture_compare(f, "log_sum", have[2], want[2], R, 3e-7);
+    run_head(f, logits, targets, R, V, HEAD_BLOCK, inverse, other);
+    for (int i = 0; i < 3; i++)
+        fixture_same(f, "head in one call or block by block", have[i], other[i], R);
+    for (int64_t r = 0; r < R; r++) {
+        float *const single[3] = {other[0] + r, other[1] + r, other[2] + r};
+        run_head(f, logits + r * V, targets + r, 1, V, V, inverse, single);
+    }
+    for (int i = 0; i < 3; i++)
+        fixture_same(f, "head, row by row", have[i], other[i], R);
+    fixture_reset(f);
+}
+
+/* A number that is not finite reaches the result. */
+static void test_nonfinite(struct fixture *f) {
+    if (strncmp(f->name, "cpu", 3) != 0)
+        return;
+    for (int where = 0; where < 3; where++) {
+        const int64_t V = 2500, at[] = {0, 1500, 2499};
+        float *logits = fixture_normal(f, V, 0, 1);
+        logits[at[where]] = NAN;
+        const int32_t *target = fixture_ints(f, NULL, 1);
+        float *out[3];
+        for (int i = 0; i < 3; i++)
+            out[i] = fixture_floats(f, NULL, 1);
+        run_head(f, logits, target, 1, V, V, 1.0f, out);
+        for (int i = 0; i < 3; i++)
+            CHECK(isnan(*out[i]));
+        fixture_reset(f);
+    }
+}
+
+static void test_all(struct fixture *f) {
+    test_gemm(f);
+    test_embed(f);
+    test_rmsnorm(f);
+    test_rope_case(f, 8, false);
+    test_rope_case(f, 64, false);
+    test_rope_case(f, 16, true);
+    test_rope_case(f, 128, true);
+    test_attention(f);
+    test_swiglu(f);
+    test_head_case(f, 11, 2, 1.0f);
+    test_head_case(f, 1024, 1, 0.7f);
+    test_head_case(f, 5000, 4, 1.3f);
+    test_nonfinite(f);
+}
+
+int main(void) {
+    fixture_each(test_all);
+    return CHECK_END();
+}
