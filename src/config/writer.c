@@ -245,8 +245,11 @@ static enum status refer_all(const struct settings *defaults, struct strbuf *out
              "# Made by `gradus params --reference`.\n"));
     for (const struct parameter_group *group = parameter_groups; group->name != NULL; group++) {
         TRY(strbuf_append_format(out, "\n# %s\n%s : {\n", group->sentence, group->name));
-        for (; parameter < end && strcmp(parameter->group, group->name) == 0; parameter++)
+        for (bool first = true; parameter < end && strcmp(parameter->group, group->name) == 0;
+             parameter++, first = false) {
+            TRY(strbuf_append_text(out, first ? "" : "\n"));
             TRY(refer_parameter(defaults, parameter, out));
+        }
         TRY(strbuf_append_text(out, "};\n"));
     }
     return STATUS_OK;
