@@ -5,6 +5,7 @@
  */
 #include "model/hparams.h"
 
+#include "base/random.h"
 #include "check.h"
 #include "unit/file/folder.h"
 #include "unit/model/tiny.h"
@@ -177,6 +178,39 @@ static void test_written_reads_back(void) {
     }
 }
 
+/* Bytes changed, cut and doubled at random: a sentence or a model, never anything else. */
+static void test_mutated(const char *name) {
+    char path[200];
+    size_t n;
+    snprintf(path, sizeof path, TINY_DATA "/%s/config.json", name);
+    char *const text = folder_read(path, &n);
+    char *const bytes = malloc(n);
+    for (uint32_t round = 0; round < 1000; round++) {
+        struct hparams h;
+        size_t length = n;
+        memcpy(bytes, text, n);
+        for (uint32_t i = 0; i < 1 + round % 4; i++) {
+            const uint64_t bits = random_bits(1, RANDOM_TEST, round, i, 0, 0);
+            const size_t at = (size_t)(bits >> 20) % n;
+            if ((bits & 3) == 0)
+                bytes[at] = (char)(bits >> 8);
+            else if ((bits & 3) == 1)
+                bytes[at] = "0123456789-+.eE\"{}[],:"[(bits >> 8) % 23];
+            else if ((bits & 3) == 2 && round % 8 == 0)
+                length = at + 1;
+            else
+                memmove(bytes + at / 2, bytes + at, n - at);
+        }
+        folder_write(folder_file("config.json"), bytes, length);
+        const enum status status = hparams_read(folder_path, &h);
+        CHECK(status == STATUS_OK || (status == STATUS_INPUT && status_sentence()[0] != '\0'));
+        if (status == STATUS_OK)
+            CHECK(h.layers > 0 && h.C > 0 && h.D % 2 == 0 && h.H % h.K == 0 && h.rope_theta > 0.0);
+    }
+    free(bytes);
+    free(text);
+}
+
 int main(void) {
     folder_make();
     test_saved_by_transformers();
@@ -184,6 +218,8 @@ int main(void) {
     test_refusals();
     test_broken_files();
     test_written_reads_back();
+    for (int i = 0; i < TINY_COUNT; i++)
+        test_mutated(tiny_names[i]);
     folder_remove();
     return CHECK_END();
 }
