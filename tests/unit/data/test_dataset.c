@@ -4,6 +4,7 @@
  */
 #include "scratch.h"
 
+#include "base/random.h"
 #include "data/dataset.h"
 
 static const char *program;
@@ -186,6 +187,35 @@ static void check_missing(void) {
     CHECK_STATUS(dataset_open(&dataset, &source), STATUS_INPUT, "src: ");
 }
 
+/* A damaged file is read or refused. */
+static void check_damaged(void) {
+    static const char text[] = "{\"q\": \"one \\u00e9\", \"a\": \"1 ## 2\", \"n\": 1.5e3}\n\n"
+                               "{\"q\": \"tw\xc3\xb6\", \"a\": -12, \"n\": 2}\n";
+    int64_t fine = 0;
+    for (uint32_t i = 0; i < 3000; i++) {
+        char damaged[sizeof text];
+        size_t length = sizeof text - 1;
+        memcpy(damaged, text, sizeof text);
+        const uint64_t bits = random_bits(2, RANDOM_TEST, i, 0, 0, 0);
+        if (i % 3 == 0)
+            length = bits % length;
+        else
+            damaged[bits % length] =
+                i % 3 == 1 ? (char)(bits >> 32) : "\"{}[],:\n0"[bits >> 32 & 7];
+        struct dataset_source source = {.prompt = "q",
+                                        .answer = "a",
+                                        .where = i % 2 ? "n >= 2" : "",
+                                        .answer_after = i % 5 ? "" : "##"};
+        source.path = scratch_write(program, "jsonl", damaged, length);
+        struct dataset dataset;
+        const enum status status = dataset_open(&dataset, &source);
+        CHECK(status == STATUS_OK || status == STATUS_INPUT);
+        fine += status == STATUS_OK;
+        dataset_close(&dataset);
+    }
+    CHECK(fine > 100 && fine < 2900);
+}
+
 int main(int argc, char **argv) {
     (void)argc;
     program = argv[0];
@@ -195,5 +225,6 @@ int main(int argc, char **argv) {
     check_answer_after();
     check_broken();
     check_missing();
+    check_damaged();
     return CHECK_END();
 }

@@ -4,6 +4,7 @@
  */
 #include "check.h"
 
+#include "base/random.h"
 #include "data/filter.h"
 #include "file/json.h"
 
@@ -126,6 +127,30 @@ static void check_bounds(const json_t *row) {
     CHECK_STATUS(match(text, row, &taken), STATUS_INPUT, "the filter has become too long");
 }
 
+/* Whatever is written, it is a filter or a sentence. */
+static void check_random(const json_t *row) {
+    static const char *const words[] = {"level", "type", "good", "missing",  "3",    "-2.5",
+                                        "'x'",   "\"",   "'",    "\\",       "(",    ")",
+                                        "!",     "&&",   "||",   "==",       "<",    ">=",
+                                        "=",     "&",    " ",    "\xce\xb1", "true", "1e9"};
+    int64_t fine = 0;
+    for (uint32_t i = 0; i < 50000; i++) {
+        char text[256] = "";
+        const uint32_t length = i % 12;
+        for (uint32_t k = 0; k < length; k++) {
+            const uint64_t bits = random_bits(1, RANDOM_TEST, i, k, 0, 0);
+            const size_t used = strlen(text);
+            snprintf(text + used, sizeof text - used, "%s",
+                     words[bits % (sizeof words / sizeof *words)]);
+        }
+        bool taken;
+        const enum status status = match(text, row, &taken);
+        CHECK(status == STATUS_OK || status == STATUS_INPUT);
+        fine += status == STATUS_OK;
+    }
+    CHECK(fine > 4167 && fine < 25000); /* more than the empty ones */
+}
+
 int main(void) {
     json_t *row = NULL;
     CHECK_OK(json_parse(row_text, strlen(row_text), "rows.jsonl", 7, &row));
@@ -141,6 +166,7 @@ int main(void) {
     for (size_t i = 0; i < sizeof bad_row / sizeof *bad_row; i++)
         CHECK_STATUS(match(bad_row[i].where, row, &taken), STATUS_INPUT, bad_row[i].words);
     check_bounds(row);
+    check_random(row);
     json_decref(row);
     return CHECK_END();
 }

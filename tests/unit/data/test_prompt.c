@@ -9,6 +9,7 @@
 
 #include "base/memory.h"
 #include "data/prompt.h"
+#include "file/json.h"
 
 static struct tokenizer *tokenizer;
 static struct chat_style none, chatml;
@@ -126,6 +127,40 @@ static void check_limit(const char *program) {
     dataset_close(&dataset);
 }
 
+/* A tokenizer whose post-processor begins each text with <|endoftext|>, as Llama 3's does. */
+static void open_beginning(const char *program, struct tokenizer **out) {
+    char path[4200];
+    json_t *root = NULL, *begin;
+    snprintf(path, sizeof path, "%s.model/tokenizer.json", program);
+    CHECK_OK(json_read_file(path, 1 << 24, &root));
+    begin = json_pack("{s:s, s:[{s:{s:s, s:i}}, {s:{s:s, s:i}}], s:[], s:{s:{s:s, s:[i], s:[s]}}}",
+                      "type", "TemplateProcessing", "single", "SpecialToken", "id", "<|endoftext|>",
+                      "type_id", 0, "Sequence", "id", "A", "type_id", 0, "pair", "special_tokens",
+                      "<|endoftext|>", "id", "<|endoftext|>", "ids",
+                      tokenizer_find(tokenizer, "<|endoftext|>"), "tokens", "<|endoftext|>");
+    CHECK_EQ(json_object_set_new(root, "post_processor", begin), 0);
+    CHECK_EQ(json_dump_file(root, path, 0), 0);
+    json_decref(root);
+    path[strlen(path) - strlen("/tokenizer.json")] = '\0';
+    CHECK_OK(tokenizer_open(out, path));
+}
+
+/* The begin token stands before a plain text alone: a chat form writes its own, an answer has none.
+ */
+static void check_begin(const char *program) {
+    struct tokenizer *plain = tokenizer;
+    struct token_list ids = {.ids = NULL};
+    open_beginning(program, &tokenizer);
+    check_prompt(&none, "{prompt}", NULL, "1+1", "1+1", "<|endoftext|>1+1", 4);
+    check_prompt(&chatml, "{prompt}", NULL, "", "",
+                 "<|im_start|>user\n<|im_end|>\n<|im_start|>assistant\n", 1 + 5 + 1 + 1 + 1 + 10);
+    CHECK_OK(prompt_encode_answer(tokenizer, "42", 2, -1, &ids));
+    CHECK_EQ(ids.count, 2);
+    memory_release(&ids.ids);
+    tokenizer_destroy(&tokenizer);
+    tokenizer = plain;
+}
+
 static void check_system(void) {
     struct prompt_form form = {.template_text = "{prompt}", .system = "Be kind.", .style = &none};
     CHECK_STATUS(prompt_form_check(&form), STATUS_INPUT, "prompt.system has no place");
@@ -142,6 +177,7 @@ int main(int argc, char **argv) {
     check_answer();
     check_limit(argv[0]);
     check_system();
+    check_begin(argv[0]);
     chat_release(&none);
     chat_release(&chatml);
     tokenizer_destroy(&tokenizer);
