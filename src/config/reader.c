@@ -179,6 +179,8 @@ static enum status read_text(const struct item *item, const struct parameter *pa
         return WRONG(item, "is empty; it is %s", parameter->sentence);
     if ((parameter->flags & PARAMETER_PATH) != 0)
         return set_path(item, given, value);
+    if (!scan_is_utf8(given))
+        return WRONG(item, "is %s", "not UTF-8");
     return parameter_set_text(value, given, strlen(given));
 }
 
@@ -215,6 +217,8 @@ static enum status read_texts(const struct item *item, char ***texts, int64_t *c
                          config_setting_type(element) == CONFIG_TYPE_STRING ? "an empty text"
                                                                             : type_words(element));
         const char *const text = config_setting_get_string(element);
+        if (!scan_is_utf8(text))
+            return WRONG(item, "holds %s", "a text that is not UTF-8");
         TRY(parameter_set_text(&(*texts)[*count], text, strlen(text)));
     }
     return STATUS_OK;
