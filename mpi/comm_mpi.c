@@ -16,9 +16,9 @@
 #include "base/memory.h"
 
 enum {
-    PIECE_BYTES = 1 << 27,
-    SPINS = 2000,         /* looks before the first sleep: some 100 µs */
-    SLEEP_MAX_NS = 500000 /* a rank that waits long looks 2000 times a second */
+    PIECE_BYTES = 1 << 22, /* stays in cache: 2 to 5 times as fast as 128 MiB on one node */
+    SPINS = 2000,          /* looks before the first sleep: some 100 µs */
+    SLEEP_MAX_NS = 500000  /* a rank that waits long looks 2000 times a second */
 };
 
 struct state {
@@ -219,6 +219,8 @@ static enum status scatter_rounds(struct comm *comm, int64_t *values, int64_t n,
 
 static enum status mpi_reduce_scatter_exact(struct comm *comm, int64_t *values, int64_t n,
                                             int64_t block) {
+    if (comm->size == 1)
+        return STATUS_OK;
     const int64_t longest = comm_shard_begin(n, block, 1, comm->size);
     const int64_t most = state_of(comm)->piece / ((int64_t)sizeof *values * comm->size);
     const int64_t width = most < 1 ? 1 : most < longest ? most : longest;

@@ -19,7 +19,7 @@ enum status comm_mpi_open(struct comm *comm, int *argc, char ***argv) MUST_USE;
  * status_on_defect. */
 void comm_mpi_abort_job(void);
 
-/* Sends at most `bytes` (8 or more) in one call of MPI; comm_mpi_open sets 128 MiB, and
+/* Sends at most `bytes` (8 or more) in one call of MPI; comm_mpi_open sets 4 MiB, and
  * communicators split off inherit it. The same on all ranks. Bounds MPI's buffers; tests make it
  * small. */
 void comm_mpi_set_piece(struct comm *comm, int64_t bytes);
