@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -130,6 +131,27 @@ enum status bytes_hash_file(const char *path, unsigned char digest[32]) {
     const enum status status = bytes_hash_at(file, path, 0, size, digest);
     close(file);
     return status;
+}
+
+enum status bytes_hash_ranges(int file, const char *path, const struct bytes_range *ranges,
+                              int64_t count, unsigned char *digests) {
+    enum status failure = STATUS_OK;
+    char sentence[STATUS_SENTENCE_MAX] = ""; /* sentences are kept per thread */
+#pragma omp parallel for schedule(dynamic)
+    for (int64_t i = 0; i < count; i++) {
+        const enum status status =
+            bytes_hash_at(file, path, ranges[i].offset, ranges[i].bytes, digests + 32 * i);
+        if (status != STATUS_OK) {
+#pragma omp critical
+            {
+                failure = status;
+                snprintf(sentence, sizeof sentence, "%s", status_sentence());
+            }
+        }
+    }
+    if (failure != STATUS_OK)
+        status_set_sentence(sentence);
+    return failure;
 }
 
 uint32_t bytes_crc32(const void *bytes, size_t n) {

@@ -34,10 +34,19 @@ enum status bytes_write(int file, const char *path, const void *bytes, int64_t n
 enum status bytes_write_at(int file, const char *path, int64_t offset, const void *bytes,
                            int64_t n) MUST_USE;
 
+/* A piece of a file. */
+struct bytes_range {
+    int64_t offset, bytes;
+};
+
 /* SHA-256 of n bytes at `offset` of an open file, and of a whole file. */
 enum status bytes_hash_at(int file, const char *path, int64_t offset, int64_t n,
                           unsigned char digest[32]) MUST_USE;
 enum status bytes_hash_file(const char *path, unsigned char digest[32]) MUST_USE;
+
+/* SHA-256 of each of `count` ranges, shared out to all threads; digests holds 32 bytes for each. */
+enum status bytes_hash_ranges(int file, const char *path, const struct bytes_range *ranges,
+                              int64_t count, unsigned char *digests) MUST_USE;
 
 /* CRC-32 of ISO 3309 (that of zlib and PNG): a checksum for lines of text. */
 uint32_t bytes_crc32(const void *bytes, size_t n);

@@ -10,9 +10,9 @@
 
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/sha256.h"
 #include "file/atomic.h"
 #include "file/bytes.h"
+#include "file/seal.h"
 
 enum { PATH_BYTES = 4096, NAME_BYTES = 256, DIGEST_BYTES = 32 };
 
@@ -34,19 +34,25 @@ static const char *section_name(char out[NAME_BYTES], enum checkpoint_section se
 
 /* --- the list of datasets and their checksums --- */
 
-/* One dataset: its path and where its bytes lie. */
-struct entry {
-    char path[NAME_BYTES];
-    int64_t offset, bytes;
-};
-
+/* Every dataset but the manifest's own: paths, and where their bytes lie. */
 struct manifest {
     const struct h5 *h5;
-    struct entry *entries;
+    char (*paths)[NAME_BYTES];
+    struct bytes_range *ranges;
     int64_t count, capacity;
 };
 
-/* For h5_walk: adds a dataset, but for the manifest itself. */
+static enum status manifest_reserve(struct manifest *manifest) {
+    if (manifest->count < manifest->capacity)
+        return STATUS_OK;
+    const int64_t capacity = 2 * manifest->capacity + 64;
+    TRY(memory_grow(&manifest->paths, capacity, "manifest"));
+    TRY(memory_grow(&manifest->ranges, capacity, "manifest"));
+    manifest->capacity = capacity;
+    return STATUS_OK;
+}
+
+/* For h5_walk. */
 static enum status add_entry(void *context, const char *path) {
     struct manifest *manifest = context;
     char quoted[STATUS_QUOTE_MAX];
@@ -55,13 +61,10 @@ static enum status add_entry(void *context, const char *path) {
     if (strlen(path) >= NAME_BYTES)
         return FAIL(STATUS_INPUT, "the name %s is too long for a checkpoint",
                     status_quote(quoted, path, SIZE_MAX));
-    if (manifest->count == manifest->capacity) {
-        TRY(memory_grow(&manifest->entries, 2 * manifest->capacity + 64, "manifest"));
-        manifest->capacity = 2 * manifest->capacity + 64;
-    }
-    struct entry *entry = &manifest->entries[manifest->count++];
-    snprintf(entry->path, NAME_BYTES, "%s", path);
-    return h5_place(manifest->h5, path, &entry->offset, &entry->bytes);
+    TRY(manifest_reserve(manifest));
+    snprintf(manifest->paths[manifest->count], NAME_BYTES, "%s", path);
+    struct bytes_range *range = &manifest->ranges[manifest->count++];
+    return h5_place(manifest->h5, path, &range->offset, &range->bytes);
 }
 
 /* Everything in the file, in the order of names. */
@@ -71,42 +74,8 @@ static enum status manifest_collect(struct manifest *manifest, const struct h5 *
 }
 
 static void manifest_release(struct manifest *manifest) {
-    memory_release(&manifest->entries);
-}
-
-/* The checksum of every entry, by all threads; digests has 32 bytes for each. */
-static enum status manifest_hash(const struct manifest *manifest, int file, const char *path,
-                                 unsigned char *digests) {
-    enum status first = STATUS_OK;
-    char sentence[STATUS_SENTENCE_MAX] = "";
-#pragma omp parallel for schedule(dynamic)
-    for (int64_t i = 0; i < manifest->count; i++) {
-        const struct entry *entry = &manifest->entries[i];
-        const enum status status =
-            bytes_hash_at(file, path, entry->offset, entry->bytes, digests + i * DIGEST_BYTES);
-        if (status != STATUS_OK) {
-#pragma omp critical
-            {
-                first = status;
-                snprintf(sentence, sizeof sentence, "%s", status_sentence());
-            }
-        }
-    }
-    if (first != STATUS_OK)
-        status_set_sentence(sentence);
-    return first;
-}
-
-/* The checksum of the lists themselves: of every name, its final zero, and its digest. */
-static void manifest_check(const struct manifest *manifest, const unsigned char *digests,
-                           unsigned char check[DIGEST_BYTES]) {
-    struct sha256 hash;
-    sha256_init(&hash);
-    for (int64_t i = 0; i < manifest->count; i++) {
-        sha256_update(&hash, manifest->entries[i].path, strlen(manifest->entries[i].path) + 1);
-        sha256_update(&hash, digests + i * DIGEST_BYTES, DIGEST_BYTES);
-    }
-    sha256_finish(&hash, check);
+    memory_release(&manifest->paths);
+    memory_release(&manifest->ranges);
 }
 
 /* --- writing --- */
@@ -117,7 +86,7 @@ struct checkpoint_writer {
     int64_t parameter_count;
     int64_t *places[CHECKPOINT_SECTIONS]; /* (parameter_count) offsets in the file; NULL: no such */
     struct manifest manifest;
-    int64_t sums_offset, check_offset;
+    int64_t sums_offset;
 };
 
 static enum status put_section(struct h5 *h5, enum checkpoint_section section,
@@ -171,19 +140,17 @@ static enum status put_content(struct h5 *h5, const struct checkpoint_content *c
 
 /* The manifest's names are known once all else is laid out; its checksums follow at the commit. */
 static enum status put_manifest(struct checkpoint_writer *writer, struct h5 *h5) {
-    const int64_t sizes[2] = {writer->manifest.count, DIGEST_BYTES}, check = DIGEST_BYTES;
+    const int64_t sizes[2] = {writer->manifest.count, DIGEST_BYTES};
     const char **names;
     int64_t bytes;
     TRY(memory_new(&names, writer->manifest.count, "manifest"));
     for (int64_t i = 0; i < writer->manifest.count; i++)
-        names[i] = writer->manifest.entries[i].path;
+        names[i] = writer->manifest.paths[i];
     const enum status status = h5_put_texts(h5, "/manifest/name", names, writer->manifest.count);
     memory_release(&names);
     TRY(status);
     TRY(h5_put(h5, "/manifest/sha256", H5_KIND_U8, H5_STORAGE_PLAIN, 2, sizes, NULL));
-    TRY(h5_put(h5, "/manifest/check", H5_KIND_U8, H5_STORAGE_PLAIN, 1, &check, NULL));
-    TRY(h5_place(h5, "/manifest/sha256", &writer->sums_offset, &bytes));
-    return h5_place(h5, "/manifest/check", &writer->check_offset, &bytes);
+    return h5_place(h5, "/manifest/sha256", &writer->sums_offset, &bytes);
 }
 
 static enum status note_places(struct checkpoint_writer *writer, const struct h5 *h5,
@@ -248,15 +215,15 @@ enum status checkpoint_write_block(const struct checkpoint_writer *writer,
     return STATUS_OK;
 }
 
-static enum status write_manifest(struct checkpoint_writer *writer, unsigned char *digests) {
+/* The checksums go into the manifest; the seal covers it and all else that is no dataset's bytes.
+ */
+static enum status write_sums(const struct checkpoint_writer *writer, unsigned char *digests) {
     const int file = atomic_descriptor(writer->file);
     const char *path = atomic_part(writer->file);
-    unsigned char check[DIGEST_BYTES];
-    TRY(manifest_hash(&writer->manifest, file, path, digests));
-    manifest_check(&writer->manifest, digests, check);
-    TRY(bytes_write_at(file, path, writer->sums_offset, digests,
-                       writer->manifest.count * DIGEST_BYTES));
-    return bytes_write_at(file, path, writer->check_offset, check, DIGEST_BYTES);
+    const struct manifest *manifest = &writer->manifest;
+    TRY(bytes_hash_ranges(file, path, manifest->ranges, manifest->count, digests));
+    TRY(bytes_write_at(file, path, writer->sums_offset, digests, manifest->count * DIGEST_BYTES));
+    return seal_append(file, path, manifest->ranges, manifest->count);
 }
 
 enum status checkpoint_commit(struct checkpoint_writer **writer) {
@@ -264,7 +231,7 @@ enum status checkpoint_commit(struct checkpoint_writer **writer) {
     enum status status =
         memory_new(&digests, (*writer)->manifest.count * DIGEST_BYTES, "checksums");
     if (status == STATUS_OK) {
-        status = write_manifest(*writer, digests);
+        status = write_sums(*writer, digests);
         memory_release(&digests);
     }
     if (status == STATUS_OK)
@@ -344,7 +311,7 @@ struct checkpoint {
     int64_t parameter_count;
 };
 
-/* The manifest must name exactly what is in the file, and be itself. */
+/* The manifest must name exactly what is in the file. */
 static enum status check_names(const struct h5 *h5, const char *path,
                                const struct manifest *manifest) {
     char *names, quoted[STATUS_QUOTE_MAX];
@@ -352,9 +319,9 @@ static enum status check_names(const struct h5 *h5, const char *path,
     TRY(h5_get_texts(h5, "/manifest/name", &names, &stride, &n));
     enum status status = STATUS_OK;
     for (int64_t i = 0; i < n && i < manifest->count && status == STATUS_OK; i++)
-        if (strcmp(names + i * stride, manifest->entries[i].path) != 0)
+        if (strcmp(names + i * stride, manifest->paths[i]) != 0)
             status = FAIL(STATUS_INPUT, "%s: %s is not in the manifest", path,
-                          status_quote(quoted, manifest->entries[i].path, SIZE_MAX));
+                          status_quote(quoted, manifest->paths[i], SIZE_MAX));
     memory_release(&names);
     TRY(status);
     if (n != manifest->count)
@@ -366,7 +333,6 @@ static enum status check_names(const struct h5 *h5, const char *path,
 /* `digests` (2 × count × 32 bytes): those of the file, then those of the manifest. */
 static enum status compare_sums(const struct h5 *h5, const char *path, int file,
                                 const struct manifest *manifest, unsigned char *digests) {
-    unsigned char check[DIGEST_BYTES], want[DIGEST_BYTES];
     unsigned char *stored = digests + manifest->count * DIGEST_BYTES;
     struct h5_shape shape;
     char quoted[STATUS_QUOTE_MAX];
@@ -374,51 +340,30 @@ static enum status compare_sums(const struct h5 *h5, const char *path, int file,
     if (shape.rank != 2 || shape.sizes[0] != manifest->count || shape.sizes[1] != DIGEST_BYTES)
         return FAIL(STATUS_INPUT, "%s: /manifest/sha256 has another shape than expected", path);
     TRY(h5_get(h5, "/manifest/sha256", H5_KIND_U8, 0, manifest->count, stored));
-    TRY(h5_get(h5, "/manifest/check", H5_KIND_U8, 0, DIGEST_BYTES, want));
-    manifest_check(manifest, stored, check);
-    if (memcmp(check, want, DIGEST_BYTES) != 0)
-        return FAIL(STATUS_INPUT, "%s: the manifest does not have its own checksum", path);
-    TRY(manifest_hash(manifest, file, path, digests));
+    TRY(bytes_hash_ranges(file, path, manifest->ranges, manifest->count, digests));
     for (int64_t i = 0; i < manifest->count; i++)
         if (memcmp(digests + i * DIGEST_BYTES, stored + i * DIGEST_BYTES, DIGEST_BYTES) != 0)
             return FAIL(STATUS_INPUT, "%s: %s does not have its checksum: the file is damaged",
-                        path, status_quote(quoted, manifest->entries[i].path, SIZE_MAX));
+                        path, status_quote(quoted, manifest->paths[i], SIZE_MAX));
     return STATUS_OK;
 }
 
-static enum status verify_entries(const struct h5 *h5, const char *path,
+static enum status verify_entries(const struct h5 *h5, const char *path, int file,
                                   const struct manifest *manifest) {
     unsigned char *digests;
-    int64_t size;
-    int file;
     TRY(check_names(h5, path, manifest));
     TRY(memory_new(&digests, 2 * manifest->count * DIGEST_BYTES, "checksums"));
-    enum status status = bytes_open_file(path, &file, &size);
-    if (status == STATUS_OK) {
-        status = compare_sums(h5, path, file, manifest, digests);
-        close(file);
-    }
+    const enum status status = compare_sums(h5, path, file, manifest, digests);
     memory_release(&digests);
     return status;
 }
 
-static enum status verify(const struct h5 *h5, const char *path) {
+static enum status verify(const struct h5 *h5, const char *path, int file) {
     struct manifest manifest;
-    if (!h5_has(h5, "/manifest/name"))
-        return FAIL(STATUS_INPUT, "%s: it has no /manifest: no checkpoint, or an unfinished one",
-                    path);
     enum status status = manifest_collect(&manifest, h5);
     if (status == STATUS_OK)
-        status = verify_entries(h5, path, &manifest);
+        status = verify_entries(h5, path, file, &manifest);
     manifest_release(&manifest);
-    return status;
-}
-
-enum status checkpoint_verify(const char *path) {
-    struct h5 *h5;
-    TRY(h5_open(&h5, path));
-    const enum status status = verify(h5, path);
-    (void)h5_close(&h5);
     return status;
 }
 
@@ -449,15 +394,27 @@ static enum status add_parameter(void *context, const char *path, bool is_group)
     return STATUS_OK;
 }
 
+/* The seal first: HDF5 must not meet a damaged structure. */
+static enum status open_checked(struct checkpoint *checkpoint, int file, bool check) {
+    const char *path = checkpoint->path;
+    TRY(seal_check(file, path));
+    TRY(h5_open(&checkpoint->h5, path));
+    if (!h5_has(checkpoint->h5, "/parameters") || !h5_has(checkpoint->h5, "/manifest/name"))
+        return FAIL(STATUS_INPUT, "%s: this is not a checkpoint: it has no /parameters", path);
+    if (check)
+        TRY(verify(checkpoint->h5, path, file));
+    return h5_list(checkpoint->h5, "/parameters", add_parameter, checkpoint);
+}
+
 static enum status open_file(struct checkpoint *checkpoint, const char *path, bool check) {
+    int64_t size;
+    int file;
     if (snprintf(checkpoint->path, PATH_BYTES, "%s", path) >= PATH_BYTES)
         return FAIL(STATUS_INPUT, "a path of %zu bytes is too long", strlen(path));
-    TRY(h5_open(&checkpoint->h5, path));
-    if (check)
-        TRY(verify(checkpoint->h5, path));
-    if (!h5_has(checkpoint->h5, "/parameters"))
-        return FAIL(STATUS_INPUT, "%s: this is not a checkpoint: it has no /parameters", path);
-    return h5_list(checkpoint->h5, "/parameters", add_parameter, checkpoint);
+    TRY(bytes_open_file(path, &file, &size));
+    const enum status status = open_checked(checkpoint, file, check);
+    close(file);
+    return status;
 }
 
 enum status checkpoint_open(struct checkpoint **checkpoint, const char *path, bool check) {
@@ -466,6 +423,13 @@ enum status checkpoint_open(struct checkpoint **checkpoint, const char *path, bo
     if (status != STATUS_OK)
         checkpoint_close(checkpoint);
     return status;
+}
+
+enum status checkpoint_verify(const char *path) {
+    struct checkpoint *checkpoint;
+    TRY(checkpoint_open(&checkpoint, path, true));
+    checkpoint_close(&checkpoint);
+    return STATUS_OK;
 }
 
 void checkpoint_close(struct checkpoint **checkpoint) {

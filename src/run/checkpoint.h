@@ -6,12 +6,13 @@
  *                         model: (rows, columns) or (n)
  *     /state/<name>       counters and positions      /settings     text of settings.cfg
  *     /model/<file>       bytes of config.json, tokenizer.json, …
- *     /manifest/{name, sha256, check}   a checksum of every other dataset, and of these lists
+ *     /manifest/{name, sha256}   a checksum of every other dataset
  *     /provenance
  *
  * Rank 0 lays the file out (contiguous, allocated, no filters) and knows where each tensor's bytes
  * go; these are written by pwrite, so that any rank or thread can write its part. PATH.part is
- * synchronised and renamed once the checksums of what the file really holds are in.
+ * synchronised and renamed once the checksums of what the file really holds are in. A seal at the
+ * end (file/seal.h) covers the structure, so that HDF5 never parses a damaged one.
  */
 #ifndef RUN_CHECKPOINT_H
 #define RUN_CHECKPOINT_H
@@ -81,12 +82,13 @@ enum status checkpoint_prune(const char *directory, int64_t keep) MUST_USE;
 
 struct checkpoint; /* an open checkpoint file */
 
-/* Opens a checkpoint; with `verify` every checksum is recomputed first. STATUS_INPUT when it is
- * broken, cut short or no checkpoint. The caller closes it. */
+/* Opens a checkpoint, whose seal must hold; with `verify` the checksum of every dataset is
+ * recomputed as well. STATUS_INPUT when it is damaged, cut short or no checkpoint. The caller
+ * closes it. */
 enum status checkpoint_open(struct checkpoint **checkpoint, const char *path, bool verify) MUST_USE;
 void checkpoint_close(struct checkpoint **checkpoint);
 
-/* Every checksum; the first that differs is named. */
+/* The seal and every checksum; the first dataset that differs is named. */
 enum status checkpoint_verify(const char *path) MUST_USE;
 
 /* The parameters in the file, by name; their offsets count in this order. */
