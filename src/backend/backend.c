@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "backend/backend.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "backend/check/check.h"
+#include "backend/cpu/cpu.h"
+#include "base/memory.h"
+
+/* The choices, in the order in which they are listed. */
+static const struct {
+    const char *name;
+    enum status (*open)(struct backend *backend, int threads);
+} backends[] = {{"cpu", cpu_open}, {"check", check_open}};
+enum { BACKEND_COUNT = sizeof backends / sizeof backends[0] };
+
+/* Every slot by name, so that a hole can be named. */
+#define BACKEND_SLOTS(X)                                                                           \
+    X(allocate)                                                                                    \
+    X(release) X(upload) X(download) X(clear) X(close) X(weight_bytes) X(pack) X(unpack) X(embed)  \
+        X(gemm) X(gemm_dx) X(gemm_dw) X(rmsnorm) X(rmsnorm_backward) X(rope) X(rope_backward)      \
+            X(attention) X(attention_backward) X(cache_store) X(attention_decode) X(swiglu)        \
+                X(swiglu_backward) X(gather_rows) X(scatter_rows) X(head_block) X(head_finish)     \
+                    X(head_backward) X(sample) X(accumulate) X(resolve) X(dot) X(lerp) X(adamw)
+
+static const char *empty_slot(const struct backend_ops *ops) {
+#define SLOT(name)                                                                                 \
+    if (ops->name == NULL)                                                                         \
+        return #name;
+    BACKEND_SLOTS(SLOT)
+#undef SLOT
+    return NULL;
+}
+
+static enum status unknown(const char *name) {
+    char known[256] = "", quoted[STATUS_QUOTE_MAX];
+    size_t used = 0;
+    for (int i = 0; i < BACKEND_COUNT; i++)
+        used += (size_t)snprintf(known + used, sizeof known - used, "%s\"%s\"", i > 0 ? ", " : "",
+                                 backends[i].name);
+    return FAIL(STATUS_INPUT, "there is no backend \"%s\"; the known ones are %s",
+                status_quote(quoted, name, SIZE_MAX), known);
+}
+
+enum status backend_open(struct backend *backend, const char *name, int threads) {
+    if (threads < 0)
+        return FAIL(STATUS_INPUT, "a backend cannot have %d threads; 0 takes every core", threads);
+    for (int i = 0; i < BACKEND_COUNT; i++) {
+        if (strcmp(backends[i].name, name) != 0)
+            continue;
+        *backend = (struct backend){.ops = NULL};
+        enum status status = backends[i].open(backend, threads);
+        const char *hole = status == STATUS_OK ? empty_slot(backend->ops) : NULL;
+        if (hole != NULL)
+            status = FAIL(STATUS_DEFECT, "the backend \"%s\" has nothing for the operation \"%s\"",
+                          name, hole);
+        if (status != STATUS_OK)
+            backend_close(backend);
+        return status;
+    }
+    return unknown(name);
+}
+
+void backend_close(struct backend *backend) {
+    if (backend->ops != NULL && backend->ops->close != NULL)
+        backend->ops->close(backend);
+    *backend = (struct backend){.ops = NULL};
+}
+
+enum status backend_allocate(struct backend *backend, void *pointer, size_t count, size_t size,
+                             const char *label) {
+    size_t bytes;
+    if (__builtin_mul_overflow(count, size, &bytes))
+        return FAIL(STATUS_MEMORY, "%zu elements of %zu bytes for %s are more than can be counted",
+                    count, size, label);
+    void *memory = NULL;
+    TRY(backend->ops->allocate(backend, &memory, bytes, label));
+    memcpy(pointer, &memory, sizeof memory);
+    return STATUS_OK;
+}
+
+void backend_release(struct backend *backend, void *pointer) {
+    void *memory;
+    memcpy(&memory, pointer, sizeof memory);
+    if (memory != NULL)
+        backend->ops->release(backend, memory);
+    memory = NULL;
+    memcpy(pointer, &memory, sizeof memory);
+}
+
+enum status weight_create(struct backend *backend, struct weight *weight, int64_t rows,
+                          int64_t columns, enum dtype dtype, const char *label) {
+    *weight = (struct weight){.rows = rows, .columns = columns, .dtype = dtype};
+    if (rows < 1 || columns < 1)
+        return FAIL(STATUS_INPUT, "%s cannot have %lld rows and %lld columns", label,
+                    (long long)rows, (long long)columns);
+    const size_t bytes = backend->ops->weight_bytes(rows, columns, dtype);
+    if (bytes == 0)
+        return FAIL(STATUS_INPUT, "%s is to be kept as %s, which the backend \"%s\" cannot hold",
+                    label, dtype_name(dtype), backend->ops->name);
+    return backend->ops->allocate(backend, &weight->panels, bytes, label);
+}
+
+void weight_release(struct backend *backend, struct weight *weight) {
+    if (weight->panels != NULL)
+        backend->ops->release(backend, weight->panels);
+    *weight = (struct weight){.panels = NULL};
+}
+
+struct weight weight_view(const struct weight *weight, int64_t begin, int64_t rows) {
+    struct weight view = *weight;
+    const size_t skipped = (size_t)begin * (size_t)weight->columns * dtype_bytes(weight->dtype);
+    view.panels = (unsigned char *)weight->panels + skipped;
+    view.rows = rows;
+    return view;
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the files of the CPU backend share: the operations, the state, threads, scratch memory, and
+ * the choice of the kernel that fits this machine.
+ *
+ * Kernels (files cpu_kernel_*.c) are written once with the vectors of simd.h and compiled once for
+ * each instruction set, their names ending in it. A kernel header declares one with
+ * CPU_KERNEL_FORMS and callers choose with CPU_KERNEL:
+ *
+ *     CPU_KERNEL_FORMS(void, cpu_kernel_square, (float *y, const float *x, int64_t n));   // header
+ *     void ISA(cpu_kernel_square)(float *y, const float *x, int64_t n) { … }               //
+ * source CPU_KERNEL(backend, cpu_kernel_square)(y, x, n);                                     //
+ * use
+ */
+#ifndef BACKEND_CPU_CPU_H
+#define BACKEND_CPU_CPU_H
+
+#include "backend/backend.h"
+
+enum cpu_isa { CPU_ISA_PLAIN, CPU_ISA_AVX2, CPU_ISA_AVX512 };
+
+#if defined(__x86_64__)
+#define CPU_KERNEL_FORMS(type, name, arguments)                                                    \
+    type name##_plain arguments;                                                                   \
+    type name##_avx2 arguments;                                                                    \
+    type name##_avx512 arguments
+#define CPU_KERNEL(backend, name)                                                                  \
+    (cpu_state(backend)->isa == CPU_ISA_AVX512 ? name##_avx512                                     \
+     : cpu_state(backend)->isa == CPU_ISA_AVX2 ? name##_avx2                                       \
+                                               : name##_plain)
+#else
+#define CPU_KERNEL_FORMS(type, name, arguments) type name##_plain arguments
+#define CPU_KERNEL(backend, name)               ((void)(backend), name##_plain)
+#endif
+
+/* Memory that an operation needs while it runs. It grows when an operation asks for more than any
+ * before, and is then stable. */
+struct cpu_scratch {
+    void *memory;
+    size_t bytes;
+};
+
+struct cpu_state {
+    enum cpu_isa isa;
+    struct cpu_scratch shared;   /* one block for all threads */
+    struct cpu_scratch *threads; /* one block for each thread */
+};
+
+static inline struct cpu_state *cpu_state(const struct backend *backend) {
+    return backend->state;
+}
+
+/* Makes sure that the shared block and the block of each thread have these sizes. Called by an
+ * operation before it enters its threads; content does not survive the call. */
+enum status cpu_reserve(struct backend *backend, size_t shared_bytes, size_t thread_bytes) MUST_USE;
+
+static inline void *cpu_shared(const struct backend *backend) {
+    return cpu_state(backend)->shared.memory;
+}
+
+static inline void *cpu_thread(const struct backend *backend, int thread) {
+    return cpu_state(backend)->threads[thread].memory;
+}
+
+/* Work on the half-open range [begin, end) of an operation; `thread` is 0..backend->threads-1. */
+struct cpu_range {
+    int64_t begin, end;
+    int thread;
+};
+
+/* Cuts 0..n-1 into one contiguous range for each thread, at multiples of `grain`, and calls `work`
+ * on each. Choose the grain so that one is worth a thread's wake-up (some 20,000 operations): a
+ * range of one grain, and every range when there is one thread, runs in the caller without OpenMP.
+ */
+void cpu_run(struct backend *backend, int64_t n, int64_t grain,
+             void (*work)(const void *context, struct cpu_range range), const void *context);
+
+/* Calls `work` on the ranges [i, i + 1) of 0..n-1; the next free thread takes the next item. For
+ * items of unlike cost. `operations` is about what all items take together: few of them stay in the
+ * caller. */
+void cpu_run_items(struct backend *backend, int64_t n, int64_t operations,
+                   void (*work)(const void *context, struct cpu_range range), const void *context);
+
+/* The operations, slot by slot as in backend.h. */
+enum status cpu_pack(struct backend *backend, const struct pack_args *args);
+enum status cpu_unpack(struct backend *backend, const struct unpack_args *args);
+enum status cpu_embed(struct backend *backend, const struct embed_args *args);
+enum status cpu_gemm(struct backend *backend, const struct gemm_args *args);
+enum status cpu_gemm_dx(struct backend *backend, const struct gemm_dx_args *args);
+enum status cpu_gemm_dw(struct backend *backend, const struct gemm_dw_args *args);
+enum status cpu_rmsnorm(struct backend *backend, const struct rmsnorm_args *args);
+enum status cpu_rmsnorm_backward(struct backend *backend, const struct rmsnorm_backward_args *args);
+enum status cpu_rope(struct backend *backend, const struct rope_args *args);
+enum status cpu_rope_backward(struct backend *backend, const struct rope_backward_args *args);
+enum status cpu_attention(struct backend *backend, const struct attention_args *args);
+enum status cpu_attention_backward(struct backend *backend,
+                                   const struct attention_backward_args *args);
+enum status cpu_cache_store(struct backend *backend, const struct cache_store_args *args);
+enum status cpu_attention_decode(struct backend *backend, const struct attention_decode_args *args);
+enum status cpu_swiglu(struct backend *backend, const struct swiglu_args *args);
+enum status cpu_swiglu_backward(struct backend *backend, const struct swiglu_backward_args *args);
+enum status cpu_gather_rows(struct backend *backend, const struct gather_rows_args *args);
+enum status cpu_scatter_rows(struct backend *backend, const struct scatter_rows_args *args);
+enum status cpu_head_block(struct backend *backend, const struct head_block_args *args);
+enum status cpu_head_finish(struct backend *backend, const struct head_finish_args *args);
+enum status cpu_head_backward(struct backend *backend, const struct head_backward_args *args);
+enum status cpu_sample(struct backend *backend, const struct sample_args *args);
+enum status cpu_accumulate(struct backend *backend, const struct accumulate_args *args);
+enum status cpu_resolve(struct backend *backend, const struct resolve_args *args);
+enum status cpu_dot(struct backend *backend, const struct dot_args *args);
+enum status cpu_lerp(struct backend *backend, const struct lerp_args *args);
+enum status cpu_adamw(struct backend *backend, const struct adamw_args *args);
+
+/* The table, and opening with it: called by backend_open, and by "check" for the backend it wraps.
+ */
+extern const struct backend_ops cpu_ops;
+enum status cpu_open(struct backend *backend, int threads) MUST_USE;
+
+#endif

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Vectors of fp32 for the kernels: VEC floats wide, 16 (AVX-512), 8 (AVX2 with FMA) or 4 (plain C
+ * through the compiler's vector extension). Included by cpu_kernel_*.c alone, which are compiled
+ * once with each of GRADUS_ISA_AVX512, GRADUS_ISA_AVX2 and GRADUS_ISA_PLAIN.
+ *
+ * The same source gives the same bits on one instruction set, not across them: plain C multiplies
+ * and adds with two roundings, and lanes are as many as the vector is wide.
+ */
+#ifndef BACKEND_CPU_SIMD_H
+#define BACKEND_CPU_SIMD_H
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(GRADUS_ISA_AVX512)
+#include <immintrin.h>
+#define ISA(name) name##_avx512
+enum { VEC = 16 };
+typedef __m512 vec;
+#elif defined(GRADUS_ISA_AVX2)
+#include <immintrin.h>
+#define ISA(name) name##_avx2
+enum { VEC = 8 };
+typedef __m256 vec;
+#elif defined(GRADUS_ISA_PLAIN)
+#define ISA(name) name##_plain
+enum { VEC = 4 };
+typedef float vec __attribute__((vector_size(16)));
+typedef int32_t vec_int __attribute__((vector_size(16)));
+#else
+#error "simd.h is for kernel files, which CMake compiles once for each instruction set"
+#endif
+
+#define SIMD static inline __attribute__((always_inline))
+
+/* Arithmetic, lane by lane. v_fma(a, b, c) = a b + c. v_max and v_min give the second argument when
+ * one of the two is NaN. v_load and v_store need no alignment; v_load_n and v_store_n touch the
+ * first n < VEC floats only (the other lanes read as `rest`). */
+
+#if defined(GRADUS_ISA_AVX512)
+
+SIMD vec v_load(const float *p) {
+    return _mm512_loadu_ps(p);
+}
+SIMD void v_store(float *p, vec a) {
+    _mm512_storeu_ps(p, a);
+}
+SIMD vec v_set1(float a) {
+    return _mm512_set1_ps(a);
+}
+SIMD vec v_load_n(const float *p, int64_t n, float rest) {
+    return _mm512_mask_loadu_ps(v_set1(rest), (__mmask16)((1u << n) - 1u), p);
+}
+SIMD void v_store_n(float *p, vec a, int64_t n) {
+    _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1u), a);
+}
+SIMD vec v_add(vec a, vec b) {
+    return _mm512_add_ps(a, b);
+}
+SIMD vec v_sub(vec a, vec b) {
+    return _mm512_sub_ps(a, b);
+}
+SIMD vec v_mul(vec a, vec b) {
+    return _mm512_mul_ps(a, b);
+}
+SIMD vec v_div(vec a, vec b) {
+    return _mm512_div_ps(a, b);
+}
+SIMD vec v_sqrt(vec a) {
+    return _mm512_sqrt_ps(a);
+}
+SIMD vec v_fma(vec a, vec b, vec c) {
+    return _mm512_fmadd_ps(a, b, c);
+}
+SIMD vec v_max(vec a, vec b) {
+    return _mm512_max_ps(a, b);
+}
+SIMD vec v_min(vec a, vec b) {
+    return _mm512_min_ps(a, b);
+}
+
+#elif defined(GRADUS_ISA_AVX2)
+
+SIMD vec v_load(const float *p) {
+    return _mm256_loadu_ps(p);
+}
+SIMD void v_store(float *p, vec a) {
+    _mm256_storeu_ps(p, a);
+}
+SIMD vec v_set1(float a) {
+    return _mm256_set1_ps(a);
+}
+SIMD __m256i v_first(int64_t n) { /* lanes below n: all bits one */
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+SIMD vec v_load_n(const float *p, int64_t n, float rest) {
+    const __m256i first = v_first(n);
+    return _mm256_blendv_ps(v_set1(rest), _mm256_maskload_ps(p, first), _mm256_castsi256_ps(first));
+}
+SIMD void v_store_n(float *p, vec a, int64_t n) {
+    _mm256_maskstore_ps(p, v_first(n), a);
+}
+SIMD vec v_add(vec a, vec b) {
+    return _mm256_add_ps(a, b);
+}
+SIMD vec v_sub(vec a, vec b) {
+    return _mm256_sub_ps(a, b);
+}
+SIMD vec v_mul(vec a, vec b) {
+    return _mm256_mul_ps(a, b);
+}
+SIMD vec v_div(vec a, vec b) {
+    return _mm256_div_ps(a, b);
+}
+SIMD vec v_sqrt(vec a) {
+    return _mm256_sqrt_ps(a);
+}
+SIMD vec v_fma(vec a, vec b, vec c) {
+    return _mm256_fmadd_ps(a, b, c);
+}
+SIMD vec v_max(vec a, vec b) {
+    return _mm256_max_ps(a, b);
+}
+SIMD vec v_min(vec a, vec b) {
+    return _mm256_min_ps(a, b);
+}
+
+#else
+
+SIMD vec v_load(const float *p) {
+    vec a;
+    memcpy(&a, p, sizeof a);
+    return a;
+}
+SIMD void v_store(float *p, vec a) {
+    memcpy(p, &a, sizeof a);
+}
+SIMD vec v_set1(float a) {
+    return (vec){a, a, a, a};
+}
+SIMD vec v_load_n(const float *p, int64_t n, float rest) {
+    vec a = v_set1(rest);
+    memcpy(&a, p, (size_t)n * sizeof *p);
+    return a;
+}
+SIMD void v_store_n(float *p, vec a, int64_t n) {
+    memcpy(p, &a, (size_t)n * sizeof *p);
+}
+SIMD vec v_add(vec a, vec b) {
+    return a + b;
+}
+SIMD vec v_sub(vec a, vec b) {
+    return a - b;
+}
+SIMD vec v_mul(vec a, vec b) {
+    return a * b;
+}
+SIMD vec v_div(vec a, vec b) {
+    return a / b;
+}
+SIMD vec v_sqrt(vec a) {
+    return (vec){sqrtf(a[0]), sqrtf(a[1]), sqrtf(a[2]), sqrtf(a[3])};
+}
+SIMD vec v_fma(vec a, vec b, vec c) {
+    return a * b + c; /* two roundings; -ffp-contract=off keeps it so everywhere */
+}
+SIMD vec v_choose(vec_int where, vec yes, vec no) {
+    return (vec)(((vec_int)yes & where) | ((vec_int)no & ~where));
+}
+SIMD vec v_max(vec a, vec b) {
+    return v_choose(a > b, a, b);
+}
+SIMD vec v_min(vec a, vec b) {
+    return v_choose(a < b, a, b);
+}
+
+#endif
+
+SIMD vec v_zero(void) {
+    return v_set1(0.0f);
+}
+
+/* a · 2^n for whole numbers n of moderate size, rounded once. */
+SIMD vec v_scale2(vec a, vec n) {
+#if defined(GRADUS_ISA_AVX512)
+    return _mm512_scalef_ps(a, n);
+#elif defined(GRADUS_ISA_AVX2)
+    const __m256i whole = _mm256_cvtps_epi32(n), half = _mm256_srai_epi32(whole, 1),
+                  rest = _mm256_sub_epi32(whole, half), bias = _mm256_set1_epi32(127);
+    a = v_mul(a, _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(half, bias), 23)));
+    return v_mul(a, _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(rest, bias), 23)));
+#else
+    const vec_int whole = (vec_int)(n + 0x1.8p23f) - (vec_int)v_set1(0x1.8p23f), half = whole >> 1;
+    return a * (vec)((half + 127) << 23) * (vec)((whole - half + 127) << 23);
+#endif
+}
+
+/* The nearest whole number, |a| < 2^22. */
+SIMD vec v_round(vec a) {
+    const vec shift = v_set1(0x1.8p23f);
+    return v_sub(v_add(a, shift), shift);
+}
+
+/* exp(x) within 1.5 units of the last place over the whole range: 0 at −inf and below −104, +inf
+ * from 88.73 on, NaN at NaN. x = n ln 2 + r; exp(r) by the polynomial of Cephes' expf. */
+SIMD vec v_exp(vec x) {
+    x = v_min(v_set1(89.0f), v_max(v_set1(-104.0f), x));
+    const vec n = v_round(v_mul(x, v_set1(0x1.715476p+0f)));
+    vec r = v_fma(n, v_set1(-0x1.62ep-1f), x); /* ln 2, its first 12 bits: n times them is exact */
+    r = v_fma(n, v_set1(-0x1.0bfbe8p-15f), r); /* and the rest */
+    vec p = v_set1(1.9875691500e-4f);
+    p = v_fma(p, r, v_set1(1.3981999507e-3f));
+    p = v_fma(p, r, v_set1(8.3334519073e-3f));
+    p = v_fma(p, r, v_set1(4.1665795894e-2f));
+    p = v_fma(p, r, v_set1(1.6666665459e-1f));
+    p = v_fma(p, r, v_set1(5.0000001201e-1f));
+    p = v_add(v_fma(v_mul(r, r), p, r), v_set1(1.0f));
+    return v_scale2(p, n);
+}
+
+/* Over the lanes of one vector, as a tree: lanes i and i + VEC/2 first, until one is left. */
+SIMD float v_sum(vec a) {
+    float lanes[VEC];
+    v_store(lanes, a);
+    for (int half = VEC / 2; half > 0; half /= 2)
+        for (int i = 0; i < half; i++)
+            lanes[i] += lanes[i + half];
+    return lanes[0];
+}
+
+SIMD float v_largest(vec a) {
+    float lanes[VEC];
+    v_store(lanes, a);
+    for (int half = VEC / 2; half > 0; half /= 2)
+        for (int i = 0; i < half; i++)
+            lanes[i] = lanes[i] > lanes[i + half] ? lanes[i] : lanes[i + half];
+    return lanes[0];
+}
+
+#endif
