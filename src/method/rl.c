@@ -130,8 +130,8 @@ static enum status answer_groups(const struct method_context *context, int64_t s
 }
 
 static void keep_old(struct rollout_answer *answer, const float *logprob, const float *entropy) {
+    (void)entropy;
     memcpy(answer->logprob, logprob, (size_t)answer->n * sizeof *logprob);
-    memcpy(answer->entropy, entropy, (size_t)answer->n * sizeof *entropy);
 }
 
 static void keep_reference(struct rollout_answer *answer, const float *logprob,

@@ -20,16 +20,16 @@ static enum status reserve_targets(struct run *run, int64_t targets) {
     return memory_grow(&run->d_entropy, targets, "loss derivatives");
 }
 
-/* The loss of one answer of the pass; in the first pass over a batch its log-probabilities become
- * those of π_old. */
+/* The loss of one answer of the pass; in its first pass its entropies are kept, and its
+ * log-probabilities become those of π_old where these are not known yet. */
 static void answer_loss(struct run *run, const struct loss_scope *scope,
                         const struct pass_answer *at, struct loss_sums *sums) {
     struct rollout_answer *answer = &rollout_group_answers(&run->rollout, at->group)[at->answer];
     const size_t bytes = (size_t)answer->n * sizeof(float);
-    if (!run->rollout.old_known) {
+    if (!run->rollout.old_known)
         memcpy(answer->logprob, run->logprob + at->target, bytes);
+    if (run->first_pass)
         memcpy(answer->entropy, run->entropy + at->target, bytes);
-    }
     const struct loss_answer args = {
         .n = answer->n,
         .logprob = run->logprob + at->target,
@@ -132,6 +132,7 @@ static enum status problem_gradient(void *context, int mini_batch, int pass, boo
     enum gradient_outcome outcome;
     int64_t passes;
     mini_batch_extent(run, mini_batch, sums, &scope, &passes);
+    run->first_pass = pass < run->tiles.mini_batches;
     TRY(gradient_begin(run->gradient, 2 * passes));
     for (;;) {
         const double start_s = clock_now_s();

@@ -77,6 +77,7 @@ struct run {
     struct step_clock clock;
     struct pass_sums *passes; /* (pass_count) of the current step */
     int pass_count;
+    bool first_pass;         /* the present pass is its mini-batch's first in this step */
     int64_t train_positions; /* through the blocks in this step's training passes, this rank */
     double learning_rate;    /* of the current step */
     int64_t rescaled,

@@ -106,7 +106,10 @@ enum status tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *i
     struct strbuf bytes = STRBUF_EMPTY;
     enum status status = STATUS_OK;
     for (int64_t i = 0; i < count && status == STATUS_OK; i++) {
-        if (!vocabulary_has(vocabulary, ids[i])) {
+        const bool known = vocabulary_has(vocabulary, ids[i]);
+        if (!known && !keep_special)
+            continue;
+        if (!known) {
             status = FAIL(STATUS_INPUT, "token id %d is outside the vocabulary (0 to %d)", ids[i],
                           vocabulary->size - 1);
             break;

@@ -33,8 +33,9 @@ enum status tokenizer_encode(struct tokenizer *tokenizer, const char *text, size
                              bool special, struct token_list *out) MUST_USE;
 
 /* Appends the UTF-8 text of the ids, broken sequences as U+FFFD as `tokenizers` decodes them.
- * keep_special: added tokens marked special are written, else left out. An id outside the
- * vocabulary is a sentence. */
+ * keep_special: added tokens marked special are written, and an id
+ * outside the vocabulary is a sentence; else both are left out, as a model whose embedding is
+ * larger than its tokenizer can draw such ids. */
 enum status tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *ids, int64_t count,
                              bool keep_special, struct strbuf *out) MUST_USE;
 
