@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The bits of a product's row are those of the row computed alone with one thread, whatever the
+ * number of rows and threads, and whatever stands in the other rows; each element is one chain of
+ * multiply-adds. Weights survive packing, and views of them are the same product.
+ */
+#include "fixture.h"
+
+enum { MOST = 301 };
+
+struct shape {
+    int64_t K, N;
+};
+
+/* Row by row, by a backend with one thread, with the fixture's instruction set. */
+static void rows_alone(const float *x, struct weight weight, const float *bias,
+                       const float *residual, float *y, int64_t M) {
+    struct backend one;
+    CHECK_OK(backend_open(&one, "cpu", 1));
+    const int64_t K = weight.columns, N = weight.rows;
+    for (int64_t m = 0; m < M; m++)
+        CHECK_OK(backend_run(&one, gemm, .x = x + m * K, .weight = weight, .bias = bias,
+                             .residual = residual + m * N, .y = y + m * N, .M = 1, .ldx = K,
+                             .ldy = N));
+    backend_close(&one);
+}
+
+static void compare_rows(struct fixture *f, struct shape shape) {
+    const int64_t K = shape.K, N = shape.N;
+    float *x = fixture_normal(f, MOST * K, 0, 1), *y = fixture_floats(f, NULL, MOST * N);
+    const float *bias = fixture_normal(f, N, 0, 1), *residual = fixture_normal(f, MOST * N, 0, 1);
+    const struct weight weight = fixture_weight(f, fixture_normal(f, N * K, 0, 1), N, K);
+    float *want = fixture_floats(f, NULL, MOST * N);
+    rows_alone(x, weight, bias, residual, want, MOST);
+    for (int64_t M = 1; M <= MOST; M += M < 40 ? 1 : 87) {
+        memcpy(y, residual, (size_t)(M * N) * sizeof *y);
+        CHECK_OK(backend_run(&f->backend, gemm, .x = x, .weight = weight, .bias = bias,
+                             .residual = y, .y = y, .M = M, .ldx = K, .ldy = N));
+        fixture_same(f, "gemm, rows together and alone", y, want, M * N);
+    }
+    for (int64_t k = 0; k < K; k++)
+        x[5 * K + k] = NAN;
+    CHECK_OK(backend_run(&f->backend, gemm, .x = x, .weight = weight, .bias = bias,
+                         .residual = residual, .y = y, .M = 17, .ldx = K, .ldy = N));
+    fixture_same(f, "gemm, rows before one of NaN", y, want, 5 * N);
+    fixture_same(f, "gemm, rows behind one of NaN", y + 6 * N, want + 6 * N, 11 * N);
+    CHECK(isnan(y[5 * N]) && isnan(y[6 * N - 1]));
+    fixture_reset(f);
+}
+
+static void test_rows(struct fixture *f) {
+    const struct shape shapes[] = {{1, 1}, {37, 50}, {64, 96}, {96, 257}, {300, 200}, {2100, 40}};
+    for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++)
+        compare_rows(f, shapes[s]);
+}
+
+/* The chain itself, with fused or (plain) two roundings, in ascending k. */
+static void test_chain(struct fixture *f) {
+    enum { K = 2500, N = 33, M = 40 };
+    const bool fused = strstr(f->name, "plain") == NULL;
+    const float *x = fixture_normal(f, M * K, 0, 1), *w = fixture_normal(f, N * K, 0, 1);
+    const struct weight weight = fixture_weight(f, w, N, K);
+    float *y = fixture_floats(f, NULL, M * N), *want = fixture_floats(f, NULL, M * N);
+    for (int64_t i = 0; i < M * N; i++)
+        for (int64_t k = 0; k < K; k++) {
+            const float a = x[i / N * K + k], b = w[i % N * K + k];
+            want[i] = fused ? fmaf(a, b, want[i]) : want[i] + a * b;
+        }
+    CHECK_OK(backend_run(&f->backend, gemm, .x = x, .weight = weight, .y = y, .M = M, .ldx = K,
+                         .ldy = N));
+    fixture_same(f, "gemm, one chain in ascending k", y, want, M * N);
+    fixture_reset(f);
+}
+
+/* dX and dW are products too: with rows and columns exchanged they are chains of the same kind. */
+static void test_gradients(struct fixture *f) {
+    enum { M = 70, K = 45, N = 67 };
+    const bool fused = strstr(f->name, "plain") == NULL;
+    const float *x = fixture_normal(f, M * K, 0, 1), *dy = fixture_normal(f, M * N, 0, 1),
+                *w = fixture_normal(f, N * K, 0, 1), *old = fixture_normal(f, M * K + N * K, 0, 1);
+    const struct weight weight = fixture_weight(f, w, N, K);
+    float *dx = fixture_floats(f, old, M * K), *dw = fixture_floats(f, old + M * K, N * K);
+    float *want_dx = fixture_floats(f, NULL, M * K), *want_dw = fixture_floats(f, NULL, N * K);
+    for (int64_t m = 0; m < M; m++)
+        for (int64_t n = 0; n < N; n++)
+            for (int64_t k = 0; k < K; k++) {
+                const float d = dy[m * N + n];
+                float *a = &want_dx[m * K + k], *b = &want_dw[n * K + k];
+                *a = fused ? fmaf(d, w[n * K + k], *a) : *a + d * w[n * K + k];
+                *b = fused ? fmaf(d, x[m * K + k], *b) : *b + d * x[m * K + k];
+            }
+    for (int64_t i = 0; i < M * K; i++)
+        want_dx[i] += old[i];
+    for (int64_t i = 0; i < N * K; i++)
+        want_dw[i] += old[M * K + i];
+    CHECK_OK(backend_run(&f->backend, gemm_dx, .dy = dy, .weight = weight, .dx = dx, .M = M,
+                         .ldy = N, .ldx = K, .add = true));
+    CHECK_OK(backend_run(&f->backend, gemm_dw, .dy = dy, .x = x, .dw = dw, .M = M, .N = N, .K = K,
+                         .ldy = N, .ldx = K, .add = true));
+    fixture_same(f, "gemm_dx, chain then addend", dx, want_dx, M * K);
+    fixture_same(f, "gemm_dw, chain then addend", dw, want_dw, N * K);
+    fixture_reset(f);
+}
+
+static void test_layout(struct fixture *f) {
+    enum { N = 103, K = 41, M = 3, BEGIN = 64 };
+    const float *w = fixture_normal(f, N * K, 0, 1), *x = fixture_normal(f, M * K, 0, 1);
+    const struct weight weight = fixture_weight(f, w, N, K),
+                        view = weight_view(&weight, BEGIN, N - BEGIN);
+    float *back = fixture_floats(f, NULL, N * K), *y = fixture_floats(f, NULL, M * N),
+          *part = fixture_floats(f, NULL, M * (N - BEGIN));
+    CHECK_OK(backend_run(&f->backend, unpack, .weight = weight, .out = back));
+    fixture_same(f, "a weight, packed and unpacked", back, w, N * K);
+    CHECK_OK(backend_run(&f->backend, gemm, .x = x, .weight = weight, .y = y, .M = M, .ldx = K,
+                         .ldy = N));
+    CHECK_OK(backend_run(&f->backend, gemm, .x = x, .weight = view, .y = part, .M = M, .ldx = K,
+                         .ldy = N - BEGIN));
+    for (int64_t m = 0; m < M; m++)
+        fixture_same(f, "the product with a view", part + m * (N - BEGIN), y + m * N + BEGIN,
+                     N - BEGIN);
+    fixture_reset(f);
+}
+
+static void test_refusals(void) {
+    struct backend backend;
+    struct weight weight;
+    CHECK_STATUS(backend_open(&backend, "gpu", 1), STATUS_INPUT, "\"cpu\", \"check\"");
+    CHECK_STATUS(backend_open(&backend, "cpu", -1), STATUS_INPUT, "-1 threads");
+    setenv("GRADUS_ISA", "mmx", 1);
+    CHECK_STATUS(backend_open(&backend, "cpu", 1), STATUS_INPUT, "\"mmx\"");
+    unsetenv("GRADUS_ISA");
+    CHECK_OK(backend_open(&backend, "cpu", 1));
+    CHECK_STATUS(weight_create(&backend, &weight, 4, 4, DTYPE_BF16, "a weight"), STATUS_INPUT,
+                 "BF16");
+    CHECK_STATUS(weight_create(&backend, &weight, 0, 4, DTYPE_F32, "a weight"), STATUS_INPUT,
+                 "0 rows");
+    backend_close(&backend);
+}
+
+int main(void) {
+    fixture_each(test_rows);
+    fixture_each(test_chain);
+    fixture_each(test_gradients);
+    fixture_each(test_layout);
+    test_refusals();
+    return CHECK_END();
+}
