@@ -36,13 +36,27 @@ static const char *option_text(const struct cli_option *option, char out[64]) {
     return out;
 }
 
+/* One word of the usage line; a full line goes on in the next one. */
+static void print_word(const char *before, const char *word, const char *after, int *column) {
+    enum { LINE_MAX_COLUMNS = 96, INDENT = 8 };
+    const int width = (int)(strlen(before) + strlen(word) + strlen(after)) + 1;
+    if (*column + width > LINE_MAX_COLUMNS) {
+        printf("\n%*s", INDENT - 1, "");
+        *column = INDENT - 1;
+    }
+    printf(" %s%s%s", before, word, after);
+    *column += width;
+}
+
 static void print_help(const struct cli_command *command) {
     char text[64];
-    printf("usage: gradus %s", command->name);
+    int column = printf("usage: gradus %s", command->name);
     for (const struct cli_option *option = command->options; option->name != NULL; option++)
-        printf(option->needed ? " %s" : " [%s]", option_text(option, text));
-    printf("%s%s\n\n%s\n", command->arguments[0] != '\0' ? " " : "", command->arguments,
-           command->text);
+        print_word(option->needed ? "" : "[", option_text(option, text), option->needed ? "" : "]",
+                   &column);
+    if (command->arguments[0] != '\0')
+        print_word("", command->arguments, "", &column);
+    printf("\n\n%s\n", command->text);
     if (command->more != NULL)
         printf("\n%s\n", command->more);
     printf("\n");
@@ -225,7 +239,9 @@ int cli_main(int argc, char **argv, const struct cli_host *host) {
     if (status == STATUS_OK && (fflush(stdout) != 0 || ferror(stdout)))
         status = FAIL(STATUS_IO, "standard output cannot be written: %s", strerror(errno));
     log_live_end();
-    if (status != STATUS_OK && status != STATUS_STOPPED && cli.rank == 0)
+    /* A rank that lost another one could not agree with it, so each says what it knows. */
+    const bool speaks = cli.rank == 0 || status == STATUS_COMM;
+    if (status != STATUS_OK && status != STATUS_STOPPED && speaks)
         fprintf(stderr, "gradus: error: %s\n", status_sentence());
     memory_release(&cli.argv);
     log_close();

@@ -7,7 +7,8 @@
  * SOURCES of CMakeLists.txt, and add its row to the table of cli.c (its declaration is below).
  *
  * A command reports by its status: the sentence is printed once, by cli_main, as
- * `gradus: error: …`. In a job of several processes rank 0 prints; so a command that has opened its
+ * `gradus: error: …`. In a job of several processes rank 0 prints
+ * (after STATUS_COMM each that is left); so a command that has opened its
  * communicator returns what comm_agree gave it.
  */
 #ifndef CLI_CLI_H
