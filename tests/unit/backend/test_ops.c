@@ -157,6 +157,54 @@ static void test_attention(struct fixture *f) {
     fixture_reset(f);
 }
 
+/* One decoding step of two answers of one prompt: keys and values of all positions are stored, and
+ * the last row of each answer attends through the pages. */
+static void test_decode(struct fixture *f) {
+    enum { PROMPT = 70, FIRST = 3, SECOND = 66, T = PROMPT + FIRST + SECOND, PAGES = 5, B = 2 };
+    enum { H = 4, K = 2, D = 16, LAYERS = 2, LAYER = 1 };
+    static const struct segment segments[] = {
+        {.start = 0, .length = PROMPT, .parent = -1},
+        {.start = PROMPT, .length = FIRST, .parent = 0, .position = PROMPT},
+        {.start = PROMPT + FIRST, .length = SECOND, .parent = 0, .position = PROMPT}};
+    const int64_t width = (H + 2 * K) * D, heads = H * D;
+    float *pages[PAGES], *of_row[T]; /* two pages of the prompt, one, and two */
+    int32_t slots[T];
+    const float *qkv = fixture_normal(f, T * width, 0, 1);
+    double *want = fixture_host(f, T * heads), *last = fixture_host(f, B * heads);
+    for (int i = 0; i < PAGES; i++)
+        pages[i] = fixture_floats(f, NULL, (int64_t)LAYERS * K * 2 * CACHE_PAGE * D);
+    for (int32_t t = 0; t < T; t++) {
+        const int32_t segment = t < PROMPT ? 0 : t < PROMPT + FIRST ? 1 : 2;
+        static const int32_t first_page[] = {0, 2, 3};
+        const int32_t at = t - segments[segment].start;
+        of_row[t] = pages[first_page[segment] + at / CACHE_PAGE];
+        slots[t] = at % CACHE_PAGE;
+    }
+    reference_attention(&(struct reference_attention){.qkv = fixture_doubles(f, qkv, T * width),
+                                                      .segments = segments,
+                                                      .out = want,
+                                                      .T = T,
+                                                      .H = H,
+                                                      .K = K,
+                                                      .D = D,
+                                                      .segment_count = 3});
+    CHECK_OK(backend_run(&f->backend, cache_store, .qkv = qkv, .pages = of_row, .slots = slots,
+                         .B = T, .H = H, .K = K, .D = D, .layer = LAYER));
+    const struct cache_run runs[B] = {{pages, pages + 2, PROMPT, FIRST},
+                                      {pages, pages + 3, PROMPT, SECOND}};
+    const int64_t ends[B] = {PROMPT + FIRST - 1, T - 1};
+    float *queries = fixture_floats(f, NULL, B * width), *out = fixture_floats(f, NULL, B * heads);
+    for (int b = 0; b < B; b++) {
+        CHECK_OK(f->backend.ops->upload(&f->backend, queries + b * width, qkv + ends[b] * width,
+                                        (size_t)width * sizeof *qkv));
+        memcpy(last + b * heads, want + ends[b] * heads, (size_t)heads * sizeof *want);
+    }
+    CHECK_OK(backend_run(&f->backend, attention_decode, .qkv = queries, .runs = runs, .out = out,
+                         .B = B, .H = H, .K = K, .D = D, .layer = LAYER));
+    fixture_compare(f, "attention_decode", out, last, B * heads, 1e-6);
+    fixture_reset(f);
+}
+
 static void test_swiglu(struct fixture *f) {
     enum { T = 5, F = 45 };
     const float *gate_up = fixture_normal(f, T * 2 * F, 0, 4);
@@ -256,6 +304,7 @@ static void test_all(struct fixture *f) {
     test_rope_case(f, 16, true);
     test_rope_case(f, 128, true);
     test_attention(f);
+    test_decode(f);
     test_swiglu(f);
     test_head_case(f, 11, 2, 1.0f);
     test_head_case(f, 1024, 1, 0.7f);
