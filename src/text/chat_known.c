@@ -153,22 +153,27 @@ static enum status read_template(const char *directory, const json_t *config, st
     return strbuf_append(out, json_string_value(template), json_string_length(template));
 }
 
+bool chat_known_form(const char *digest, struct chat_style *style) {
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(known[i].digest, digest) == 0) {
+            style->form = known[i].form;
+            style->llama3_date = known[i].llama3_date;
+            return true;
+        }
+    return false;
+}
+
 static enum status apply_known(const char *path, const struct strbuf *template,
                                struct chat_style *style) {
     char digest[65];
     TRY(chat_known_digest(strbuf_text(template), template->length, digest, &style->text));
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        if (strcmp(known[i].digest, digest) != 0)
-            continue;
-        style->form = known[i].form;
-        style->llama3_date = known[i].llama3_date;
-        style->default_system = style->text.length > 0 ? style->text.text : NULL;
-        return STATUS_OK;
-    }
-    return FAIL(STATUS_INPUT,
-                "%s: this chat template is not known (digest %.16s); set prompt.chat to none, "
-                "chatml, qwen3 or llama3",
-                path, digest);
+    if (!chat_known_form(digest, style))
+        return FAIL(STATUS_INPUT,
+                    "%s: this chat template is not known (digest %.16s); set prompt.chat to none, "
+                    "chatml, qwen3 or llama3",
+                    path, digest);
+    style->default_system = style->text.length > 0 ? style->text.text : NULL;
+    return STATUS_OK;
 }
 
 /* The template writes the tokenizer's begin token, which our form spells out. */

@@ -17,4 +17,7 @@ enum status chat_known_find(const char *directory, struct chat_style *style) MUS
 enum status chat_known_digest(const char *template, size_t length, char digest[65],
                               struct strbuf *default_system) MUST_USE;
 
+/* Sets the form that belongs to a digest; false when the digest is not known. */
+bool chat_known_form(const char *digest, struct chat_style *style);
+
 #endif

@@ -230,16 +230,18 @@ static enum status place_added(const struct source *source, const char *content,
     return STATUS_OK;
 }
 
-/* Contents that are looked for after normalization are normalized themselves. */
-static enum status seek_added(struct tokenizer *t, const char *content, bool normalized,
-                              struct added_token token) {
-    if (!normalized)
-        return added_set_add(&t->raw, content, strlen(content), token);
-    if (!t->compose)
-        return added_set_add(&t->normal, content, strlen(content), token);
-    strbuf_clear(&t->composed);
-    TRY(utf8_compose(content, strlen(content), &t->composed));
-    return added_set_add(&t->normal, t->composed.text, t->composed.length, token);
+/* A content that is looked for after normalization is normalized itself, also where it is decoded.
+ */
+static enum status seek_added(const struct source *source, const char *content, bool normalized,
+                              bool special, struct added_token token) {
+    struct tokenizer *t = source->tokenizer;
+    if (normalized && t->compose) {
+        strbuf_clear(&t->composed);
+        TRY(utf8_compose(content, strlen(content), &t->composed));
+        content = strbuf_text(&t->composed);
+    }
+    TRY(place_added(source, content, token.id, special));
+    return added_set_add(normalized ? &t->normal : &t->raw, content, strlen(content), token);
 }
 
 static enum status read_added(const struct source *source, const json_t *entry) {
@@ -255,8 +257,7 @@ static enum status read_added(const struct source *source, const json_t *entry) 
     TRY(json_get_bool(entry, path, "single_word", false, &token.single_word));
     TRY(json_get_bool(entry, path, "lstrip", false, &token.lstrip));
     TRY(json_get_bool(entry, path, "rstrip", false, &token.rstrip));
-    TRY(place_added(source, content, token.id, special));
-    return seek_added(source->tokenizer, content, normalized, token);
+    return seek_added(source, content, normalized, special, token);
 }
 
 /* ---- normalizer, pre-tokenizer, post-processor, decoder ---------------------------------- */
@@ -337,16 +338,17 @@ static enum status read_pre_tokenizer(const struct source *source, const json_t 
 static enum status check_order(const struct source *source, const json_t *part) {
     const json_t *steps = json_object_get(part, "pretokenizers");
     const size_t count = steps != NULL ? json_array_size(steps) : 1;
+    bool good = count > 0;
     for (size_t i = 0; i < count; i++) {
         const json_t *step = steps != NULL ? json_array_get(steps, i) : part;
         const char *type = text_or_none(json_object_get(step, "type"));
-        if ((strcmp(type, "ByteLevel") == 0) != (i + 1 == count))
-            return FAIL(STATUS_INPUT,
-                        "%s: the pre-tokenizer's last step is not ByteLevel, or it has two of "
-                        "them; only byte-level tokenizers are implemented",
-                        source->path);
+        good &= (strcmp(type, "ByteLevel") == 0) == (i + 1 == count);
     }
-    return STATUS_OK;
+    return good ? STATUS_OK
+                : FAIL(STATUS_INPUT,
+                       "%s: the pre-tokenizer's last step is not ByteLevel, or it has two of them; "
+                       "only byte-level tokenizers are implemented",
+                       source->path);
 }
 
 /* Appends the ids of a special token of a TemplateProcessing step. */
