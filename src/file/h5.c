@@ -139,12 +139,13 @@ static enum status make_handle(struct h5 **h5, const char *path) {
     return FAIL(STATUS_INPUT, "a path of %zu bytes is too long", strlen(path));
 }
 
-static enum status finish_open(struct h5 **h5, hid_t list, enum status status, const char *what) {
+/* The library forgets its message at the next call, so the sentence comes first. */
+static enum status finish_open(struct h5 **h5, hid_t list, enum status failure, const char *what) {
+    const enum status status =
+        (*h5)->file >= 0 ? STATUS_OK : fail_h5(failure, (*h5)->path, "it", what);
     H5Pclose(list);
-    if ((*h5)->file >= 0)
-        return STATUS_OK;
-    fail_h5(status, (*h5)->path, "it", what);
-    memory_release(h5);
+    if (status != STATUS_OK)
+        memory_release(h5);
     return status;
 }
 
@@ -270,11 +271,11 @@ static hid_t with_parents(void) {
 enum status h5_put_group(struct h5 *h5, const char *path) {
     const hid_t parents = with_parents();
     const hid_t group = H5Gcreate2(h5->file, path, parents, H5P_DEFAULT, H5P_DEFAULT);
+    const enum status status = group < 0 ? fail_write(h5, path) : STATUS_OK;
     H5Pclose(parents);
-    if (group < 0)
-        return fail_write(h5, path);
-    H5Gclose(group);
-    return STATUS_OK;
+    if (group >= 0)
+        H5Gclose(group);
+    return status;
 }
 
 /* Chunks: whole rows of up to 1 MiB. */

@@ -79,7 +79,7 @@ enum status provenance_describe(const struct h5 *h5, struct strbuf *out) {
         snprintf(path, sizeof path, "/provenance/%s", names[i]);
         strbuf_clear(&text);
         status = h5_get_text(h5, path, &text);
-        if (status == STATUS_OK)
+        if (status == STATUS_OK && text.length > 0)
             status = strbuf_append_format(out, "  %-14s %s\n", names[i],
                                           status_quote(quoted, strbuf_text(&text), text.length));
     }

@@ -84,7 +84,8 @@ static enum status read_header(struct mapping *map) {
     for (int i = 7; i >= 0; i--)
         length = length << 8 | map->bytes[i];
     if (length > HEADER_BYTES_MAX)
-        return FAIL(STATUS_INPUT, "%s: its header would be %llu bytes long; at most %d are allowed",
+        return FAIL(STATUS_INPUT,
+                    "%s: not a safetensors file: its header would be %llu bytes long (at most %d)",
                     map->path, (unsigned long long)length, HEADER_BYTES_MAX);
     if ((int64_t)length > map->size - 8)
         return FAIL(STATUS_INPUT, "%s: the file ends inside its header of %llu bytes (cut short?)",

@@ -83,6 +83,20 @@ static int set_dtype(json_t *config, enum dtype dtype) {
     return failed;
 }
 
+/* The value as text, its real numbers with as few digits as give the same number; free() it. */
+static char *shortest_text(const json_t *value) {
+    for (size_t digits = 15; digits < 17; digits++) {
+        char *text = json_dumps(value, JSON_INDENT(2) | JSON_REAL_PRECISION(digits));
+        json_t *back = text != NULL ? json_loads(text, 0, NULL) : NULL;
+        const int same = json_equal(value, back);
+        json_decref(back);
+        if (same)
+            return text;
+        free(text);
+    }
+    return json_dumps(value, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
+}
+
 static enum status write_config(const struct model_file *file, const char *path, enum dtype dtype) {
     json_t *config;
     TRY(json_parse(strbuf_text(&file->bytes), file->bytes.length, file->name, 0, &config));
@@ -91,7 +105,7 @@ static enum status write_config(const struct model_file *file, const char *path,
         return FAIL(STATUS_INPUT, "%s: it is not a JSON object", file->name);
     }
     const int failed = set_dtype(config, dtype);
-    char *text = failed ? NULL : json_dumps(config, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
+    char *text = failed ? NULL : shortest_text(config);
     json_decref(config);
     if (text == NULL)
         return FAIL(STATUS_MEMORY, "%s: memory ran out", file->name);

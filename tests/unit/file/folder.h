@@ -65,7 +65,9 @@ static inline void folder_remove(void) {
     folder_clear(folder_path);
 }
 
+/* A new file: writing over an old one makes some file systems wait for the disk. */
 static inline void folder_write(const char *path, const void *bytes, size_t n) {
+    unlink(path);
     FILE *stream = fopen(path, "wb");
     if (stream == NULL || fwrite(bytes, 1, n, stream) != n || fclose(stream) != 0) {
         perror(path);
