@@ -13,7 +13,7 @@
 #include "base/strbuf.h"
 
 /* An id at or above this is refused: no vocabulary is that large, and ids index arrays. */
-#define VOCABULARY_IDS ((int32_t)1 << 24)
+#define VOCABULARY_IDS ((int32_t)1 << 22)
 
 struct vocabulary_token {
     size_t start;    /* in `texts` */

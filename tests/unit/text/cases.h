@@ -53,8 +53,11 @@ static inline void cases_digest_add(struct cases_digest *digest, const char *tex
     digest->ids.count = 0;
     strbuf_clear(&digest->line);
     CHECK_OK(tokenizer_encode(digest->tokenizer, text, length, false, &digest->ids));
-    for (int64_t i = 0; i < digest->ids.count; i++)
-        CHECK_OK(strbuf_append_format(&digest->line, i > 0 ? " %d" : "%d", digest->ids.ids[i]));
+    for (int64_t i = 0; i < digest->ids.count; i++) {
+        char digits[16];
+        const int used = snprintf(digits, sizeof digits, i > 0 ? " %d" : "%d", digest->ids.ids[i]);
+        CHECK_OK(strbuf_append(&digest->line, digits, (size_t)used));
+    }
     CHECK_OK(strbuf_append(&digest->line, "\n", 1));
     sha256_update(&digest->hash, digest->line.text, digest->line.length);
 }

@@ -80,7 +80,7 @@ static void check_shapes(void) {
     refuse(WORDS, "null", "vocab");
     refuse(WORDS, STRINGS({"a" : 0, "b" : 1, "ab" : "2"}), "not an integer");
     refuse(WORDS, STRINGS({"a" : 0, "b" : 1, "ab" : -1}), "outside");
-    refuse(WORDS, STRINGS({"a" : 0, "b" : 1, "ab" : 16777216}), "outside");
+    refuse(WORDS, STRINGS({"a" : 0, "b" : 1, "ab" : 4194304}), "outside");
     refuse(WORDS, STRINGS({"a" : 0, "b" : 1, "ab" : 9223372036854775807}), "outside");
     refuse(WORDS, STRINGS({"a" : 0, "b" : 1, "ab" : 99999999999999999999}), "integer");
     refuse(WORDS, STRINGS({"a" : 0, "b" : 1, "ab" : 1}), "taken");
