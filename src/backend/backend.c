@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "backend/backend.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -15,21 +16,55 @@ static const struct {
 } backends[] = {{"cpu", cpu_open}, {"check", check_open}};
 enum { BACKEND_COUNT = sizeof backends / sizeof backends[0] };
 
-/* Every slot by name, so that a hole can be named. */
-#define BACKEND_SLOTS(X)                                                                           \
-    X(allocate)                                                                                    \
-    X(release) X(upload) X(download) X(clear) X(close) X(weight_bytes) X(pack) X(unpack) X(embed)  \
-        X(gemm) X(gemm_dx) X(gemm_dw) X(rmsnorm) X(rmsnorm_backward) X(rope) X(rope_backward)      \
-            X(attention) X(attention_backward) X(cache_store) X(attention_decode) X(swiglu)        \
-                X(swiglu_backward) X(gather_rows) X(scatter_rows) X(head_block) X(head_finish)     \
-                    X(head_backward) X(sample) X(accumulate) X(resolve) X(dot) X(lerp) X(adamw)
-
-static const char *empty_slot(const struct backend_ops *ops) {
+/* Every operation's place in the table, so that a hole can be named. */
 #define SLOT(name)                                                                                 \
-    if (ops->name == NULL)                                                                         \
-        return #name;
-    BACKEND_SLOTS(SLOT)
-#undef SLOT
+    { #name, offsetof(struct backend_ops, name) }
+static const struct {
+    const char *name;
+    size_t offset;
+} slots[] = {SLOT(allocate),
+             SLOT(release),
+             SLOT(upload),
+             SLOT(download),
+             SLOT(clear),
+             SLOT(close),
+             SLOT(weight_bytes),
+             SLOT(pack),
+             SLOT(unpack),
+             SLOT(embed),
+             SLOT(gemm),
+             SLOT(gemm_dx),
+             SLOT(gemm_dw),
+             SLOT(rmsnorm),
+             SLOT(rmsnorm_backward),
+             SLOT(rope),
+             SLOT(rope_backward),
+             SLOT(attention),
+             SLOT(attention_backward),
+             SLOT(cache_store),
+             SLOT(attention_decode),
+             SLOT(swiglu),
+             SLOT(swiglu_backward),
+             SLOT(gather_rows),
+             SLOT(scatter_rows),
+             SLOT(head_block),
+             SLOT(head_finish),
+             SLOT(head_backward),
+             SLOT(sample),
+             SLOT(accumulate),
+             SLOT(resolve),
+             SLOT(dot),
+             SLOT(lerp),
+             SLOT(adamw)};
+
+/* The name of the first operation that the table lacks, or NULL. */
+static const char *empty_slot(const struct backend_ops *ops) {
+    for (size_t i = 0; i < sizeof slots / sizeof slots[0]; i++) {
+        void (*operation)(void);
+        memcpy(&operation, (const unsigned char *)ops + slots[i].offset, sizeof operation);
+        if (operation == NULL)
+            return slots[i].name;
+    }
     return NULL;
 }
 

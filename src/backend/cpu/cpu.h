@@ -50,8 +50,8 @@ static inline struct cpu_state *cpu_state(const struct backend *backend) {
     return backend->state;
 }
 
-/* Makes sure that the shared block and the block of each thread have these sizes. Called by an
- * operation before it enters its threads; content does not survive the call. */
+/* Makes sure that the shared block and the block of each thread have at least these sizes. Called
+ * by an operation before it enters its threads. A block that is large enough keeps its content. */
 enum status cpu_reserve(struct backend *backend, size_t shared_bytes, size_t thread_bytes) MUST_USE;
 
 static inline void *cpu_shared(const struct backend *backend) {

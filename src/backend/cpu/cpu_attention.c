@@ -109,6 +109,8 @@ static int64_t measure(const struct attention_args *args, int64_t *longest) {
 
 enum status cpu_attention(struct backend *backend, const struct attention_args *args) {
     struct forward work = {.args = args};
+    if (args->T == 0)
+        return STATUS_OK;
     TRY(cpu_heads_init(&work.heads, args->H, args->K, args->D));
     const struct cpu_heads *heads = &work.heads;
     const int64_t operations = measure(args, &work.longest);

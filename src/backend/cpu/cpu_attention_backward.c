@@ -121,8 +121,7 @@ static void score(const struct work *work, const float *a, const float *panels, 
                            .c_row = KEY_ROW,
                            .rows = work->rows,
                            .columns = count,
-                           .k = heads->D,
-                           .fetch = panels});
+                           .k = heads->D});
 }
 
 /* sums of some keys += aᵀ b, for a (block rows, keys) and b (block rows, padded). */
@@ -141,8 +140,7 @@ static void add_transposed(const struct work *work, const float *a, const float 
                            .rows = count,
                            .columns = padded,
                            .k = work->rows,
-                           .accumulate = true,
-                           .fetch = b});
+                           .accumulate = true});
 }
 
 /* dqueries += dS · keys, or = for the first keys of the block. */
@@ -160,8 +158,7 @@ static void add_queries(const struct work *work, const float *keys, int64_t coun
                            .rows = work->rows,
                            .columns = padded,
                            .k = count,
-                           .accumulate = !begin,
-                           .fetch = keys});
+                           .accumulate = !begin});
 }
 
 /* The block against the first `count` keys of segment s, which is its own or its parent. */

@@ -72,8 +72,7 @@ void cpu_block_score(struct cpu_block *block, int64_t row, int64_t rows, struct 
                            .c_row = block->score_row,
                            .rows = rows,
                            .columns = round_up(span.count, WEIGHT_PANEL),
-                           .k = block->heads->D,
-                           .fetch = span.keys});
+                           .k = block->heads->D});
 }
 
 void cpu_block_value(struct cpu_block *block, int64_t row, int64_t rows, struct cpu_span span,
@@ -91,8 +90,7 @@ void cpu_block_value(struct cpu_block *block, int64_t row, int64_t rows, struct 
                            .rows = rows,
                            .columns = padded,
                            .k = span.count,
-                           .accumulate = position > 0,
-                           .fetch = span.values});
+                           .accumulate = position > 0});
 }
 
 float cpu_block_softmax(struct cpu_block *block, int64_t row, int64_t length) {

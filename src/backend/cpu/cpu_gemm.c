@@ -107,8 +107,10 @@ static void multiply(const struct cut *cut, const struct item *item, int64_t pan
     p.bias = p.bias != NULL && !cuts ? p.bias + column : NULL;
     const float *packed = item->packed;
     const int64_t tiles = item->tile_end - item->tile_begin;
-    p.fetch = tiles > 1 ? p.b + panels * p.b_panel : p.b;
-    p.fetch_k = tiles > 1 ? WEIGHT_PANEL / tiles : 0;
+    if (tiles > 1) { /* each fetches its share of the next panel; one alone is slowed by it */
+        p.fetch = p.b + p.b_panel;
+        p.fetch_k = at_least(WEIGHT_PANEL / tiles, 1);
+    }
     for (int64_t t = item->tile_begin; t < item->tile_end; t++) {
         const int64_t row = tile_begin(cut, t);
         p.rows = tile_begin(cut, t + 1) - row;
@@ -122,7 +124,8 @@ static void multiply(const struct cut *cut, const struct item *item, int64_t pan
                          : NULL;
         CPU_KERNEL(cut->backend, cpu_kernel_product)(&p);
         packed += p.rows * count;
-        p.fetch += count * p.fetch_k;
+        if (p.fetch != NULL)
+            p.fetch += count * p.fetch_k;
     }
 }
 
@@ -153,17 +156,21 @@ static void run_item(const void *context, struct cpu_range range) {
     item.packed = cpu_thread(cut->backend, range.thread);
     item.sums = item.packed + cut->pack_floats;
     const int64_t width = item.tile_end - item.tile_begin > 1 ? 1 : cut->panels;
-    for (int64_t k = 0; k < cut->product->k; k += cut->k_block) {
+    int64_t k = 0;
+    do { /* once even for an empty sum, which is 0 */
         const int64_t count = at_most(cut->k_block, cut->product->k - k);
         pack_rows(cut, &item, k, count);
         for (int64_t panel = item.panel_begin; panel < item.panel_end; panel += width)
             multiply(cut, &item, panel, at_most(width, item.panel_end - panel), k, count);
-    }
+        k += cut->k_block;
+    } while (k < cut->product->k);
     if (cut->k_block < cut->product->k)
         finish(cut, &item);
 }
 
 static enum status matmul(struct backend *backend, const struct cpu_product *product) {
+    if (product->rows == 0)
+        return STATUS_OK;
     const struct cut cut = cut_product(backend, product);
     TRY(cpu_reserve(backend, 0, (cut.pack_floats + cut.sum_floats) * sizeof(float)));
     cpu_run_items(backend, cut.row_items * cut.panel_items,

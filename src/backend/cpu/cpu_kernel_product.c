@@ -17,16 +17,14 @@
 
 /* Shapes of tiles, as X(rows, vectors): for each number of rows its widest tile and those that
  * take what is left of the columns, down to LEAST_VECS. */
+/* clang-format off */
 #if defined(GRADUS_ISA_AVX512) /* 32 registers of 16 floats */
 enum { TILE_ROWS = 12, TILE_VECS = 16, LEAST_VECS = 2 };
 #define TILE_SHAPES(X)                                                                             \
-    X(1, 16)                                                                                       \
-    X(1, 8)                                                                                        \
-    X(1, 4)                                                                                        \
-    X(1, 2)                                                                                        \
-    X(2, 8)                                                                                        \
-    X(2, 4) X(2, 2) X(3, 8) X(3, 4) X(3, 2) X(4, 4) X(4, 2) X(5, 4) X(5, 2) X(6, 4) X(6, 2)        \
-        X(7, 2) X(8, 2) X(9, 2) X(10, 2) X(11, 2) X(12, 2)
+    X(1, 16) X(1, 8) X(1, 4) X(1, 2)                                                               \
+    X(2, 8) X(2, 4) X(2, 2) X(3, 8) X(3, 4) X(3, 2)                                                \
+    X(4, 4) X(4, 2) X(5, 4) X(5, 2) X(6, 4) X(6, 2)                                                \
+    X(7, 2) X(8, 2) X(9, 2) X(10, 2) X(11, 2) X(12, 2)
 #elif defined(GRADUS_ISA_AVX2) /* 16 registers of 8 floats */
 enum { TILE_ROWS = 6, TILE_VECS = 8, LEAST_VECS = 2 };
 #define TILE_SHAPES(X)                                                                             \
@@ -35,6 +33,7 @@ enum { TILE_ROWS = 6, TILE_VECS = 8, LEAST_VECS = 2 };
 enum { TILE_ROWS = 4, TILE_VECS = 8, LEAST_VECS = 2 };
 #define TILE_SHAPES(X) X(1, 8) X(1, 4) X(1, 2) X(2, 4) X(2, 2) X(3, 2) X(4, 2)
 #endif
+/* clang-format on */
 
 enum { PANEL_VECS = WEIGHT_PANEL / VEC };
 
@@ -51,55 +50,73 @@ SIMD const float *column(const struct cpu_product *p, int64_t j) {
     return p->b + j / WEIGHT_PANEL * p->b_panel + j % WEIGHT_PANEL;
 }
 
-/* R and V are constants where this is inlined. Rows of A are addressed from every third one, so
- * that few registers hold addresses; so are panels of B. */
-SIMD void run_tile(const int R, const int V, const struct cpu_product *p, struct tile tile) {
+/* What the loop over k works on. Rows of A are addressed from every third one, so that few
+ * registers hold addresses; so are panels of B. */
+struct sums {
+    vec sum[TILE_ROWS][TILE_VECS];
+    const float *a[TILE_ROWS], *b[TILE_VECS];
+};
+
+/* The chains. R, V and `fetches` are constants where this is inlined. */
+SIMD void add_terms(const int R, const int V, const bool fetches, const struct cpu_product *p,
+                    struct sums *s) {
     const int panel = V < PANEL_VECS ? V : PANEL_VECS; /* vectors that lie side by side in B */
     const int64_t a_row = p->a_row, a_k = p->a_k, b_k = p->b_k, fetch_k = p->fetch_k;
     const float *fetch = p->fetch;
-    const float *a[TILE_ROWS], *b[TILE_VECS];
-    vec sum[TILE_ROWS][TILE_VECS];
-    EACH(r, R, 3) {
-        a[r] = p->a + (tile.i + r) * a_row;
-    }
-    EACH(v, V, panel) {
-        b[v] = column(p, tile.j + v * VEC);
-    }
-    EACH(r, R, 1) {
-        EACH(v, V, 1) {
-            sum[r][v] = p->accumulate ? v_load(tile.c + r * tile.c_row + v * VEC) : v_zero();
-        }
-    }
     for (int64_t k = p->k; k > 0; k--) {
         vec x[TILE_VECS];
         EACH(v, V, 1) {
-            x[v] = v_load(b[v / panel * panel] + v % panel * VEC);
+            x[v] = v_load(s->b[v / panel * panel] + v % panel * VEC);
         }
         EACH(r, R, 1) {
-            const vec y = v_set1(a[r / 3 * 3][r % 3 * a_row]);
+            const vec y = v_set1(s->a[r / 3 * 3][r % 3 * a_row]);
             EACH(v, V, 1) {
-                sum[r][v] = v_fma(y, x[v], sum[r][v]);
+                s->sum[r][v] = v_fma(y, x[v], s->sum[r][v]);
             }
         }
-        __builtin_prefetch(fetch, 0, 2);
-        fetch += fetch_k;
+        if (fetches) {
+            __builtin_prefetch(fetch);
+            fetch += fetch_k;
+        }
         EACH(r, R, 3) {
-            a[r] += a_k;
+            s->a[r] += a_k;
         }
         EACH(v, V, panel) {
-            b[v] += b_k;
+            s->b[v] += b_k;
         }
     }
+}
+
+/* R and V are constants where this is inlined. */
+SIMD void run_tile(const int R, const int V, const struct cpu_product *p, struct tile tile) {
+    const int panel = V < PANEL_VECS ? V : PANEL_VECS;
+    struct sums s;
+    EACH(r, R, 3) {
+        s.a[r] = p->a + (tile.i + r) * p->a_row;
+    }
+    EACH(v, V, panel) {
+        s.b[v] = column(p, tile.j + v * VEC);
+    }
+    EACH(r, R, 1) {
+        EACH(v, V, 1) {
+            s.sum[r][v] = p->accumulate ? v_load(tile.c + r * tile.c_row + v * VEC) : v_zero();
+        }
+    }
+    if (p->fetch != NULL)
+        add_terms(R, V, true, p, &s);
+    else
+        add_terms(R, V, false, p, &s);
     const float *const bias = tile.finish ? p->bias : NULL;
     const float *const residual = tile.finish ? p->residual : NULL;
     EACH(r, R, 1) {
         EACH(v, V, 1) {
             const int64_t j = tile.j + v * VEC;
             if (bias != NULL)
-                sum[r][v] = v_add(sum[r][v], v_load(bias + j));
+                s.sum[r][v] = v_add(s.sum[r][v], v_load(bias + j));
             if (residual != NULL)
-                sum[r][v] = v_add(sum[r][v], v_load(residual + (tile.i + r) * p->residual_row + j));
-            v_store(tile.c + r * tile.c_row + v * VEC, sum[r][v]);
+                s.sum[r][v] =
+                    v_add(s.sum[r][v], v_load(residual + (tile.i + r) * p->residual_row + j));
+            v_store(tile.c + r * tile.c_row + v * VEC, s.sum[r][v]);
         }
     }
 }

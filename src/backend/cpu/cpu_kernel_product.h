@@ -26,7 +26,7 @@ struct cpu_product {
     const float *bias;     /* (columns) or NULL */
     const float *residual; /* row stride residual_row, or NULL; may be c unless k is cut */
     int64_t residual_row;
-    const float *fetch; /* memory that will be needed next is fetched meanwhile: fetch + k fetch_k */
+    const float *fetch; /* NULL, or fetch + k fetch_k comes into the cache while k passes */
     int64_t fetch_k;
 };
 

@@ -38,8 +38,8 @@ static void unpack_panels(const void *context, struct cpu_range range) {
     const int64_t columns = work->weight.columns;
     for (int64_t row = range.begin; row < range.end; row += WEIGHT_PANEL)
         CPU_KERNEL(work->backend, cpu_kernel_transpose)
-        (work->out + row * columns, columns, (const float *)work->weight.panels + row * columns,
-         WEIGHT_PANEL, columns, panel_rows(&work->weight, row));
+    (work->out + row * columns, columns, (const float *)work->weight.panels + row * columns,
+     WEIGHT_PANEL, columns, panel_rows(&work->weight, row));
 }
 
 enum status cpu_pack(struct backend *backend, const struct pack_args *args) {

@@ -102,6 +102,20 @@ static void test_gradients(struct fixture *f) {
     fixture_reset(f);
 }
 
+/* No rows: nothing is written, and a gradient over them is 0. */
+static void test_empty(struct fixture *f) {
+    enum { K = 5, N = 7 };
+    float *x = fixture_normal(f, K, 0, 1), *y = fixture_normal(f, N, 0, 1),
+          *dw = fixture_normal(f, N * K, 0, 1), *dbias = fixture_normal(f, N, 0, 1);
+    const struct weight weight = fixture_weight(f, fixture_normal(f, N * K, 0, 1), N, K);
+    CHECK_OK(backend_run(&f->backend, gemm, .x = x, .weight = weight, .y = y, .ldx = K, .ldy = N));
+    CHECK_OK(backend_run(&f->backend, gemm_dw, .dy = y, .x = x, .dw = dw, .dbias = dbias, .N = N,
+                         .K = K, .ldy = N, .ldx = K));
+    for (int i = 0; i < N * K; i++)
+        CHECK(dw[i] == 0.0f && dbias[i % N] == 0.0f);
+    fixture_reset(f);
+}
+
 static void test_layout(struct fixture *f) {
     enum { N = 103, K = 41, M = 3, BEGIN = 64 };
     const float *w = fixture_normal(f, N * K, 0, 1), *x = fixture_normal(f, M * K, 0, 1);
@@ -141,6 +155,7 @@ int main(void) {
     fixture_each(test_rows);
     fixture_each(test_chain);
     fixture_each(test_gradients);
+    fixture_each(test_empty);
     fixture_each(test_layout);
     test_refusals();
     return CHECK_END();
