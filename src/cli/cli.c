@@ -195,6 +195,22 @@ enum status cli_comm_open(struct cli *cli, struct comm *comm) {
     return STATUS_OK;
 }
 
+/* A rank that lost another one could not agree with it, so each says what it knows. */
+static void say_failure(struct cli *cli, enum status status) {
+    const bool speaks = cli->rank == 0 || status == STATUS_COMM;
+    if (status == STATUS_OK || status == STATUS_STOPPED || !speaks || cli->said)
+        return;
+    log_live_end();
+    fprintf(stderr, "gradus: error: %s\n", status_sentence());
+    cli->said = true;
+}
+
+enum status cli_comm_close(struct cli *cli, struct comm *comm, enum status status) {
+    say_failure(cli, status);
+    comm_close(comm);
+    return status;
+}
+
 /* --- the program --- */
 
 static enum status run_command(struct cli *cli, int argc, char **argv) {
@@ -239,10 +255,7 @@ int cli_main(int argc, char **argv, const struct cli_host *host) {
     if (status == STATUS_OK && (fflush(stdout) != 0 || ferror(stdout)))
         status = FAIL(STATUS_IO, "standard output cannot be written: %s", strerror(errno));
     log_live_end();
-    /* A rank that lost another one could not agree with it, so each says what it knows. */
-    const bool speaks = cli.rank == 0 || status == STATUS_COMM;
-    if (status != STATUS_OK && status != STATUS_STOPPED && speaks)
-        fprintf(stderr, "gradus: error: %s\n", status_sentence());
+    say_failure(&cli, status);
     memory_release(&cli.argv);
     log_close();
     return status_exit(status);

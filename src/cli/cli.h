@@ -56,7 +56,8 @@ struct cli {
     const char *values[CLI_OPTIONS_MAX]; /* by option; NULL when not given, "" for a switch */
     int *main_argc;                      /* for MPI_Init */
     char ***main_argv;
-    int rank; /* 0 until cli_comm_open */
+    int rank;  /* 0 until cli_comm_open */
+    bool said; /* the failure has been printed */
 };
 
 /* The value of an option; NULL when it was not given. The option must be one of the command's. */
@@ -76,6 +77,10 @@ enum status cli_real(const struct cli *cli, const char *name, double least, doub
  * commands that compute on several ranks call it, so that the others work where MPI cannot start.
  */
 enum status cli_comm_open(struct cli *cli, struct comm *comm) MUST_USE;
+
+/* Closes the processes and returns `status`, the command's. A failure is said before: a launcher
+ * ends the other processes as soon as one has left with an error, and rank 0 may be the last. */
+enum status cli_comm_close(struct cli *cli, struct comm *comm, enum status status);
 
 /* The whole program: parses, runs, prints the error; returns the exit status of the process. */
 int cli_main(int argc, char **argv, const struct cli_host *host);

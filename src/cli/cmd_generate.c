@@ -201,8 +201,7 @@ static enum status run_command(struct cli *cli) {
         generation_release(&g);
         settings_release(&settings);
     }
-    comm_close(&comm);
-    return status;
+    return cli_comm_close(cli, &comm, status);
 }
 
 const struct cli_command cmd_generate = {

@@ -12,8 +12,11 @@ static enum status train(struct cli *cli, struct comm *comm, const struct settin
     struct run run;
     TRY(run_open(&run, settings, comm));
     enum status status = run_output_open(&run, cli_given(cli, "fresh"));
-    if (status == STATUS_OK)
+    if (status == STATUS_OK) {
         status = run_train(&run);
+        if (status != STATUS_OK && status != STATUS_STOPPED)
+            run_output_fail(&run, status);
+    }
     log_live_end();
     run_close(&run);
     return status;
@@ -29,8 +32,7 @@ static enum status run_command(struct cli *cli) {
     if (status == STATUS_OK)
         status = train(cli, &comm, &settings);
     settings_release(&settings);
-    comm_close(&comm);
-    return status;
+    return cli_comm_close(cli, &comm, status);
 }
 
 const struct cli_command cmd_train = {

@@ -53,6 +53,11 @@ struct method {
     /* Whether these settings can be run by this method; a sentence when not. */
     enum status (*check)(const struct settings *settings);
 
+    /* Whether a prompt that takes part can be used, asked for each before the run begins; NULL: all
+     * can. */
+    enum status (*check_row)(const struct prompt_form *form, const struct hparams *hparams,
+                             const struct dataset *dataset, const struct dataset_item *item);
+
     /* Fills the step's rollout: all groups and summaries on every rank, tokens and numbers of the
      * answers that this rank owns. Steps count from 1. Collective. */
     enum status (*collect)(const struct method_context *context, int64_t step,

@@ -24,24 +24,34 @@ static enum status check(const struct settings *settings) {
     return STATUS_OK;
 }
 
+/* Prompt and answer must fit into the model's positions. */
+static enum status check_row(const struct prompt_form *form, const struct hparams *hparams,
+                             const struct dataset *dataset, const struct dataset_item *item) {
+    struct strbuf text = STRBUF_EMPTY;
+    struct token_list ids = {.ids = NULL};
+    enum status status = prompt_encode(form, item->prompt, &text, &ids);
+    if (status == STATUS_OK)
+        status = prompt_encode_answer(form->tokenizer, item->reference, item->reference_length,
+                                      hparams->eos[0], &ids);
+    if (status == STATUS_OK && ids.count > hparams->max_positions)
+        status = FAIL(STATUS_INPUT,
+                      "%s:%lld: prompt and answer have %lld tokens; the model has %lld positions: "
+                      "filter such rows out with data.train.where",
+                      dataset->path, (long long)item->row + 1, (long long)ids.count,
+                      (long long)hparams->max_positions);
+    strbuf_release(&text);
+    memory_release(&ids.ids);
+    return status;
+}
+
 /* The answer that the data give, and the first stop id, as if they had been drawn. */
 static enum status take_answer(const struct method_context *context, struct rollout *rollout,
                                int64_t group) {
-    const struct rollout_group *prompt = &rollout->groups[group];
+    const struct strbuf *text = &rollout->groups[group].reference;
     struct rollout_answer *answer = rollout_group_answers(rollout, group);
-    const struct strbuf *text = &prompt->reference;
     struct token_list ids = {.ids = NULL};
-    const int64_t room = model_hparams(context->model)->max_positions - prompt->prompt_length;
     enum status status = prompt_encode_answer(context->tokenizer, strbuf_text(text), text->length,
                                               context->stop_ids[0], &ids);
-    if (status == STATUS_OK && ids.count > room)
-        status = FAIL(
-            STATUS_INPUT,
-            "line %lld of %s: prompt and answer have %lld tokens; the model has %lld positions: filter such "
-            "rows out with data.train.where",
-            (long long)prompt->row + 1, stream_dataset(context->stream, prompt->source)->path,
-            (long long)(ids.count + prompt->prompt_length),
-            (long long)(room + prompt->prompt_length));
     if (status == STATUS_OK)
         status =
             rollout_answer_reserve(answer, ids.count, (struct rollout_columns){.sampler = false});
@@ -78,4 +88,5 @@ const struct method method_sft = {.name = "sft",
                                   .likelihood = true,
                                   .group_size = group_size,
                                   .check = check,
+                                  .check_row = check_row,
                                   .collect = collect};

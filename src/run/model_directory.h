@@ -48,7 +48,7 @@ struct model_directory {
     bool replace;    /* what stands there gives way; else only an empty directory may */
 };
 
-/* Writes the directory; config.json says the dtype that was written. */
+/* Writes the directory; config.json says the dtype that was written, the tensors stand by name. */
 enum status model_directory_write(const struct model_directory *model, const char *path) MUST_USE;
 
 #endif

@@ -7,7 +7,9 @@
 
 #include <errno.h>
 #include <glob.h>
+#include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -72,9 +74,24 @@ static enum status remove_files(const struct run *run) {
     return STATUS_OK;
 }
 
+/* run.directory/model is replaced when the run ends, and emptied by --fresh. */
+static enum status check_model_path(const struct run *run) {
+    char path[PATH_LENGTH];
+    struct stat mine, start;
+    TRY(path_in(run, path, "model"));
+    if (stat(path, &mine) == 0 && stat(run->settings->model.path, &start) == 0 &&
+        mine.st_dev == start.st_dev && mine.st_ino == start.st_ino)
+        return FAIL(STATUS_INPUT,
+                    "model.path is %s, which the run replaces at its end: choose another "
+                    "run.directory",
+                    path);
+    return STATUS_OK;
+}
+
 static enum status claim_directory(const struct run *run, bool fresh) {
     static const char *const inner[] = {"", "rollouts", "checkpoints"};
     char path[PATH_LENGTH];
+    TRY(check_model_path(run));
     TRY(path_in(run, path, "diagnostics.h5"));
     if (!fresh && bytes_is_file(path))
         return FAIL(
@@ -89,21 +106,35 @@ static enum status claim_directory(const struct run *run, bool fresh) {
     return fresh ? remove_files(run) : STATUS_OK;
 }
 
-/* Writes what the next reader of status.json, a job script, must know. */
-static enum status write_status(const struct run *run, const char *state, const char *next) {
-    struct strbuf text = STRBUF_EMPTY;
+/* What status.json, which a job script reads, says of a run. */
+struct outcome {
+    const char *state;
+    enum status status;
+    const char *next; /* what the script does now */
+};
+
+static const struct outcome running = {"running", STATUS_OK, "wait"},
+                            finished = {"finished", STATUS_OK, "done"},
+                            stopped = {"stopped", STATUS_STOPPED, "resubmit"};
+
+static enum status write_status(const struct run *run, const struct outcome *outcome) {
     char path[PATH_LENGTH], now[24];
-    enum status status = path_in(run, path, "status.json");
-    if (status == STATUS_OK)
-        status = strbuf_append_format(
-            &text,
-            "{\"state\": \"%s\", \"step\": %lld, \"steps\": %lld, \"checkpoint_step\": %lld, "
-            "\"next\": \"%s\", \"time\": \"%s\"}\n",
-            state, (long long)run->counters.step, (long long)run->settings->run.steps,
-            (long long)run->checkpoint_step, next, clock_utc(now));
-    if (status == STATUS_OK)
-        status = atomic_write_file(path, text.text, (int64_t)text.length);
-    strbuf_release(&text);
+    const bool failed = outcome->status != STATUS_OK && outcome->status != STATUS_STOPPED;
+    json_t *exit_status =
+               outcome == &running ? json_null() : json_integer(status_exit(outcome->status)),
+           *error = failed ? json_string(status_sentence()) : NULL;
+    TRY(path_in(run, path, "status.json"));
+    json_t *root = json_pack(
+        "{s:s, s:I, s:I, s:I, s:s, s:o, s:o, s:s}", "state", outcome->state, "step",
+        (json_int_t)run->counters.step, "steps", (json_int_t)run->settings->run.steps,
+        "checkpoint_step", (json_int_t)run->checkpoint_step, "next", outcome->next, "exit",
+        exit_status, "error", error != NULL ? error : json_null(), "time", clock_utc(now));
+    char *text = json_dumps(root, 0);
+    json_decref(root);
+    if (text == NULL)
+        return FAIL(STATUS_MEMORY, "%s: memory ran out", path);
+    const enum status status = atomic_write_file(path, text, (int64_t)strlen(text));
+    free(text);
     return status;
 }
 
@@ -145,7 +176,7 @@ static enum status open_files(struct run *run, bool fresh) {
     TRY(path_in(run, path, "diagnostics.h5"));
     TRY(diagnostics_create(path, run->settings->run.steps, run->pass_count, &run->provenance));
     run->checkpoint_s = clock_now_s();
-    return write_status(run, "running", "wait");
+    return write_status(run, &running);
 }
 
 /* The host names of all ranks on rank 0. */
@@ -352,7 +383,7 @@ static enum status write_step(struct run *run, const struct metrics *metrics, bo
     TRY(write_metrics(run, metrics));
     if (checkpoint_is_due(run, last))
         TRY(write_checkpoint(run));
-    return write_status(run, "running", "wait");
+    return write_status(run, &running);
 }
 
 enum status run_output_step(struct run *run, const struct metrics *metrics, bool last) {
@@ -394,10 +425,10 @@ static enum status write_model(struct run *run) {
 }
 
 static enum status finish_files(struct run *run) {
-    const bool finished = run->counters.step == run->settings->run.steps;
-    if (finished)
+    const bool all_steps = run->counters.step == run->settings->run.steps;
+    if (all_steps)
         TRY(write_model(run));
-    return write_status(run, finished ? "finished" : "stopped", finished ? "done" : "resubmit");
+    return write_status(run, all_steps ? &finished : &stopped);
 }
 
 enum status run_output_finish(struct run *run) {
@@ -405,4 +436,15 @@ enum status run_output_finish(struct run *run) {
         comm_agree(run->comm, run->comm->rank == 0 ? finish_files(run) : STATUS_OK);
     log_close();
     return status;
+}
+
+void run_output_fail(const struct run *run, enum status status) {
+    char sentence[STATUS_SENTENCE_MAX];
+    const bool passing = status_exit(status) == status_exit(STATUS_IO);
+    const struct outcome failed = {"failed", status, passing ? "resubmit" : "correct"};
+    if (run->comm->rank != 0)
+        return;
+    snprintf(sentence, sizeof sentence, "%s", status_sentence());
+    if (write_status(run, &failed) != STATUS_OK)
+        status_set_sentence(sentence); /* the first failure is the one that counts */
 }

@@ -114,6 +114,9 @@ enum status run_output_step(struct run *run, const struct metrics *metrics, bool
 /* run.directory/model and the final status.json. Collective. */
 enum status run_output_finish(struct run *run) MUST_USE;
 
+/* Says in status.json that the run failed, and why; the sentence stays. On one rank or all. */
+void run_output_fail(const struct run *run, enum status status);
+
 /* Runs until the last step or until asked to stop: STATUS_STOPPED then. */
 enum status run_train(struct run *run) MUST_USE;
 

@@ -24,10 +24,27 @@ static struct loss_settings loss_of(const struct settings *settings, const struc
         .likelihood = method->likelihood};
 }
 
+/* For the stream: which rows take part, and a sentence where one that does cannot be used. */
+struct row_check {
+    const struct run *run;
+    struct prompt_limit longest;
+};
+
+static enum status check_row(void *context, const struct dataset *dataset,
+                             const struct dataset_item *item, bool *kept) {
+    struct row_check *check = context;
+    const struct run *run = check->run;
+    TRY(prompt_is_short(&check->longest, dataset, item, kept));
+    if (!*kept || run->method->check_row == NULL)
+        return STATUS_OK;
+    return run->method->check_row(&run->policy.form, &run->policy.hparams, dataset, item);
+}
+
 static enum status open_stream(struct run *run, int64_t limit) {
     const struct settings *settings = run->settings;
     struct stream_source *sources;
-    struct prompt_limit longest = {.form = &run->policy.form, .max_tokens = limit};
+    struct row_check check = {.run = run,
+                              .longest = {.form = &run->policy.form, .max_tokens = limit}};
     TRY(memory_new(&sources, settings->data.train_count, "sources"));
     for (int64_t i = 0; i < settings->data.train_count; i++) {
         const struct train_source *from = &settings->data.train[i];
@@ -42,15 +59,10 @@ static enum status open_stream(struct run *run, int64_t limit) {
         stream_create(&run->stream, sources, (int32_t)settings->data.train_count,
                       &(struct stream_options){.seed = (uint64_t)settings->run.seed,
                                                .shuffle = settings->data.shuffle,
-                                               .keep = prompt_is_short,
-                                               .context = &longest});
+                                               .keep = check_row,
+                                               .context = &check});
     memory_release(&sources);
-    TRY(status);
-    for (int32_t i = 0; i < stream_source_count(run->stream); i++)
-        log_info("data", "source = %s, prompts = %lld, left_out_as_too_long = %lld",
-                 settings->data.train[i].path, (long long)stream_kept(run->stream, i),
-                 (long long)stream_left_out(run->stream, i));
-    return STATUS_OK;
+    return status;
 }
 
 static enum status open_layout(struct run *run) {

@@ -118,13 +118,21 @@ static enum status run_loop(struct run *run, struct metrics *metrics) {
     return STATUS_OK;
 }
 
+static void report_start(const struct run *run) {
+    for (int32_t i = 0; i < stream_source_count(run->stream); i++)
+        log_info("data", "source = %s, prompts = %lld, left_out_as_too_long = %lld",
+                 run->settings->data.train[i].path, (long long)stream_kept(run->stream, i),
+                 (long long)stream_left_out(run->stream, i));
+    log_info("run", "method = %s, parameters = %lld, ranks = %d, threads = %d, tiles = %lld",
+             run->method->name, (long long)run->layout->elements, run->comm->size,
+             run->policy.backend.threads, (long long)run->tiles.count);
+}
+
 enum status run_train(struct run *run) {
     struct metrics metrics;
     TRY(comm_agree(run->comm, metrics_init(&metrics, run->pass_count)));
     log_set_quiet(run->comm->rank == 0 && isatty(STDERR_FILENO));
-    log_info("run", "method = %s, parameters = %lld, ranks = %d, threads = %d, tiles = %lld",
-             run->method->name, (long long)run->layout->elements, run->comm->size,
-             run->policy.backend.threads, (long long)run->tiles.count);
+    report_start(run);
     const enum status status = run_loop(run, &metrics);
     metrics_release(&metrics);
     return status;
