@@ -113,7 +113,7 @@ static void test_model(const char *backend_name, const char *name) {
     float logprob[TARGETS], entropy[TARGETS], *host = NULL;
     double want_logprob[TARGETS], want_entropy[TARGETS], *values = NULL;
     int64_t count;
-    CHECK_OK(backend_open(&backend, backend_name, 2));
+    CHECK_OK(backend_open(&backend, backend_name, 1));
     CHECK_OK(tiny_open(&model, &backend, name, false, NULL));
     const int64_t n = model_parameter_elements(model);
     const struct parameter *p = model_parameters(model, &count);

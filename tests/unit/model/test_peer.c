@@ -128,7 +128,7 @@ static void run(const char *backend, const char *name, bool recompute) {
     char path[200];
     snprintf(path, sizeof path, TINY_DATA "/%s/expected.json", name);
     CHECK_OK(json_read_file(path, 1 << 20, &peer.expected));
-    CHECK_OK(backend_open(&peer.backend, backend, 2));
+    CHECK_OK(backend_open(&peer.backend, backend, 1));
     CHECK_OK(tiny_open(&peer.model, &peer.backend, name, recompute, &peer.master));
     CHECK_OK(tiny_batch(&peer.batch, model_hparams(peer.model)->V));
     CHECK_EQ(peer.batch.target_count, TARGETS);
