@@ -1,0 +1,85 @@
+# lib.sh: what the system tests share; sourced by each of them, from its own folder below $SYSTEM_WORK.
+#
+#   GRADUS           the program
+#   SYSTEM_TOOL      tests/system/tool.c, which reads HDF5 files
+#   SYSTEM_LAUNCH    the launcher up to the number of ranks
+#   SYSTEM_WORK      where setup.sh has put models and data
+#
+# Each check prints a sentence when it fails; `finish` ends the test with 1 then.
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+name=$(basename "$0" .sh)${1:+-$1}
+failures=0
+work=$SYSTEM_WORK/$name
+rm -rf "$work" "$work.tmp"
+mkdir -p "$work" "$work.tmp"
+cd "$work" || exit 1
+
+fail() {
+    echo "FAILED: $*"
+    failures=$((failures + 1))
+}
+
+finish() {
+    [ "$failures" = 0 ] || echo "$name: $failures failed; the files are in $work"
+    [ "$failures" != 0 ] || rm -rf "$work" "$work.tmp"
+    exit $((failures > 0))
+}
+
+# job RANKS ARGUMENT...: gradus on so many ranks; what the ranks say on standard error goes to ./err, their process ids to
+# ./err.pids, what the launcher says of them to ./launcher.
+job() {
+    ranks=$1
+    shift
+    : >err
+    : >err.pids
+    # A single rank of Open MPI starts at once when it looks for no networks and no daemon; it needs a folder of its own then.
+    case $ranks in
+    1) set -- env TMPDIR="$work.tmp" OMPI_MCA_ess_singleton_isolated=1 OMPI_MCA_btl=self OMPI_MCA_pml=ob1 sh "$here/rank.sh" "$work/err" "$GRADUS" "$@" ;;
+    *) set -- $SYSTEM_LAUNCH "$ranks" sh "$here/rank.sh" "$work/err" "$GRADUS" "$@" ;;
+    esac
+    "$@" >out 2>launcher
+}
+
+# train RANKS NAME SETTING...: a run of input.cfg in ./NAME that must finish.
+train() {
+    ranks=$1
+    run=$2
+    shift 2
+    job "$ranks" train "$SYSTEM_WORK/input.cfg" run.directory="$work/$run" "$@" || {
+        fail "train $* on $ranks ranks in $run: exit status $?"
+        tail -n 5 err
+    }
+}
+
+# same A B WORD...: all datasets of two files have the same bits; those with a WORD in their name are not compared.
+same() {
+    "$SYSTEM_TOOL" same "$@" || fail "$1 and $2 differ"
+}
+
+differ() {
+    "$SYSTEM_TOOL" same "$@" 2>/dev/null && fail "$1 and $2 are the same"
+}
+
+# same_numbers A B: two runs have the same metrics, but for times and memory.
+same_numbers() {
+    same "$1/diagnostics.h5" "$2/diagnostics.h5" /provenance /time/ /memory/ tokens_per_s
+}
+
+same_rollouts() {
+    for file in "$1"/rollouts/step-*.h5; do
+        same "$file" "$2/rollouts/$(basename "$file")" /provenance
+    done
+}
+
+# value RUN PATH ROW [COLUMN]: one number of its diagnostics.
+value() {
+    file=$1/diagnostics.h5
+    shift
+    "$SYSTEM_TOOL" value "$file" "$@"
+}
+
+# holds EXPRESSION WORDS...: an awk expression over numbers.
+holds() {
+    awk "BEGIN { exit !($1) }" || fail "$1 does not hold: $2"
+}
