@@ -78,7 +78,6 @@ static void attend(const void *context, struct cpu_range range) {
     const int64_t row = segment->start + first;
     for (int64_t j = 0; j < positions; j++)
         cpu_block_query(&block, j, args->qkv + (row + j) * heads->width, kv_head);
-    cpu_block_scale(&block);
     if (parent.count > 0)
         cpu_block_score(&block, 0, block.rows, parent, 0);
     cpu_block_score(&block, 0, block.rows, own, parent.count);

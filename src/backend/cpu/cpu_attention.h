@@ -49,9 +49,6 @@ struct cpu_block cpu_block_place(const struct backend *backend, const struct cpu
 /* Packs the G query heads of a row of qkv as position j of the block. */
 void cpu_block_query(struct cpu_block *block, int64_t j, const float *qkv_row, int64_t kv_head);
 
-/* Multiplies all queries by 1/√D, once the last is packed. */
-void cpu_block_scale(struct cpu_block *block);
-
 /* Scores of `rows` rows from `row` on with the span's keys, which stand at `position`. */
 void cpu_block_score(struct cpu_block *block, int64_t row, int64_t rows, struct cpu_span span,
                      int64_t position);

@@ -86,8 +86,7 @@ static void load_block(struct work *work, int64_t row) {
         const int64_t head = work->kv_head * heads->G + r % heads->G, t = row + r / heads->G;
         const float *query = forward->qkv + t * heads->width + head * heads->D;
         const int64_t at = (t * heads->H + head) * heads->D;
-        for (int64_t d = 0; d < heads->D; d++)
-            work->queries[r * heads->padded + d] = query[d] * heads->scale;
+        memcpy(work->queries + r * heads->padded, query, (size_t)heads->D * sizeof *query);
         memcpy(work->douts + r * heads->padded, all->args->dout + at,
                (size_t)heads->D * sizeof *work->douts);
         work->log_sums[r] = forward->log_sum[t * heads->H + head];
@@ -101,8 +100,7 @@ static void store_block(const struct work *work, int64_t row) {
     for (int64_t r = 0; r < work->rows; r++) {
         const int64_t head = work->kv_head * heads->G + r % heads->G, t = row + r / heads->G;
         float *query = work->all->args->dqkv + t * heads->width + head * heads->D;
-        for (int64_t d = 0; d < heads->D; d++)
-            query[d] = work->dqueries[r * heads->padded + d] * heads->scale;
+        memcpy(query, work->dqueries + r * heads->padded, (size_t)heads->D * sizeof *query);
     }
 }
 
@@ -178,8 +176,8 @@ static void run_span(const struct work *work, int64_t s, int64_t count, bool own
             const int64_t last = own ? work->first + r / heads->G + 1 - key : n,
                           visible = last < 0 ? 0 : at_most(last, n);
             CPU_KERNEL(all->keys.backend, cpu_kernel_softmax_backward)
-            (work->p + r * KEY_ROW, work->d + r * KEY_ROW, visible, n, work->log_sums[r],
-             work->deltas[r]);
+            (work->p + r * KEY_ROW, work->d + r * KEY_ROW, visible, n, all->heads.scale,
+             work->log_sums[r], work->deltas[r]);
         }
         add_transposed(work, work->p, work->douts, n, sums->values + key * heads->padded);
         add_transposed(work, work->d, work->queries, n, sums->keys + key * heads->padded);

@@ -54,11 +54,6 @@ void cpu_block_query(struct cpu_block *block, int64_t j, const float *qkv_row, i
      heads->G, heads->D);
 }
 
-void cpu_block_scale(struct cpu_block *block) {
-    for (int64_t i = 0; i < block->rows * block->heads->D; i++)
-        block->queries[i] *= block->heads->scale;
-}
-
 void cpu_block_score(struct cpu_block *block, int64_t row, int64_t rows, struct cpu_span span,
                      int64_t position) {
     CPU_KERNEL(block->backend, cpu_kernel_product)
@@ -94,11 +89,12 @@ void cpu_block_value(struct cpu_block *block, int64_t row, int64_t rows, struct 
 }
 
 float cpu_block_softmax(struct cpu_block *block, int64_t row, int64_t length) {
+    const float scale = block->heads->scale;
     float largest;
     const float sum = CPU_KERNEL(block->backend, cpu_kernel_softmax)(
-        block->scores + row * block->score_row, length, &largest);
+        block->scores + row * block->score_row, length, scale, &largest);
     block->factors[row] = 1.0f / sum;
-    return largest + logf(sum);
+    return largest * scale + logf(sum);
 }
 
 void cpu_block_output(const struct cpu_block *block, int64_t j, float *out_row, int64_t kv_head) {

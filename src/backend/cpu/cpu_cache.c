@@ -122,7 +122,6 @@ static void decode_block(const void *context, struct cpu_range range) {
                                              padded + CACHE_PAGE * heads->padded);
     for (int64_t j = 0; j < positions; j++)
         cpu_block_query(&block, j, args->qkv + (begin + j) * heads->width, kv_head);
-    cpu_block_scale(&block);
     score_part(work, &block, 0, block.rows, prompt_part(runs), kv_head);
     for (int64_t j = 0; j < positions; j++)
         score_part(work, &block, j * G, G, own_part(&runs[j]), kv_head);

@@ -27,12 +27,12 @@ static float largest_of(const float *x, int64_t n) {
     return v_largest(v_max(a, b));
 }
 
-float ISA(cpu_kernel_softmax)(float *scores, int64_t length, float *largest) {
+float ISA(cpu_kernel_softmax)(float *scores, int64_t length, float scale, float *largest) {
     *largest = largest_of(scores, length);
-    const vec shift = v_set1(*largest);
+    const vec shift = v_set1(*largest), factor = v_set1(scale);
     vec sum = v_zero();
     for (int64_t i = 0; i < length; i += VEC) {
-        const vec p = v_exp(v_sub(load_some(scores, i, length, -INFINITY), shift));
+        const vec p = v_exp(v_mul(v_sub(load_some(scores, i, length, -INFINITY), shift), factor));
         store_some(scores, i, length, p);
         sum = v_add(sum, p);
     }
@@ -40,12 +40,13 @@ float ISA(cpu_kernel_softmax)(float *scores, int64_t length, float *largest) {
 }
 
 void ISA(cpu_kernel_softmax_backward)(float *scores, float *d, int64_t length, int64_t width,
-                                      float log_sum, float delta) {
-    const vec shift = v_set1(log_sum), mean = v_set1(delta);
+                                      float scale, float log_sum, float delta) {
+    const vec shift = v_set1(-log_sum), mean = v_set1(delta), factor = v_set1(scale);
     for (int64_t i = 0; i < length; i += VEC) {
-        const vec p = v_exp(v_sub(load_some(scores, i, length, -INFINITY), shift));
+        const vec p = v_exp(v_fma(load_some(scores, i, length, -INFINITY), factor, shift));
+        const vec slope = v_mul(p, v_sub(load_some(d, i, length, 0.0f), mean));
         store_some(scores, i, length, p);
-        store_some(d, i, length, v_mul(p, v_sub(load_some(d, i, length, 0.0f), mean)));
+        store_some(d, i, length, v_mul(slope, factor));
     }
     for (int64_t i = length; i < width; i++)
         scores[i] = d[i] = 0.0f;

@@ -8,15 +8,16 @@
 
 #include "backend/cpu/cpu.h"
 
-/* scores[i] becomes exp(scores[i] − largest); gives their sum, and the largest score. length ≥ 1.
- */
-CPU_KERNEL_FORMS(float, cpu_kernel_softmax, (float *scores, int64_t length, float *largest));
+/* scores[i] becomes exp(scale (scores[i] − largest)); gives their sum, and the largest score.
+ * length ≥ 1. Scaling the differences rounds less than scaling the queries would. */
+CPU_KERNEL_FORMS(float, cpu_kernel_softmax,
+                 (float *scores, int64_t length, float scale, float *largest));
 
-/* For i < length: p = exp(scores[i] − log_sum), scores[i] = p, d[i] = p (d[i] − delta). For
- * length ≤ i < width both become 0. */
+/* For i < length: p = exp(scale scores[i] − log_sum), scores[i] = p, d[i] = scale p (d[i] − delta).
+ * For length ≤ i < width both become 0. */
 CPU_KERNEL_FORMS(void, cpu_kernel_softmax_backward,
-                 (float *scores, float *d, int64_t length, int64_t width, float log_sum,
-                  float delta));
+                 (float *scores, float *d, int64_t length, int64_t width, float scale,
+                  float log_sum, float delta));
 
 /* Σ x[i] y[i]. */
 CPU_KERNEL_FORMS(float, cpu_kernel_inner, (const float *x, const float *y, int64_t n));

@@ -25,7 +25,7 @@ static void test_exp(struct fixture *f) {
         for (uint32_t i = 0; i < COUNT; i++)
             x[i] = y[i] =
                 i == 0 ? 0.0f : (float)(-110.0 * random_uniform(3, RANDOM_TEST, block, i, 0, 0));
-        CPU_KERNEL(&f->backend, cpu_kernel_softmax)(y, COUNT, &largest);
+        CPU_KERNEL(&f->backend, cpu_kernel_softmax)(y, COUNT, 1.0f, &largest);
         for (int i = 0; i < COUNT; i++)
             if (!(units(y[i], exp((double)x[i])) <= worst)) {
                 worst = units(y[i], exp((double)x[i]));
@@ -41,11 +41,11 @@ static void test_limits(struct fixture *f) {
     float x[] = {-INFINITY, 0.0f, -1e30f, -104.0f, -0.0f}, largest;
     if (strcmp(f->backend.ops->name, "cpu") != 0)
         return;
-    CHECK_NEAR(CPU_KERNEL(&f->backend, cpu_kernel_softmax)(x, 5, &largest), 2.0, 0.0);
+    CHECK_NEAR(CPU_KERNEL(&f->backend, cpu_kernel_softmax)(x, 5, 1.0f, &largest), 2.0, 0.0);
     CHECK_NEAR(largest, 0.0, 0.0);
     CHECK(x[0] == 0.0f && x[1] == 1.0f && x[2] == 0.0f && x[3] == 0.0f && x[4] == 1.0f);
     float bad[20] = {[13] = NAN};
-    const float sum = CPU_KERNEL(&f->backend, cpu_kernel_softmax)(bad, 20, &largest);
+    const float sum = CPU_KERNEL(&f->backend, cpu_kernel_softmax)(bad, 20, 1.0f, &largest);
     CHECK(isnan(sum) && isnan(bad[13]));
 }
 
