@@ -38,14 +38,12 @@ look() {
     need "libopenmpi-dev openmpi-bin" command -v mpicc
     need "libhdf5-dev" has_hdf5
     need libconfig-dev has_pkg libconfig
-    need libopenblas-dev has_cblas
     need libpcre2-dev has_pkg libpcre2-8
     need libutf8proc-dev has_pkg libutf8proc
     need libjansson-dev has_pkg jansson
     [ "${1:-}" != --quickstart ] || need "python3 python3-h5py python3-matplotlib" has_python
 }
 has_hdf5() { command -v h5cc || command -v h5pcc || has_pkg hdf5 || has_pkg hdf5-serial; }
-has_cblas() { has_header cblas.h || has_pkg openblas || has_pkg cblas; }
 
 look "$@"
 [ -n "$missing" ] || exit 0
