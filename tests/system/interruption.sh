@@ -6,11 +6,12 @@ lines() {
     if [ -f "$1" ]; then wc -l <"$1"; else echo 0; fi
 }
 
-# begin RANKS RUN: starts a long run and waits until 3 steps are written; $job is the job.
+# begin RANKS RUN [SETTING...]: starts a long run and waits until 3 steps are written; $job is the job.
 begin() {
     ranks=$1
     run=$2
-    job "$ranks" train "$SYSTEM_WORK/input.cfg" run.directory="$work/$run" run.steps=20000 checkpoint.every=2 &
+    shift 2
+    job "$ranks" train "$SYSTEM_WORK/input.cfg" run.directory="$work/$run" run.steps=20000 "$@" &
     job=$!
     for _ in $(seq 600); do
         [ "$(lines "$run/metrics.jsonl")" -lt 3 ] || break
@@ -63,7 +64,7 @@ asked usr1
 
 # Killed at different moments of a step.
 for moment in 0.00 0.01 0.02 0.03; do
-    begin 1 killed
+    begin 1 killed checkpoint.every=2
     sleep $moment
     kill -KILL "$(sed -n 1p err.pids)"
     wait "$job" 2>/dev/null
@@ -72,7 +73,7 @@ for moment in 0.00 0.01 0.02 0.03; do
     rm -rf killed
 done
 
-begin 2 killed-rank
+begin 2 killed-rank checkpoint.every=2
 kill -KILL "$(sed -n 2p err.pids)"
 wait "$job" 2>/dev/null
 complete killed-rank

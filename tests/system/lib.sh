@@ -33,9 +33,11 @@ job() {
     shift
     : >err
     : >err.pids
-    # A single rank of Open MPI starts at once when it looks for no networks and no daemon; it needs a folder of its own then.
+    # A single rank that looks for no networks and no daemon starts at once, and can be held to small files; Open MPI's needs
+    # a folder of its own then.
     case $ranks in
-    1) set -- env TMPDIR="$work.tmp" OMPI_MCA_ess_singleton_isolated=1 OMPI_MCA_btl=self OMPI_MCA_pml=ob1 sh "$here/rank.sh" "$work/err" "$GRADUS" "$@" ;;
+    1) set -- env TMPDIR="$work.tmp" OMPI_MCA_ess_singleton_isolated=1 OMPI_MCA_btl=self OMPI_MCA_pml=ob1 UCX_TLS=self \
+        sh "$here/rank.sh" "$work/err" "$GRADUS" "$@" ;;
     *) set -- $SYSTEM_LAUNCH "$ranks" sh "$here/rank.sh" "$work/err" "$GRADUS" "$@" ;;
     esac
     "$@" >out 2>launcher
