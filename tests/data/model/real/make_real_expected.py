@@ -32,7 +32,7 @@ def main():
     path = sys.argv[1]
     tokenizer = AutoTokenizer.from_pretrained(path)
     model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, attn_implementation="eager").eval()
-    print("/* Made by make_real_expected.py; see there. */\n/* clang-format off */\n#include <stdint.h>")
+    print("/* SPDX-License-Identifier: Apache-2.0\n * Made by make_real_expected.py; see there. */\n/* clang-format off */\n#include <stdint.h>")
     names = []
     for i, text in enumerate(TEXTS):
         ids = tokenizer.encode(text)

@@ -1,4 +1,5 @@
-/* Made by make_real_expected.py; see there. */
+/* SPDX-License-Identifier: Apache-2.0
+ * Made by make_real_expected.py; see there. */
 /* clang-format off */
 #include <stdint.h>
 static const int32_t real_ids_0[] = {504, 14228, 2419, 260, 19926, 28, 284, 897, 8014, 988, 3237, 624, 5360, 1592, 30, 1812, 253, 4505, 35864, 1072, 441, 3749, 335, 260, 1449, 30};
