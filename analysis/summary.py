@@ -14,18 +14,18 @@ import numpy as np
 
 from gradus_files import has_values, last_pass, read_lines, read_steps
 
-ROWS = [  # metric, label, whether of the last pass
-    ("reward", "reward", False),
-    ("rewards/answer/mean", "answer accuracy", False),
-    ("rewards/format/mean", "format", False),
-    ("eur", "EUR (last pass)", True),
-    ("entropy", "entropy [nats]", False),
-    ("completions/mean_length", "answer length [tokens]", False),
+ROWS = [  # label, metric; pass/... is its value in the last pass over each batch
+    ("reward (sum of its parts)", "reward"),
+    ("  answer accuracy", "rewards/answer/mean"),
+    ("  format", "rewards/format/mean"),
+    ("effective update ratio, last pass", "pass/eur"),
+    ("entropy [nat]", "entropy"),
+    ("answer length [tokens]", "completions/mean_length"),
 ]
 
 
 def accuracy(path):
-    """Share of completions whose last closed answer block is the expected one, and its standard error."""
+    """Share of completions whose last closed answer block is the expected one, its standard error, and their number."""
     right = []
     for row in read_lines(path):
         for completion in row["completions"]:
@@ -35,22 +35,31 @@ def accuracy(path):
     return share, float(np.sqrt(share * (1 - share) / len(right))), len(right)
 
 
+def print_row(label, first, last, remark=""):
+    print(f"{label:36s} {first:>12} {last:>12}{remark}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", metavar="RUN_DIRECTORY")
-    parser.add_argument("--before"), parser.add_argument("--after")
+    parser.add_argument("--before")
+    parser.add_argument("--after")
     parser.add_argument("--steps", type=int, default=10)
     arguments = parser.parse_args()
+    if (arguments.before is None) != (arguments.after is None):
+        parser.error("--before and --after go together")
     columns, n = read_steps(arguments.run), arguments.steps
-    print(f"{'':34s} {'first ' + str(n):>12s} {'last ' + str(n):>12s}")
-    for metric, label, of_last_pass in ROWS:
-        if has_values(columns.get(metric)):
-            values = last_pass(columns, metric) if of_last_pass else columns[metric]
-            print(f"{label:34s} {np.nanmean(values[:n]):12.3f} {np.nanmean(values[-n:]):12.3f}")
-    if arguments.before and arguments.after:
-        (a, ea, count), (b, eb, _) = accuracy(arguments.before), accuracy(arguments.after)
-        print(f"{'problems never trained on (' + str(count) + ')':34s} {a:12.3f} {b:12.3f}   accuracy before and after, "
-              f"standard errors {ea:.3f} and {eb:.3f}")
+    print_row("mean over", f"first {n} steps", f"last {n} steps")
+    for label, metric in ROWS:
+        values = last_pass(columns, metric[len("pass/"):]) if metric.startswith("pass/") else columns.get(metric)
+        if has_values(values):
+            print_row(label, f"{np.nanmean(values[:n]):.3f}", f"{np.nanmean(values[-n:]):.3f}")
+    if arguments.before:
+        (a, a_error, count), (b, b_error, _) = accuracy(arguments.before), accuracy(arguments.after)
+        print()
+        print_row("problems never trained on", "before", "after")
+        print_row("  answer accuracy", f"{a:.3f}", f"{b:.3f}",
+                  f"   {count} answers; standard errors {a_error:.3f} and {b_error:.3f}")
 
 
 if __name__ == "__main__":

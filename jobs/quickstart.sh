@@ -1,71 +1,82 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# The main job in small, on the CPU with 2 MPI ranks, in some minutes: builds gradus, makes a small model, teaches it by worked
-# examples how an answer looks (method sft), then trains it by rewards (method rl, erf gate), and shows what became better.
+# quickstart.sh [group.name=value ...]: the main job in small, on the CPU with 2 MPI ranks, in some minutes. It installs
+# what is missing, builds gradus, makes a small model, teaches it by worked examples how an answer looks (method sft), trains
+# it by rewards (method rl, erf gate), and shows what became better. Settings are changes to input/quickstart_rl.cfg.
 #
-#     jobs/quickstart.sh [group.name=value ...]      the settings are changes to input/quickstart_rl.cfg
-#
-# Everything is written below runs/quickstart; the build is in build/. Packages are installed by jobs/packages.sh.
+# The build goes to build/, all else to runs/quickstart, which a second call replaces.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 work=runs/quickstart
-gradus=build/src/gradus
-ranks=2
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1   # containers run as root
+gradus=build/gradus
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1   # containers
 say() { printf '\n== %s\n' "$*"; }
 
-# The sums a + b of one digit more or less, with and without a worked answer. One in eight is kept apart and never trained on.
-make_sums() {
-    awk -v work="$work" 'BEGIN {
-        srand(7)
-        for (a = 0; a < 40; a++) for (b = 0; b < 40; b++) {
-            line = sprintf("{\"question\": \"%d+%d=\\n\", \"prompt\": \"%d+%d=\\n\", \"answer\": \"%d\"}", a, b, a, b, a + b)
-            if ((a * 40 + b) * 2654435761 % 4294967296 < 536870912) { print line > (work "/test.jsonl"); continue }
-            print line > (work "/train.jsonl")
-            # What it is taught is imperfect on purpose: rewards are to find out which of it is good.
-            for (copy = 0; copy < 4; copy++) {
-                sum = rand() < 0.8 ? a + b : a + b + int(rand() * 5) - 2
-                shape = rand()
-                text = sprintf("<think>%d+%d=%d</think><answer>%d</answer>", a, b, sum, sum)
-                if (shape < 0.15) text = sprintf("<think>%d+%d=%d</think><answer>%d", a, b, sum, sum)
-                else if (shape < 0.30) text = sprintf("It is <answer>%d</answer>", sum)
-                else if (shape < 0.40) text = sprintf("%d.", sum)
-                printf "{\"question\": \"%d+%d=\\n\", \"worked\": \"%s\"}\n", a, b, text > (work "/worked.jsonl")
-            }
-        }
-    }'
+# quietly COMMAND...: its output only when it fails.
+quietly() {
+    "$@" >"$work/last.log" 2>&1 || { tail -n 40 "$work/last.log" >&2; return 1; }
 }
 
-# Greedy answers of the model in $1 to the problems never trained on, to $2.
+# Of the log lines of a run on standard input, the steps as one live line; on a terminal it is rewritten in place, elsewhere
+# every fiftieth step stands for the others. What is no step stays as it is.
+show_progress() {
+    local line='' show live='' name value
+    while IFS= read -r line; do
+        if [[ $line != *" run: step = "* ]]; then
+            printf '%s%s\n' "$live" "$line"
+            live=''
+            continue
+        fi
+        show="step ${line#* run: step = }"
+        show=${show%%,*}
+        for name in loss reward eur tokens_per_s left_s; do
+            value=${line#*, "$name" = }
+            [ "$value" = "$line" ] || show+="   $name ${value%%,*}"
+        done
+        if [ -t 1 ]; then
+            printf '\r\033[K%s' "$show"
+            live=$'\n'
+        elif [[ $show =~ ^step\ [0-9]*[05]0/ ]]; then
+            echo "$show"
+        fi
+    done
+    printf '%s' "$live"
+}
+
+train() { mpirun -n 2 "$gradus" train "$@" 2>&1 | show_progress; }
+
+# Most probable answers of the model in $1 to the problems never trained on, to $2.
 answer_test() {
-    "$gradus" generate input/quickstart_rl.cfg --input $work/test.jsonl --output "$2" model.path="$PWD/$1" \
-        rollout.temperature=0 rollout.group_size=1
+    quietly mpirun -n 2 "$gradus" generate input/quickstart_rl.cfg --input $work/test.jsonl --output "$2" \
+        model.path="$PWD/$1" rollout.temperature=0 rollout.group_size=1
 }
 
-say "packages"
-jobs/packages.sh --quickstart
+rm -rf $work
+mkdir -p $work
 
-say "build"
-cmake -S . -B build -DCMAKE_BUILD_TYPE=Release -DGRADUS_DEVELOPER=OFF > build.log 2>&1 || { cat build.log; exit 1; }
-cmake --build build --target gradus -j "$(nproc)" >> build.log 2>&1 || { tail -40 build.log; exit 1; }
-rm -f build.log
+say "packages and build"
+sh jobs/packages.sh --quickstart
+python=$(sh jobs/packages.sh --python)
+quietly cmake -S . -B build -DCMAKE_BUILD_TYPE=Release -DGRADUS_DEVELOPER=OFF
+quietly cmake --build build --target gradus --parallel "$(nproc)"
+"$gradus" --version
 
-say "a small Qwen2-shaped model and sums to learn"
-rm -rf $work && mkdir -p $work
-"$gradus" init --arch qwen2 --layers 4 --width 128 --heads 4 --kv-heads 2 --mlp 384 --max-positions 256 --seed 1 --output $work/start
-make_sums
-wc -l $work/worked.jsonl $work/train.jsonl $work/test.jsonl
+say "a small Qwen2-shaped model of random weights, and sums to learn"
+quietly "$gradus" init --arch qwen2 --layers 3 --width 96 --heads 4 --kv-heads 2 --mlp 256 --max-positions 256 --seed 1 \
+    --output $work/start
+"$python" jobs/quickstart_data.py $work
+wc -l $work/*.jsonl | sed '$d'
 
-say "first half: the shape of an answer, from worked examples (sft)"
-mpirun --oversubscribe -n $ranks "$gradus" train input/quickstart_sft.cfg
+say "first half: worked examples of uneven quality (method sft)"
+train input/quickstart_sft.cfg
 answer_test $work/sft/model $work/before.jsonl
 
-say "second half: rewards only (rl, erf gate, two passes a batch)"
-mpirun --oversubscribe -n $ranks "$gradus" train input/quickstart_rl.cfg "$@"
+say "second half: rewards alone (method rl, erf gate, two passes over each batch)"
+train input/quickstart_rl.cfg "$@"
 answer_test $work/rl/model $work/after.jsonl
 
 say "what became of it"
-python3 analysis/summary.py $work/rl --before $work/before.jsonl --after $work/after.jsonl
-python3 analysis/curves.py $work/rl --output $work/curves.png
+"$python" analysis/summary.py $work/rl --before $work/before.jsonl --after $work/after.jsonl
+"$python" analysis/curves.py $work/rl --output $work/curves.png
