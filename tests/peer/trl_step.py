@@ -6,9 +6,10 @@
                 [--precision highest|medium]
 
 PROMPTS.jsonl has fields "question" and "answer". Both programs train all parameters in fp32 with AdamW on groups of answers
-drawn at temperature 1, one update per batch, no KL. TRL's own figure `step_time` (generation, rewards, forward, backward,
-optimizer) is set against gradus' `time/step`. Both are given per drawn token as well, since answers differ in length. Each
-program's second step counts: the first pays for warming up. Needs trl, transformers, torch, datasets.
+drawn at temperature 1, one update per batch, no KL, all answers in one tile or batch. TRL's own figure `step_time`
+(generation, rewards, forward, backward, optimizer) is set against gradus' `time/step`. Both are given per drawn token as
+well, since answers differ in length. Each program's second step counts: the first pays for warming up. Needs trl,
+transformers, torch, datasets.
 
 --precision is torch.set_float32_matmul_precision: "medium" takes oneDNN's fastest products on CPUs with bf16.
 """
@@ -27,7 +28,7 @@ rollout : {{ prompts_per_step = {prompts}; group_size = {answers}; max_new_token
 reward : {{ parts = ( {{ name = "length"; weight = 1.0; }} ); }};
 optimizer : {{ learning_rate = 1e-6; }};
 checkpoint : {{ every_s = 0; }};
-parallel : {{ threads = {threads}; }};
+parallel : {{ threads = {threads}; groups_per_tile = {prompts}; }};
 """
 
 
