@@ -1,0 +1,33 @@
+#!/bin/sh
+# inputs.sh ROOT GRADUS: every file of input/ is planned, with a small model in place of the one it names; the examples of
+# input/README are one input file that is planned as well.
+. "$(dirname "$0")/lib.sh"
+tiny_model
+
+# plan FILE SETTING...
+plan() {
+    file=$1
+    shift
+    "$gradus" plan --ranks 2 "$file" model.path="$work/model" "$@" >"$work/out" 2>"$work/err" ||
+        fail "gradus plan $file: $(cat "$work/err")"
+    grep -q 'memory of a rank' "$work/out" || fail "gradus plan $file prints no memory"
+}
+
+for file in "$root"/input/*.cfg; do
+    case $file in
+    */reference.cfg) # what must be given is absent there
+        plan "$file" run.directory="$work/run" run.steps=1 'data.train=( { path = "a"; prompt = "b"; answer = "c"; } )' ;;
+    *) plan "$file" ;;
+    esac
+    grep -q "^    $(basename "$file") " "$root/input/README" || fail "input/README does not name $(basename "$file")"
+done
+"$gradus" plan "$root/input/sft.cfg" model.path="$work/nowhere" >/dev/null 2>&1 && fail "a model that is not there is planned"
+
+awk '/^  Example  / { sub(/^  Example  */, ""); print; more = 1; next }
+     /^  [A-Z]/ || /^$/ { more = 0 }
+     more' "$root/input/README" >"$work/examples.cfg"
+plan "$work/examples.cfg"
+for group in $(list_parameters | sed 's/\..*//' | sort -u); do
+    grep -q "^ *$group : {\|; *$group : {" "$work/examples.cfg" || fail "input/README has no example of the group $group"
+done
+finish
