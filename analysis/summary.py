@@ -36,7 +36,7 @@ def accuracy(path):
 
 
 def print_row(label, first, last, remark=""):
-    print(f"{label:36s} {first:>12} {last:>12}{remark}")
+    print(f"{label:36s} {first:>14} {last:>14}{remark}")
 
 
 def main():

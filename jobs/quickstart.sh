@@ -80,3 +80,4 @@ answer_test $work/rl/model $work/after.jsonl
 say "what became of it"
 "$python" analysis/summary.py $work/rl --before $work/before.jsonl --after $work/after.jsonl
 "$python" analysis/curves.py $work/rl --output $work/curves.png
+rm -f $work/last.log
