@@ -26,6 +26,13 @@ static enum status check(const struct settings *settings) {
                         "reward.parts: no rule is called '%s'; known are format, answer, length",
                         status_quote(quoted, settings->reward.parts[i].name, SIZE_MAX));
         }
+    for (int64_t i = 0; i < settings->reward.parts_count; i++)
+        for (int64_t k = 0; k < i; k++)
+            if (strcmp(settings->reward.parts[i].name, settings->reward.parts[k].name) == 0)
+                return FAIL(
+                    STATUS_INPUT,
+                    "reward.parts lists '%s' twice: give it once, with the sum of the weights",
+                    settings->reward.parts[i].name);
     if (settings->reward.parts_count < 1 || settings->reward.parts_count > REWARD_PARTS_MAX)
         return FAIL(STATUS_INPUT, "reward.parts lists %lld rules; 1 to %d are possible",
                     (long long)settings->reward.parts_count, REWARD_PARTS_MAX);

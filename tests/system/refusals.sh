@@ -58,6 +58,7 @@ bad "rollout.temperature = 0" 1 rollout.temperature=0
 bad "rollout.temperature = 0" 3 rollout.temperature=0
 bad "rollout.max_new_tokens = 128" 1 rollout.max_new_tokens=128
 bad "no rule is called 'fromat'" 1 'reward.parts=({name="fromat";})'
+bad "lists 'answer' twice" 1 'reward.parts=({name="answer";},{name="answer";})'
 bad "objective.kl_coef" 1 run.method=sft objective.kl_coef=0.1
 bad "prompt.system" 1 'prompt.system="You are"'
 bad "all 64 prompts are too long" 1 prompt.max_tokens=1
