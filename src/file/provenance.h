@@ -22,7 +22,7 @@ struct provenance {
     const char *command;   /* the command line */
     const char *hosts;     /* names of the hosts, separated by spaces */
     const char *devices;   /* kind of processor or GPU of each rank */
-    const char *libraries; /* versions that this folder does not see: MPI, BLAS */
+    const char *libraries; /* versions that this folder does not see: MPI */
     const char *settings;  /* text of settings.cfg */
     int64_t ranks, threads, seed;
     const struct provenance_input *inputs;
