@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * HDF5 files as the project uses them: groups, plain arrays, texts and small attributes, all named
- * by paths from the root ("/answer/token_ids"). h5.c is the only file that includes hdf5.h.
+ * by paths from the root ("/answer/token_ids"). Only the files h5*.c see hdf5.h, through
+ * h5_library.h.
  *
  * A file is either built in memory and saved at once through file/atomic.h (h5_create, h5_save: the
  * disk's faults then never meet the library, which cannot close a file that it failed to write), or
