@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "run/checkpoint.h"
+#include "run/checkpoint_read.h"
 #include "run/model_directory.h"
 
 static enum status read_precision(const struct cli *cli, enum dtype *dtype) {

@@ -20,7 +20,7 @@
 #include "file/provenance.h"
 #include "file/safetensors.h"
 #include "model/hparams.h"
-#include "run/checkpoint.h"
+#include "run/checkpoint_read.h"
 #include "run/diagnostics.h"
 #include "run/rollout_file.h"
 

@@ -8,6 +8,7 @@
  *     problem.c  gradient and step of the real model, as an update rule sees them
  *     measure.c  from a step's sums to its metrics
  *     output.c   the files in run.directory
+ *     save.c     checkpoints and the model
  *     train.c    the loop
  */
 #ifndef RUN_RUN_H

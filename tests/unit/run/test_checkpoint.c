@@ -3,7 +3,7 @@
  * A checkpoint gives back what was written; a file cut short or changed anywhere is refused, or
  * holds the same; a full disk leaves nothing; old ones go, the newest stay.
  */
-#include "run/checkpoint.h"
+#include "run/checkpoint_read.h"
 
 #include <signal.h>
 #include <sys/resource.h>
@@ -11,6 +11,8 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "check.h"
+#include "run/checkpoint_folder.h"
+#include "run/checkpoint_write.h"
 #include "unit/file/folder.h"
 
 enum { PARAMETERS = 3, ELEMENTS = 6 * 4 + 4 + 5 };

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the writer and the reader of checkpoints share: the names inside a file, and the list of its
+ * datasets, over which the manifest's checksums go.
+ */
+#ifndef RUN_CHECKPOINT_MANIFEST_H
+#define RUN_CHECKPOINT_MANIFEST_H
+
+#include <stdint.h>
+
+#include "base/status.h"
+#include "file/bytes.h"
+#include "file/h5.h"
+#include "model/parameters.h"
+#include "run/checkpoint.h"
+
+enum { CHECKPOINT_NAME_BYTES = 256, CHECKPOINT_DIGEST_BYTES = 32 };
+
+/* The group of each section, as "/optimizer/exp_avg". */
+extern const char *const checkpoint_section_paths[CHECKPOINT_SECTIONS];
+
+/* The dataset of a parameter in a section; returns `out`. */
+const char *checkpoint_section_name(char out[CHECKPOINT_NAME_BYTES],
+                                    enum checkpoint_section section,
+                                    const struct parameter *parameter);
+
+int64_t checkpoint_elements(const struct parameter *parameter);
+
+/* Every dataset but the manifest's own: paths, and where their bytes lie. */
+struct checkpoint_manifest {
+    const struct h5 *h5;
+    char (*paths)[CHECKPOINT_NAME_BYTES];
+    struct bytes_range *ranges;
+    int64_t count, capacity;
+};
+
+/* Everything in the file, in the order of names. Released also after a failure. */
+enum status checkpoint_manifest_collect(struct checkpoint_manifest *manifest,
+                                        const struct h5 *h5) MUST_USE;
+void checkpoint_manifest_release(struct checkpoint_manifest *manifest);
+
+#endif

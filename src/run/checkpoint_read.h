@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Reading a checkpoint, which may be damaged or none at all.
+ */
+#ifndef RUN_CHECKPOINT_READ_H
+#define RUN_CHECKPOINT_READ_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "base/strbuf.h"
+#include "file/h5.h"
+#include "model/parameters.h"
+#include "run/checkpoint.h"
+#include "run/model_directory.h"
+
+struct checkpoint; /* an open checkpoint file */
+
+/* Opens a checkpoint, whose seal must hold; with `verify` the checksum of every dataset is
+ * recomputed as well. STATUS_INPUT when it is damaged, cut short or no checkpoint. The caller
+ * closes it. */
+enum status checkpoint_open(struct checkpoint **checkpoint, const char *path, bool verify) MUST_USE;
+void checkpoint_close(struct checkpoint **checkpoint);
+
+/* The seal and every checksum; the first dataset that differs is named. */
+enum status checkpoint_verify(const char *path) MUST_USE;
+
+/* The parameters in the file, by name; their offsets count in this order. */
+const struct parameter *checkpoint_parameters(const struct checkpoint *checkpoint, int64_t *count);
+
+/* One tensor of a section, into `out` (rows × columns); a wrong shape or a missing one is a
+ * sentence. Fits the `read` of struct model_directory through checkpoint_read_parameter. */
+enum status checkpoint_read(const struct checkpoint *checkpoint, enum checkpoint_section section,
+                            const struct parameter *parameter, float *out) MUST_USE;
+enum status checkpoint_read_parameter(void *checkpoint, const struct parameter *parameter,
+                                      float *out) MUST_USE;
+
+/* Values of /state: *values (memory_release) has *count; a text is appended. */
+enum status checkpoint_integers(const struct checkpoint *checkpoint, const char *name,
+                                int64_t **values, int64_t *count) MUST_USE;
+enum status checkpoint_reals(const struct checkpoint *checkpoint, const char *name, double **values,
+                             int64_t *count) MUST_USE;
+enum status checkpoint_text(const struct checkpoint *checkpoint, const char *name,
+                            struct strbuf *out) MUST_USE;
+
+enum status checkpoint_settings(const struct checkpoint *checkpoint, struct strbuf *out) MUST_USE;
+enum status checkpoint_files(const struct checkpoint *checkpoint,
+                             struct model_files *files) MUST_USE;
+
+/* A readable account for gradus inspect. */
+enum status checkpoint_describe(const struct h5 *h5, struct strbuf *out) MUST_USE;
+
+#endif

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Writing a checkpoint: laid out by rank 0, filled in blocks, committed with its checksums.
+ */
+#ifndef RUN_CHECKPOINT_WRITE_H
+#define RUN_CHECKPOINT_WRITE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "file/provenance.h"
+#include "model/parameters.h"
+#include "run/checkpoint.h"
+#include "run/model_directory.h"
+
+/* What rank 0 knows; everything is borrowed until checkpoint_layout returns, the parameters until
+ * the writer is gone. */
+struct checkpoint_content {
+    const struct parameter *parameters;
+    int64_t parameter_count;
+    bool optimizer; /* there are moments */
+    const struct checkpoint_value *state;
+    int64_t state_count;
+    const char *settings;
+    const struct model_files *files;
+    const struct provenance *provenance;
+};
+
+struct checkpoint_writer;
+
+/* Lays out PATH.part. The caller commits or abandons the writer. */
+enum status checkpoint_layout(struct checkpoint_writer **writer, const char *path,
+                              const struct checkpoint_content *content) MUST_USE;
+
+/* Writes elements [offset, offset + n) of a flat vector (host memory) to their places. Every
+ * element of every section must be written once. */
+enum status checkpoint_write_block(const struct checkpoint_writer *writer,
+                                   enum checkpoint_section section, int64_t offset,
+                                   const float *values, int64_t n) MUST_USE;
+
+/* Reads back and hashes all that is in the file, writes the manifest, gives the file its name.
+ * *writer becomes NULL in any case. */
+enum status checkpoint_commit(struct checkpoint_writer **writer) MUST_USE;
+void checkpoint_abandon(struct checkpoint_writer **writer);
+
+#endif

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * From the state of a run to its checkpoints and its model.
+ */
+#include "run/save.h"
+
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "run/checkpoint_folder.h"
+#include "run/checkpoint_write.h"
+#include "run/directory.h"
+#include "run/model_directory.h"
+
+enum { PIECE = 1 << 22 }; /* elements that go through host memory at a time */
+
+static enum status write_section(struct run *run, const struct checkpoint_writer *writer,
+                                 enum checkpoint_section section, const float *values) {
+    float *piece;
+    const int64_t n = run->layout->elements;
+    TRY(memory_new(&piece, n < PIECE ? n : PIECE, "checkpoint piece"));
+    enum status status = STATUS_OK;
+    for (int64_t at = 0; status == STATUS_OK && at < n; at += PIECE) {
+        const int64_t count = n - at < PIECE ? n - at : PIECE;
+        status = run->policy.backend.ops->download(&run->policy.backend, piece, values + at,
+                                                   (size_t)count * sizeof *piece);
+        if (status == STATUS_OK)
+            status = checkpoint_write_block(writer, section, at, piece, count);
+    }
+    memory_release(&piece);
+    return status;
+}
+
+static enum status write_sections(struct run *run, const struct checkpoint_content *content,
+                                  const char *path) {
+    struct checkpoint_writer *writer;
+    TRY(checkpoint_layout(&writer, path, content));
+    enum status status = write_section(run, writer, CHECKPOINT_PARAMETERS, run->master);
+    if (status == STATUS_OK)
+        status = write_section(run, writer, CHECKPOINT_EXP_AVG, run->optimizer->exp_avg);
+    if (status == STATUS_OK)
+        status = write_section(run, writer, CHECKPOINT_EXP_AVG_SQ, run->optimizer->exp_avg_sq);
+    if (status != STATUS_OK) {
+        checkpoint_abandon(&writer);
+        return status;
+    }
+    return checkpoint_commit(&writer);
+}
+
+/* The state beside the vectors: all that the next step depends on. */
+static enum status write_checkpoint_files(struct run *run, const struct model_files *files,
+                                          const int64_t *position) {
+    char name[64], path[DIRECTORY_PATH_BYTES];
+    int64_t count;
+    const struct parameter *parameters = model_parameters(run->policy.model, &count);
+    const struct run_counters *counters = &run->counters;
+    const struct checkpoint_value state[] = {
+        {.name = "step", .kind = CHECKPOINT_INTEGERS, .count = 1, .integers = &counters->step},
+        {.name = "optimizer_steps",
+         .kind = CHECKPOINT_INTEGERS,
+         .count = 1,
+         .integers = &run->optimizer->steps},
+        {.name = "counters/backward_passes",
+         .kind = CHECKPOINT_INTEGERS,
+         .count = 1,
+         .integers = &counters->backward_passes},
+        {.name = "counters/optimizer_steps",
+         .kind = CHECKPOINT_INTEGERS,
+         .count = 1,
+         .integers = &counters->optimizer_steps},
+        {.name = "counters/tokens",
+         .kind = CHECKPOINT_INTEGERS,
+         .count = 1,
+         .integers = &counters->tokens},
+        {.name = "counters/prompts",
+         .kind = CHECKPOINT_INTEGERS,
+         .count = 1,
+         .integers = &counters->prompts},
+        {.name = "counters/flat_steps",
+         .kind = CHECKPOINT_INTEGERS,
+         .count = 1,
+         .integers = &run->flat_steps},
+        {.name = "data/position",
+         .kind = CHECKPOINT_INTEGERS,
+         .count = stream_position_size(run->stream),
+         .integers = position},
+    };
+    const struct checkpoint_content content = {.parameters = parameters,
+                                               .parameter_count = count,
+                                               .optimizer = true,
+                                               .state = state,
+                                               .state_count = sizeof state / sizeof *state,
+                                               .settings = strbuf_text(&run->settings_text),
+                                               .files = files,
+                                               .provenance = &run->provenance};
+    snprintf(name, sizeof name, "checkpoints/step-%06lld.h5", (long long)counters->step);
+    TRY(directory_path(run->settings->run.directory, path, name));
+    TRY(write_sections(run, &content, path));
+    run->checkpoint_step = counters->step;
+    run->checkpoint_s = clock_now_s();
+    TRY(directory_path(run->settings->run.directory, path, "checkpoints"));
+    return checkpoint_prune(path, run->settings->checkpoint.keep);
+}
+
+enum status run_checkpoint_save(struct run *run) {
+    struct model_files *files = NULL;
+    int64_t *position = NULL;
+    enum status status;
+    TRY_ELSE(status, done, memory_new(&files, 1, "model files"));
+    TRY_ELSE(status, done,
+             memory_new(&position, stream_position_size(run->stream), "data position"));
+    stream_position_get(run->stream, position);
+    TRY_ELSE(status, done, model_files_read(files, run->settings->model.path));
+    TRY_ELSE(status, done, write_checkpoint_files(run, files, position));
+done:
+    if (files != NULL)
+        model_files_release(files);
+    memory_release(&files);
+    memory_release(&position);
+    return status;
+}
+
+bool run_checkpoint_is_due(const struct run *run, bool last) {
+    const struct settings_checkpoint *checkpoint = &run->settings->checkpoint;
+    const bool stopping = last && run->counters.step < run->settings->run.steps;
+    if (stopping ||
+        (checkpoint->every > 0 && (last || run->counters.step % checkpoint->every == 0)))
+        return true;
+    return !last && checkpoint->every_s > 0 &&
+           clock_now_s() - run->checkpoint_s >= (double)checkpoint->every_s;
+}
+
+/* `read` of a model directory: one parameter out of the backend's master. */
+static enum status read_master(void *context, const struct parameter *parameter, float *out) {
+    struct run *run = context;
+    return run->policy.backend.ops->download(
+        &run->policy.backend, out, run->master + parameter->offset,
+        (size_t)(parameter->rows * parameter->columns) * sizeof *out);
+}
+
+enum status run_model_save(struct run *run) {
+    struct model_files *files;
+    char path[DIRECTORY_PATH_BYTES];
+    TRY(directory_path(run->settings->run.directory, path, "model"));
+    TRY(memory_new(&files, 1, "model files"));
+    enum status status = model_files_read(files, run->settings->model.path);
+    struct model_directory directory = {
+        .read = read_master, .context = run, .files = files, .dtype = DTYPE_F32, .replace = true};
+    directory.parameters = model_parameters(run->policy.model, &directory.parameter_count);
+    if (status == STATUS_OK)
+        status = model_directory_write(&directory, path);
+    model_files_release(files);
+    memory_release(&files);
+    return status;
+}
