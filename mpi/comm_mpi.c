@@ -305,7 +305,7 @@ static enum status check_launcher(int size) {
         const long started = text != NULL ? strtol(text, NULL, 10) : 1;
         if (started > 1)
             return FAIL(
-                STATUS_COMM,
+                STATUS_INPUT,
                 "the launcher started %ld processes (%s), but MPI sees this one alone: start "
                 "with the launcher of the MPI that gradus was built with",
                 started, counts[i]);

@@ -11,8 +11,8 @@
 
 /* Starts MPI, if nobody has yet, and fills *comm with all processes of the job; without a launcher
  * that is this process alone. Processes that were started together by the launcher of another MPI,
- * and so would be alone without knowing, are refused with STATUS_COMM. The caller closes *comm;
- * that ends MPI when the call started it. */
+ * and so would be alone without knowing, are refused with STATUS_INPUT: trying again would not
+ * help. The caller closes *comm; that ends MPI when the call started it. */
 enum status comm_mpi_open(struct comm *comm, int *argc, char ***argv) MUST_USE;
 
 /* Ends all processes of the job at once; does nothing while MPI is not running. For

@@ -195,9 +195,9 @@ enum status cli_comm_open(struct cli *cli, struct comm *comm) {
     return STATUS_OK;
 }
 
-/* A rank that lost another one could not agree with it, so each says what it knows. */
-static void say_failure(struct cli *cli, enum status status) {
-    const bool speaks = cli->rank == 0 || status == STATUS_COMM;
+/* Rank 0 speaks for all, unless a rank leaves alone: then it says itself what it knows. */
+static void say_failure(struct cli *cli, enum status status, bool alone) {
+    const bool speaks = cli->rank == 0 || alone;
     if (status == STATUS_OK || status == STATUS_STOPPED || !speaks || cli->said)
         return;
     log_live_end();
@@ -206,7 +206,10 @@ static void say_failure(struct cli *cli, enum status status) {
 }
 
 enum status cli_comm_close(struct cli *cli, struct comm *comm, enum status status) {
-    say_failure(cli, status);
+    const bool alone = comm_leaves_alone(comm, status);
+    say_failure(cli, status, alone);
+    if (alone)
+        comm_abort(comm, status_exit(status));
     comm_close(comm);
     return status;
 }
@@ -255,7 +258,7 @@ int cli_main(int argc, char **argv, const struct cli_host *host) {
     if (status == STATUS_OK && (fflush(stdout) != 0 || ferror(stdout)))
         status = FAIL(STATUS_IO, "standard output cannot be written: %s", strerror(errno));
     log_live_end();
-    say_failure(&cli, status);
+    say_failure(&cli, status, status == STATUS_COMM);
     memory_release(&cli.argv);
     log_close();
     return status_exit(status);

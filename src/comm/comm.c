@@ -21,6 +21,10 @@ _Noreturn void comm_abort(struct comm *comm, int exit_status) {
     status_defect(__FILE__, __LINE__, "comm_ops.abort returned");
 }
 
+bool comm_leaves_alone(const struct comm *comm, enum status status) {
+    return status != STATUS_OK && comm->size > 1 && !comm->parting;
+}
+
 /* The rank that speaks for all, or −1 when every status is OK: the largest of size − rank over the
  * failing ranks belongs to the lowest of them. */
 static enum status lowest_failing(struct comm *comm, enum status status, int *rank) {
@@ -38,9 +42,12 @@ enum status comm_agree(struct comm *comm, enum status status) {
     snprintf(word.sentence, sizeof word.sentence, "%s", status_sentence());
     int speaker;
     TRY(lowest_failing(comm, status, &speaker));
-    if (speaker < 0)
+    if (speaker < 0) {
+        comm->parting = false;
         return STATUS_OK;
+    }
     TRY(comm->ops->broadcast(comm, &word, sizeof word, speaker));
+    comm->parting = true;
     if (speaker != comm->rank)
         status_set_sentence(word.sentence);
     return (enum status)word.status;

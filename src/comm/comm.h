@@ -6,7 +6,10 @@
  * int.
  *
  * Ranks agree before they part: a rank that failed does not leave by itself but brings its status
- * to comm_agree, and all ranks return the status and sentence of the lowest failing rank.
+ * to comm_agree before the next collective, and all ranks return the status and sentence of the
+ * lowest failing rank. Where that was forgotten, or cannot be done because another rank is gone,
+ * the rank says so itself and ends the job (comm_leaves_alone,
+ * comm_abort), so that the others do not wait for ever.
  *
  * A rank that waits for others sleeps between looks, so that ranks may share cores. Wrong arguments
  * are defects of ours and end the process (ASSERT). To add a communicator: fill a struct comm_ops,
@@ -48,6 +51,7 @@ struct comm {
     const struct comm_ops *ops;
     void *state;
     int rank, size;
+    bool parting; /* the last comm_agree gave a failure: all ranks know it */
 };
 
 /* Fills *comm; the caller closes it. `self` is always there; comm_mpi_open (mpi/comm_mpi.h) is the
@@ -59,6 +63,10 @@ void comm_close(struct comm *comm);
 /* Ends all processes of the job at once with this exit status. For a rank that can no longer meet
  * the others; not collective. */
 _Noreturn void comm_abort(struct comm *comm, int exit_status);
+
+/* Whether a rank that leaves with `status` must end the job: others wait for it and do not know. The
+ * caller says its sentence and calls comm_abort then. */
+bool comm_leaves_alone(const struct comm *comm, enum status status);
 
 /* All ranks return the status of the lowest rank whose `status` is not OK, and its sentence; OK
  * when all are. */
