@@ -12,14 +12,14 @@
 #include "file/atomic.h"
 #include "file/json.h"
 #include "rollout/generate.h"
-#include "run/policy.h"
+#include "run/language_model.h"
 #include "run/threads.h"
 
 /* The lines of the input file and, for those of this rank, prompts and answers. */
 struct generation {
     const struct settings *settings;
     const char *path;
-    struct policy policy;
+    struct language_model lm;
     json_t **lines; /* (count) */
     int64_t count, capacity;
     int64_t begin, end;                /* lines of this rank */
@@ -50,10 +50,10 @@ static enum status take_ids(const struct generation *g, const json_t *ids, int64
     json_t *value;
     json_array_foreach(ids, i, value) {
         const json_int_t id = json_is_integer(value) ? json_integer_value(value) : -1;
-        if (id < 0 || id >= g->policy.hparams.V)
+        if (id < 0 || id >= g->lm.hparams.V)
             return FAIL(STATUS_INPUT,
                         "%s: prompt %lld: prompt_token_ids[%zu] is not a token id below %lld",
-                        g->path, (long long)line + 1, i, (long long)g->policy.hparams.V);
+                        g->path, (long long)line + 1, i, (long long)g->lm.hparams.V);
         TRY(token_list_append(out, &(int32_t){(int32_t)id}, 1));
     }
     return out->count > 0
@@ -63,13 +63,13 @@ static enum status take_ids(const struct generation *g, const json_t *ids, int64
 
 static enum status encode_prompt(struct generation *g, int64_t line, struct token_list *out) {
     const json_t *ids = json_object_get(g->lines[line], "prompt_token_ids");
-    const int64_t room = g->policy.hparams.max_positions - g->settings->rollout.max_new_tokens;
+    const int64_t room = g->lm.hparams.max_positions - g->settings->rollout.max_new_tokens;
     if (json_is_array(ids)) {
         TRY(take_ids(g, ids, line, out));
     } else {
         struct strbuf text = STRBUF_EMPTY;
         const char *prompt = json_string_value(json_object_get(g->lines[line], "prompt"));
-        const enum status status = prompt_encode(&g->policy.form, prompt, &text, out);
+        const enum status status = prompt_encode(&g->lm.form, prompt, &text, out);
         strbuf_release(&text);
         TRY(status);
     }
@@ -97,16 +97,16 @@ static enum status prepare(struct generation *g, const struct comm *comm) {
                                                    .answers = g->answers + i * group,
                                                    .answer_count = group};
     }
-    TRY(policy_open_model(&g->policy, g->settings, longest + g->settings->rollout.max_new_tokens));
-    return model_load(g->policy.model, g->settings->model.path, NULL);
+    TRY(language_model_create(&g->lm, g->settings, longest + g->settings->rollout.max_new_tokens));
+    return model_load(g->lm.model, g->settings->model.path, NULL);
 }
 
 static enum status answer(struct generation *g) {
     const struct generate_settings how =
-        generate_settings_of(g->settings, g->policy.hparams.eos, g->policy.hparams.eos_count, 0);
+        generate_settings_of(g->settings, g->lm.hparams.eos, g->lm.hparams.eos_count, 0);
     struct generate_report report;
-    return generate_answers(g->policy.model, g->policy.tokenizer, &how, g->requests,
-                            g->end - g->begin, (struct rollout_columns){.sampler = true}, &report);
+    return generate_answers(g->lm.model, g->lm.tokenizer, &how, g->requests, g->end - g->begin,
+                            (struct rollout_columns){.sampler = true}, &report);
 }
 
 static const char *const finish_names[] = {"stop", "length", "stop_text", "forced"};
@@ -160,7 +160,7 @@ static enum status generate(struct generation *g, struct comm *comm, const char 
     TRY(threads_choose(comm, (int)g->settings->parallel.threads, &threads));
     enum status status = json_lines_read(g->path, keep_line, g);
     if (status == STATUS_OK)
-        status = policy_open(&g->policy, g->settings, threads);
+        status = language_model_open(&g->lm, g->settings, threads);
     if (status == STATUS_OK)
         status = prepare(g, comm);
     status = comm_agree(comm, status);
@@ -186,7 +186,7 @@ static void generation_release(struct generation *g) {
     memory_release(&g->prompts);
     memory_release(&g->answers);
     memory_release(&g->requests);
-    policy_close(&g->policy);
+    language_model_close(&g->lm);
 }
 
 static enum status run_command(struct cli *cli) {

@@ -41,33 +41,35 @@ enum status method_score(const struct method_context *context, struct model *mod
                          const struct rollout *rollout, float temperature,
                          void (*visit)(struct rollout_answer *answer, const float *logprob,
                                        const float *entropy)) {
-    struct pass pass = PASS_EMPTY;
+    struct microbatch microbatch = MICROBATCH_EMPTY;
     float *logprob = NULL, *entropy = NULL;
     enum status status = STATUS_OK;
     for (int64_t t = 0; t < context->tiles->count; t++) {
         const struct tile *tile = &context->tiles->tiles[t];
         if (tile->owner != context->comm->rank)
             continue;
-        pass_begin(&pass, tile);
+        microbatch_begin(&microbatch, tile);
         for (;;) {
             TRY_ELSE(status, done,
-                     pass_next(&pass, rollout, tile, context->settings->parallel.tokens_per_pass));
-            if (pass.answer_count == 0)
+                     microbatch_next(&microbatch, rollout, tile,
+                                     context->settings->parallel.tokens_per_pass));
+            if (microbatch.answer_count == 0)
                 break;
             TRY_ELSE(status, done,
-                     memory_grow(&logprob, pass.batch.target_count, "log-probabilities"));
-            TRY_ELSE(status, done, memory_grow(&entropy, pass.batch.target_count, "entropies"));
+                     memory_grow(&logprob, microbatch.batch.target_count, "log-probabilities"));
             TRY_ELSE(status, done,
-                     model_forward(model, &pass.batch, temperature, false, logprob, entropy));
-            for (int64_t i = 0; i < pass.answer_count; i++) {
-                const struct pass_answer *at = &pass.answers[i];
+                     memory_grow(&entropy, microbatch.batch.target_count, "entropies"));
+            TRY_ELSE(status, done,
+                     model_forward(model, &microbatch.batch, temperature, false, logprob, entropy));
+            for (int64_t i = 0; i < microbatch.answer_count; i++) {
+                const struct microbatch_answer *at = &microbatch.answers[i];
                 visit(&rollout_group_answers(rollout, at->group)[at->answer], logprob + at->target,
                       entropy + at->target);
             }
         }
     }
 done:
-    pass_release(&pass);
+    microbatch_release(&microbatch);
     memory_release(&logprob);
     memory_release(&entropy);
     return status;

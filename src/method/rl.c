@@ -111,29 +111,51 @@ static enum status answer_round(const struct method_context *context, int64_t st
     return STATUS_OK;
 }
 
-/* Answers all groups; groups of equal rewards teach nothing and give way to the next prompts, as
- * often as the settings allow. */
-static enum status answer_groups(const struct method_context *context, int64_t step,
+/* The next prompts of the stream for the marked groups, which are emptied. */
+static enum status take_prompts(const struct method_context *context, const bool *marked,
+                                struct rollout *rollout) {
+    for (int64_t g = 0; g < rollout->group_count; g++)
+        if (marked[g]) {
+            rollout_clear_group(rollout, g);
+            TRY(method_take_prompt(context, rollout, g));
+        }
+    return STATUS_OK;
+}
+
+/* Marks the groups of equal rewards; returns how many there are. */
+static int64_t mark_flat_groups(const struct rollout *rollout, bool *marked) {
+    int64_t count = 0;
+    for (int64_t g = 0; g < rollout->group_count; g++)
+        count += marked[g] = group_is_flat(rollout, g);
+    return count;
+}
+
+/* Answers the marked groups; those of equal rewards teach nothing and give way to the next prompts,
+ * as often as the settings allow. */
+static enum status answer_marked(const struct method_context *context, int64_t step,
                                  struct rollout *rollout, struct collect_report *report,
                                  bool *marked) {
-    for (int64_t g = 0; g < rollout->group_count; g++) {
-        TRY(method_take_prompt(context, rollout, g));
-        marked[g] = true;
-    }
     for (int round = 0;; round++) {
+        TRY(comm_agree(context->comm, take_prompts(context, marked, rollout)));
         TRY(answer_round(context, step, round, marked, rollout, report));
-        report->flat_groups = 0;
-        for (int64_t g = 0; g < rollout->group_count; g++)
-            report->flat_groups += marked[g] = group_is_flat(rollout, g);
+        report->flat_groups = mark_flat_groups(rollout, marked);
         if (report->flat_groups == 0 || round >= context->settings->rollout.resample)
             return STATUS_OK;
-        for (int64_t g = 0; g < rollout->group_count; g++)
-            if (marked[g]) {
-                rollout_clear_group(rollout, g);
-                TRY(method_take_prompt(context, rollout, g));
-            }
         report->resampled += report->flat_groups;
     }
+}
+
+static enum status answer_all(const struct method_context *context, int64_t step,
+                              struct rollout *rollout, struct collect_report *report) {
+    bool *marked = NULL;
+    enum status status =
+        comm_agree(context->comm, memory_new(&marked, rollout->group_count, "groups to answer"));
+    for (int64_t g = 0; status == STATUS_OK && g < rollout->group_count; g++)
+        marked[g] = true;
+    if (status == STATUS_OK)
+        status = answer_marked(context, step, rollout, report, marked);
+    memory_release(&marked);
+    return status;
 }
 
 static void keep_old(struct rollout_answer *answer, const float *logprob, const float *entropy) {
@@ -190,16 +212,13 @@ static enum status collect(const struct method_context *context, int64_t step,
                            struct rollout *rollout, struct collect_report *report) {
     const struct settings *settings = context->settings;
     const float temperature = (float)settings->rollout.temperature;
-    const bool penalty = context->reference != NULL && settings->objective.kl_in == 1;
-    bool *marked;
-    TRY(memory_new(&marked, rollout->group_count, "groups to answer"));
-    const enum status status = answer_groups(context, step, rollout, report, marked);
-    memory_release(&marked);
-    TRY(status);
+    const bool penalty =
+        context->reference != NULL && settings->objective.kl_in == SETTING_KL_IN_REWARD;
+    TRY(answer_all(context, step, rollout, report));
     const double start_s = clock_now_s();
     /* The first pass gives π_old, unless a parameter step or the reward needs it before. */
-    rollout->old_known = settings->update.mini_batches > 1 || penalty;
-    if (rollout->old_known)
+    rollout->logprob_known = settings->update.mini_batches > 1 || penalty;
+    if (rollout->logprob_known)
         TRY(comm_agree(context->comm,
                        method_score(context, context->model, rollout, temperature, keep_old)));
     const double old_s = clock_now_s();
@@ -210,7 +229,7 @@ static enum status collect(const struct method_context *context, int64_t step,
     report->reference_s = clock_now_s() - old_s;
     if (penalty)
         TRY(penalise(context, rollout));
-    return set_advantages(context, rollout);
+    return comm_agree(context->comm, set_advantages(context, rollout));
 }
 
 const struct method method_rl = {

@@ -48,7 +48,7 @@ struct rollout_answer {
 
 struct rollout {
     int64_t group_count, group_size;
-    bool old_known; /* the answers' logprob are those under π_old: no pass need compute them */
+    bool logprob_known; /* the answers' logprob are filled in; else the first pass does it */
     struct rollout_group *groups;   /* (group_count) */
     struct rollout_answer *answers; /* (group_count × group_size), those of a group together */
 };

@@ -52,16 +52,16 @@ const struct tile *tiles_of_group(const struct tiles *tiles, int64_t group) {
     return NULL;
 }
 
-void pass_begin(struct pass *pass, const struct tile *tile) {
-    pass->next_group = tile->begin;
-    pass->next_answer = 0;
-    pass->answer_count = 0;
+void microbatch_begin(struct microbatch *microbatch, const struct tile *tile) {
+    microbatch->next_group = tile->begin;
+    microbatch->next_answer = 0;
+    microbatch->answer_count = 0;
 }
 
-/* Where a pass that begins at the given answer ends: before *end_answer of *end_group. By lengths
+/* Where a microbatch that begins at the given answer ends: before *answer of *group. By lengths
  * alone. */
-static void pass_end(const struct rollout *rollout, const struct tile *tile,
-                     int64_t tokens_per_pass, int64_t *group, int64_t *answer) {
+static void microbatch_end(const struct rollout *rollout, const struct tile *tile,
+                           int64_t tokens_per_pass, int64_t *group, int64_t *answer) {
     const int64_t first_group = *group, first_answer = *answer;
     int64_t tokens = 0, prompt_of = -1;
     while (*group < tile->end) {
@@ -79,50 +79,57 @@ static void pass_end(const struct rollout *rollout, const struct tile *tile,
     }
 }
 
-int64_t tile_pass_count(const struct rollout *rollout, const struct tile *tile,
-                        int64_t tokens_per_pass) {
+int64_t tile_microbatch_count(const struct rollout *rollout, const struct tile *tile,
+                              int64_t tokens_per_pass) {
     int64_t count = 0;
     for (int64_t group = tile->begin, answer = 0; group < tile->end; count++)
-        pass_end(rollout, tile, tokens_per_pass, &group, &answer);
+        microbatch_end(rollout, tile, tokens_per_pass, &group, &answer);
     return count;
 }
 
-static enum status append_answer(struct pass *pass, const struct rollout_answer *answer,
+static enum status append_answer(struct microbatch *microbatch, const struct rollout_answer *answer,
                                  int32_t segment) {
-    if (pass->answer_count == pass->answer_capacity) {
-        pass->answer_capacity = 2 * pass->answer_capacity + 16;
-        TRY(memory_grow(&pass->answers, pass->answer_capacity, "answers of a pass"));
+    if (microbatch->answer_count == microbatch->answer_capacity) {
+        microbatch->answer_capacity = 2 * microbatch->answer_capacity + 16;
+        TRY(memory_grow(&microbatch->answers, microbatch->answer_capacity,
+                        "answers of a microbatch"));
     }
-    pass->answers[pass->answer_count++] = (struct pass_answer){
-        .group = pass->next_group, .answer = pass->next_answer, .target = pass->batch.target_count};
-    return batch_append_answer(&pass->batch, segment, answer->tokens, answer->n);
+    microbatch->answers[microbatch->answer_count++] =
+        (struct microbatch_answer){.group = microbatch->next_group,
+                                   .answer = microbatch->next_answer,
+                                   .target = microbatch->batch.target_count};
+    return batch_append_answer(&microbatch->batch, segment, answer->tokens, answer->n);
 }
 
-enum status pass_next(struct pass *pass, const struct rollout *rollout, const struct tile *tile,
-                      int64_t tokens_per_pass) {
-    int64_t end_group = pass->next_group, end_answer = pass->next_answer, prompt_of = -1;
+enum status microbatch_next(struct microbatch *microbatch, const struct rollout *rollout,
+                            const struct tile *tile, int64_t tokens_per_pass) {
+    int64_t end_group = microbatch->next_group, end_answer = microbatch->next_answer,
+            prompt_of = -1;
     int32_t segment = -1;
-    pass->answer_count = 0;
-    batch_clear(&pass->batch);
-    pass_end(rollout, tile, tokens_per_pass, &end_group, &end_answer);
-    while (pass->next_group < end_group ||
-           (pass->next_group == end_group && pass->next_answer < end_answer)) {
-        const struct rollout_group *group = &rollout->groups[pass->next_group];
-        if (prompt_of != pass->next_group)
-            TRY(batch_append_prompt(&pass->batch, group->prompt, group->prompt_length, &segment));
-        prompt_of = pass->next_group;
+    microbatch->answer_count = 0;
+    batch_clear(&microbatch->batch);
+    microbatch_end(rollout, tile, tokens_per_pass, &end_group, &end_answer);
+    while (microbatch->next_group < end_group ||
+           (microbatch->next_group == end_group && microbatch->next_answer < end_answer)) {
+        const struct rollout_group *group = &rollout->groups[microbatch->next_group];
+        if (prompt_of != microbatch->next_group)
+            TRY(batch_append_prompt(&microbatch->batch, group->prompt, group->prompt_length,
+                                    &segment));
+        prompt_of = microbatch->next_group;
         TRY(append_answer(
-            pass, &rollout_group_answers(rollout, pass->next_group)[pass->next_answer], segment));
-        if (++pass->next_answer == rollout->group_size) {
-            pass->next_group++;
-            pass->next_answer = 0;
+            microbatch,
+            &rollout_group_answers(rollout, microbatch->next_group)[microbatch->next_answer],
+            segment));
+        if (++microbatch->next_answer == rollout->group_size) {
+            microbatch->next_group++;
+            microbatch->next_answer = 0;
         }
     }
     return STATUS_OK;
 }
 
-void pass_release(struct pass *pass) {
-    batch_release(&pass->batch);
-    memory_release(&pass->answers);
-    pass->answer_count = pass->answer_capacity = 0;
+void microbatch_release(struct microbatch *microbatch) {
+    batch_release(&microbatch->batch);
+    memory_release(&microbatch->answers);
+    microbatch->answer_count = microbatch->answer_capacity = 0;
 }

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The unit of work (design, section 3). A step's groups are cut into mini-batches of consecutive
- * groups, each mini-batch into tiles of a fixed number of groups, and a tile too long for one pass
- * into passes, between answers. All of this depends on the settings and the answers' lengths alone;
- * the rank count only decides who computes a tile.
+ * groups, each mini-batch into tiles of a fixed number of groups, and a tile that is too long to be
+ * computed at once into microbatches, between answers. All of this depends on the settings and the
+ * answers' lengths alone; the rank count only decides who computes a tile.
+ *
+ * "Pass" is kept for a backward pass over a mini-batch (update/update.h); a microbatch is what goes
+ * through the model at once.
  */
 #ifndef ROLLOUT_TILE_H
 #define ROLLOUT_TILE_H
@@ -38,32 +41,32 @@ void tiles_release(struct tiles *tiles);
 /* Tile that holds the group. */
 const struct tile *tiles_of_group(const struct tiles *tiles, int64_t group);
 
-/* The next pass over a tile: a packed batch of consecutive answers behind their prompts. */
-struct pass {
+/* What is computed at once of a tile: a packed batch of consecutive answers behind their prompts. */
+struct microbatch {
     struct batch batch;
-    struct pass_answer {
+    struct microbatch_answer {
         int64_t group, answer; /* answer counts inside the group */
         int64_t target;        /* its first target in the batch */
     } * answers;               /* (answer_count) */
     int64_t answer_count, answer_capacity;
-    int64_t next_group, next_answer; /* where the following pass begins */
+    int64_t next_group, next_answer; /* where the following microbatch begins */
 };
 
-#define PASS_EMPTY ((struct pass){.batch = BATCH_EMPTY})
+#define MICROBATCH_EMPTY ((struct microbatch){.batch = BATCH_EMPTY})
 
-/* Before the first pass of a tile. */
-void pass_begin(struct pass *pass, const struct tile *tile);
+/* Before the first microbatch of a tile. */
+void microbatch_begin(struct microbatch *microbatch, const struct tile *tile);
 
 /* Packs the answers that come next, as many as fit into tokens_per_pass positions (at least one);
- * answer_count is 0 when the tile is done. A prompt stands once in each pass that has answers of
- * it. */
-enum status pass_next(struct pass *pass, const struct rollout *rollout, const struct tile *tile,
-                      int64_t tokens_per_pass) MUST_USE;
-void pass_release(struct pass *pass);
+ * answer_count is 0 when the tile is done. A prompt stands once in each microbatch that has answers
+ * of it. */
+enum status microbatch_next(struct microbatch *microbatch, const struct rollout *rollout,
+                            const struct tile *tile, int64_t tokens_per_pass) MUST_USE;
+void microbatch_release(struct microbatch *microbatch);
 
-/* How many passes a tile takes; needs the lengths of prompts and answers only, which every rank
- * knows. */
-int64_t tile_pass_count(const struct rollout *rollout, const struct tile *tile,
-                        int64_t tokens_per_pass);
+/* How many microbatches a tile takes; needs the lengths of prompts and answers only, which every
+ * rank knows. */
+int64_t tile_microbatch_count(const struct rollout *rollout, const struct tile *tile,
+                              int64_t tokens_per_pass);
 
 #endif

@@ -66,7 +66,7 @@ static const struct {
 };
 
 static void measure_parts(const struct run *run, double *step) {
-    const struct rollout *rollout = &run->rollout;
+    const struct rollout *rollout = &run->step.rollout;
     for (int64_t p = 0; p < run->settings->reward.parts_count; p++) {
         struct series series = {.n = 0};
         for (int64_t k = 0; k < rollout->group_count * rollout->group_size; k++)
@@ -80,7 +80,7 @@ static void measure_parts(const struct run *run, double *step) {
 }
 
 static void measure_rewards(const struct run *run, double *step) {
-    const struct rollout *rollout = &run->rollout;
+    const struct rollout *rollout = &run->step.rollout;
     struct series reward = {.n = 0}, penalised = {.n = 0}, advantage = {.n = 0}, spread = {.n = 0};
     for (int64_t g = 0; g < rollout->group_count; g++) {
         struct series group = {.n = 0};
@@ -97,11 +97,12 @@ static void measure_rewards(const struct run *run, double *step) {
     step[METRIC_REWARD_STD] = series_mean(&spread);
     if (run->reference != NULL && run->settings->objective.kl_in == SETTING_KL_IN_REWARD)
         step[METRIC_REWARD_PENALISED] = series_mean(&penalised);
-    step[METRIC_ZERO_STD] = (double)run->clock.collect.flat_groups / (double)rollout->group_count;
+    step[METRIC_ZERO_STD] =
+        (double)run->step.clock.collect.flat_groups / (double)rollout->group_count;
     step[METRIC_ADVANTAGE_MEAN] = series_mean(&advantage);
     step[METRIC_ADVANTAGE_STD] = series_deviation(&advantage);
     step[METRIC_ADVANTAGE_MAX] = fmax(advantage.most, -advantage.least);
-    step[METRIC_RESAMPLED] = (double)run->clock.collect.resampled;
+    step[METRIC_RESAMPLED] = (double)run->step.clock.collect.resampled;
     measure_parts(run, step);
 }
 
@@ -111,7 +112,7 @@ static double share(double part, double whole) {
 
 /* What a backward pass gave: sums of its groups in group order. */
 static void measure_pass(const struct run *run, int pass, struct metrics *metrics) {
-    const struct pass_sums *sums = &run->passes[pass];
+    const struct backward_pass *sums = &run->step.passes[pass];
     const int64_t groups = sums->end - sums->begin;
     struct loss_sums total = {.loss = 0.0};
     for (int64_t g = 0; g < groups; g++)
@@ -160,14 +161,14 @@ static struct mismatch group_mismatch(const struct rollout *rollout, int64_t g) 
 
 /* Gathers the groups' mismatches and adds them in group order. */
 static enum status measure_mismatch(const struct run *run, double tokens, double *step) {
-    const int64_t groups = run->rollout.group_count;
+    const int64_t groups = run->step.rollout.group_count;
     struct strbuf mine = STRBUF_EMPTY;
     struct mismatch *all = NULL, *sorted = NULL;
     size_t *sizes = NULL;
     enum status status = memory_new(&sorted, groups, "mismatches");
     for (int64_t g = 0; status == STATUS_OK && g < groups; g++)
         if (tiles_of_group(&run->tiles, g)->owner == run->comm->rank) {
-            const struct mismatch mismatch = group_mismatch(&run->rollout, g);
+            const struct mismatch mismatch = group_mismatch(&run->step.rollout, g);
             status = strbuf_append(&mine, (const char *)&mismatch, sizeof mismatch);
         }
     status = comm_agree(run->comm, status);
@@ -191,17 +192,17 @@ static enum status measure_mismatch(const struct run *run, double tokens, double
 
 /* Times, memory and counts that the ranks have each for themselves. */
 static enum status measure_ranks(struct run *run, double *step) {
-    const struct collect_report *collect = &run->clock.collect;
+    const struct collect_report *collect = &run->step.clock.collect;
     double most[] = {collect->rollout_s,           collect->reward_s,
                      collect->old_logprob_s,       collect->reference_s,
-                     run->clock.gradient_s,        run->clock.reduce_s,
-                     run->clock.optimizer_s,       (double)memory_peak_resident_bytes(),
+                     run->step.clock.gradient_s,   run->step.clock.reduce_s,
+                     run->step.clock.optimizer_s,  (double)memory_peak_resident_bytes(),
                      (double)memory_totals().bytes};
     static const enum metric names[] = {
         METRIC_TIME_ROLLOUT,   METRIC_TIME_REWARD,     METRIC_TIME_OLD_LOGPROB,
         METRIC_TIME_REFERENCE, METRIC_TIME_GRADIENT,   METRIC_TIME_REDUCE,
         METRIC_TIME_OPTIMIZER, METRIC_MEMORY_RESIDENT, METRIC_MEMORY_BACKEND};
-    int64_t sums[] = {run->train_positions, collect->positions};
+    int64_t sums[] = {run->step.train_positions, collect->positions};
     TRY(comm_maximum(run->comm, most, sizeof most / sizeof *most));
     TRY(comm_sum_exact(run->comm, sums, sizeof sums / sizeof *sums));
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -220,17 +221,17 @@ static double prompts_of_data(const struct run *run) {
 
 static void measure_progress(struct run *run, double tokens, double *step) {
     run->counters.tokens += (int64_t)tokens;
-    run->counters.prompts += run->rollout.group_count + run->clock.collect.resampled;
-    step[METRIC_LEARNING_RATE] = run->learning_rate;
+    run->counters.prompts += run->step.rollout.group_count + run->step.clock.collect.resampled;
+    step[METRIC_LEARNING_RATE] = run->step.learning_rate;
     step[METRIC_BACKWARD_PASSES] = (double)run->counters.backward_passes;
     step[METRIC_OPTIMIZER_STEPS] = (double)run->counters.optimizer_steps;
-    step[METRIC_SKIPPED] = (double)run->skipped;
-    step[METRIC_RESCALED] = (double)run->rescaled;
+    step[METRIC_SKIPPED] = (double)run->step.skipped;
+    step[METRIC_RESCALED] = (double)run->step.rescaled;
     step[METRIC_PROMPTS_SEEN] = (double)run->counters.prompts;
     step[METRIC_NUM_TOKENS] = (double)run->counters.tokens;
     step[METRIC_EPOCH] = (double)run->counters.prompts / prompts_of_data(run);
-    step[METRIC_TIME_WRITE] = run->clock.write_s;
-    step[METRIC_TIME_STEP] = clock_now_s() - run->clock.start_s;
+    step[METRIC_TIME_WRITE] = run->step.clock.write_s;
+    step[METRIC_TIME_STEP] = clock_now_s() - run->step.clock.start_s;
     step[METRIC_TOKENS_PER_S] = share(tokens, step[METRIC_TIME_STEP]);
     step[METRIC_TRAIN_TOKENS_PER_S] = share(step[METRIC_POSITIONS], step[METRIC_TIME_GRADIENT]);
     if (!run->method->likelihood)
@@ -240,12 +241,12 @@ static void measure_progress(struct run *run, double tokens, double *step) {
 enum status run_measure(struct run *run, struct metrics *metrics) {
     double tokens = 0.0, *step = metrics->step;
     metrics_clear(metrics);
-    for (int64_t k = 0; k < run->rollout.group_count * run->rollout.group_size; k++)
-        tokens += (double)run->rollout.answers[k].n;
-    for (int pass = 0; pass < run->pass_count; pass++)
+    for (int64_t k = 0; k < run->step.rollout.group_count * run->step.rollout.group_size; k++)
+        tokens += (double)run->step.rollout.answers[k].n;
+    for (int pass = 0; pass < run->step.pass_count; pass++)
         measure_pass(run, pass, metrics);
     metrics_average(metrics);
-    measure_lengths(&run->rollout, step);
+    measure_lengths(&run->step.rollout, step);
     if (!run->method->likelihood) {
         measure_rewards(run, step);
         TRY(measure_mismatch(run, tokens, step));

@@ -56,10 +56,10 @@ static enum status make_provenance(struct run *run) {
     }
     run->provenance = (struct provenance){.command = "gradus train",
                                           .hosts = strbuf_text(&run->hosts),
-                                          .devices = run->policy.backend.ops->text,
+                                          .devices = run->lm.backend.ops->text,
                                           .settings = strbuf_text(&run->settings_text),
                                           .ranks = run->comm->size,
-                                          .threads = run->policy.backend.threads,
+                                          .threads = run->lm.backend.threads,
                                           .seed = run->settings->run.seed,
                                           .inputs = run->inputs,
                                           .input_count = sources};
@@ -74,7 +74,7 @@ static enum status open_files(struct run *run, bool fresh) {
     TRY(write_settings(run));
     TRY(make_provenance(run));
     TRY(directory_path(run->settings->run.directory, path, "diagnostics.h5"));
-    TRY(diagnostics_create(path, run->settings->run.steps, run->pass_count, &run->provenance));
+    TRY(diagnostics_create(path, run->settings->run.steps, run->step.pass_count, &run->provenance));
     run->checkpoint_s = clock_now_s();
     return write_status(run, running);
 }
@@ -105,9 +105,9 @@ enum status run_output_open(struct run *run, bool fresh) {
 /* --- a step --- */
 
 static enum status pack_own_groups(const struct run *run, struct strbuf *out) {
-    for (int64_t g = 0; g < run->rollout.group_count; g++)
+    for (int64_t g = 0; g < run->step.rollout.group_count; g++)
         if (tiles_of_group(&run->tiles, g)->owner == run->comm->rank)
-            TRY(rollout_pack_group(&run->rollout, g, out));
+            TRY(rollout_pack_group(&run->step.rollout, g, out));
     return STATUS_OK;
 }
 
@@ -123,7 +123,7 @@ static enum status collect_answers(struct run *run) {
     for (int rank = 0; sizes != NULL && rank < run->comm->size; rank++)
         total += sizes[rank];
     while (status == STATUS_OK && at < total)
-        status = rollout_unpack_group(&run->rollout, all, total, &at);
+        status = rollout_unpack_group(&run->step.rollout, all, total, &at);
     strbuf_release(&mine);
     memory_release(&all);
     memory_release(&sizes);
@@ -145,7 +145,7 @@ static enum status write_rollouts(struct run *run) {
         .provenance = &run->provenance};
     snprintf(name, sizeof name, "rollouts/step-%06lld.h5", (long long)run->counters.step);
     TRY(directory_path(run->settings->run.directory, path, name));
-    return rollout_file_write(path, &run->rollout, &how);
+    return rollout_file_write(path, &run->step.rollout, &how);
 }
 
 static enum status write_metrics(struct run *run, const struct metrics *metrics) {
@@ -174,7 +174,7 @@ enum status run_output_step(struct run *run, const struct metrics *metrics, bool
     if (status == STATUS_OK && run->comm->rank == 0)
         status = write_step(run, metrics, rollouts, last);
     status = comm_agree(run->comm, status);
-    run->clock.write_s = clock_now_s() - start_s;
+    run->step.clock.write_s = clock_now_s() - start_s;
     return status;
 }
 
@@ -201,7 +201,7 @@ void run_output_fail(const struct run *run, enum status status) {
                                      .ended = true,
                                      .status = status,
                                      .next = passing ? "resubmit" : "correct"};
-    if (run->comm->rank != 0)
+    if (run->comm->rank != 0 && !comm_leaves_alone(run->comm, status))
         return;
     snprintf(sentence, sizeof sentence, "%s", status_sentence());
     if (write_status(run, failed) != STATUS_OK)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The real model behind the narrow interface of an update rule: the gradient of a mini-batch, tile
- * by tile over the ranks, and one optimizer step.
+ * by tile over the ranks, and one optimizer step. Both return what all ranks agreed on.
  */
 #include "run/run.h"
 
@@ -12,99 +12,121 @@
 #include "optim/clip.h"
 #include "optim/schedule.h"
 
-/* Room for the numbers per target of one pass. */
-static enum status reserve_targets(struct run *run, int64_t targets) {
-    TRY(memory_grow(&run->logprob, targets, "log-probabilities"));
-    TRY(memory_grow(&run->entropy, targets, "entropies"));
-    TRY(memory_grow(&run->d_logprob, targets, "loss derivatives"));
-    return memory_grow(&run->d_entropy, targets, "loss derivatives");
+/* One call for a gradient: the mini-batch, as all ranks know it, and where its numbers go. */
+struct gradient_call {
+    int mini_batch;
+    bool first;                 /* the first pass of this step over the mini-batch */
+    int64_t microbatches;       /* of all ranks */
+    struct loss_scope scope;    /* answers and tokens of the mini-batch */
+    struct backward_pass *sums; /* borrowed from the step */
+};
+
+/* Room for the numbers per target of one microbatch. */
+static enum status reserve_targets(struct tile_buffers *buffers, int64_t targets) {
+    TRY(memory_grow(&buffers->logprob, targets, "log-probabilities"));
+    TRY(memory_grow(&buffers->entropy, targets, "entropies"));
+    TRY(memory_grow(&buffers->d_logprob, targets, "loss derivatives"));
+    return memory_grow(&buffers->d_entropy, targets, "loss derivatives");
 }
 
-/* The loss of one answer of the pass; in its first pass its entropies are kept, and its
+/* The loss of one answer of the microbatch. In the first pass its entropies are kept, and its
  * log-probabilities become those of π_old where these are not known yet. */
-static void answer_loss(struct run *run, const struct loss_scope *scope,
-                        const struct pass_answer *at, struct loss_sums *sums) {
-    struct rollout_answer *answer = &rollout_group_answers(&run->rollout, at->group)[at->answer];
+static void answer_loss(struct run *run, const struct gradient_call *call,
+                        const struct microbatch_answer *at) {
+    struct rollout *rollout = &run->step.rollout;
+    const struct tile_buffers *buffers = &run->buffers;
+    struct rollout_answer *answer = &rollout_group_answers(rollout, at->group)[at->answer];
     const size_t bytes = (size_t)answer->n * sizeof(float);
-    if (!run->rollout.old_known)
-        memcpy(answer->logprob, run->logprob + at->target, bytes);
-    if (run->first_pass)
-        memcpy(answer->entropy, run->entropy + at->target, bytes);
+    if (call->first && !rollout->logprob_known)
+        memcpy(answer->logprob, buffers->logprob + at->target, bytes);
+    if (call->first)
+        memcpy(answer->entropy, buffers->entropy + at->target, bytes);
     const struct loss_answer args = {
         .n = answer->n,
-        .logprob = run->logprob + at->target,
+        .logprob = buffers->logprob + at->target,
         .logprob_old = answer->logprob,
         .logprob_reference = answer->logprob_reference,
-        .entropy = run->entropy + at->target,
+        .entropy = buffers->entropy + at->target,
         .advantage = answer->advantage,
-        .d_logprob = run->d_logprob + at->target,
-        .d_entropy = run->loss.entropy_coef != 0.0 ? run->d_entropy + at->target : NULL,
+        .d_logprob = buffers->d_logprob + at->target,
+        .d_entropy = run->loss.entropy_coef != 0.0 ? buffers->d_entropy + at->target : NULL,
         .ratio = answer->ratio,
         .gate_derivative = answer->gate_derivative};
-    loss_answer(&run->loss, scope, &args, sums);
+    loss_answer(&run->loss, &call->scope, &args,
+                &call->sums->groups[at->group - call->sums->begin]);
 }
 
 static float temperature_of(const struct run *run) {
     return run->method->likelihood ? 1.0f : (float)run->settings->rollout.temperature;
 }
 
-/* Forward, loss and backward of one tile, pass by pass; its gradient goes to run->gradient. */
-static enum status tile_gradient(struct run *run, const struct tile *tile,
-                                 const struct loss_scope *scope, struct pass_sums *sums) {
+/* Forward, loss and backward of the microbatch in the buffers; its gradient goes to
+ * run->gradient. */
+static enum status microbatch_gradient(struct run *run, const struct gradient_call *call) {
     const struct gradient_sink sink = {.add = gradient_add, .context = run->gradient};
-    for (pass_begin(&run->pass, tile);;) {
-        TRY(pass_next(&run->pass, &run->rollout, tile, run->settings->parallel.tokens_per_pass));
-        if (run->pass.answer_count == 0)
+    struct tile_buffers *buffers = &run->buffers;
+    const struct microbatch *microbatch = &buffers->microbatch;
+    TRY(reserve_targets(buffers, microbatch->batch.target_count));
+    TRY(model_forward(run->lm.model, &microbatch->batch, temperature_of(run), true,
+                      buffers->logprob, buffers->entropy));
+    for (int64_t i = 0; i < microbatch->answer_count; i++)
+        answer_loss(run, call, &microbatch->answers[i]);
+    run->step.train_positions += microbatch->batch.T;
+    return model_backward(run->lm.model, &microbatch->batch, temperature_of(run),
+                          buffers->d_logprob,
+                          run->loss.entropy_coef != 0.0 ? buffers->d_entropy : NULL, &sink);
+}
+
+static enum status tile_gradient(struct run *run, const struct gradient_call *call,
+                                 const struct tile *tile) {
+    struct microbatch *microbatch = &run->buffers.microbatch;
+    for (microbatch_begin(microbatch, tile);;) {
+        TRY(microbatch_next(microbatch, &run->step.rollout, tile,
+                            run->settings->parallel.tokens_per_pass));
+        if (microbatch->answer_count == 0)
             return STATUS_OK;
-        const struct batch *batch = &run->pass.batch;
-        TRY(reserve_targets(run, batch->target_count));
-        TRY(model_forward(run->policy.model, batch, temperature_of(run), true, run->logprob,
-                          run->entropy));
-        for (int64_t i = 0; i < run->pass.answer_count; i++) {
-            const struct pass_answer *at = &run->pass.answers[i];
-            answer_loss(run, scope, at, &sums->groups[at->group - sums->begin]);
-        }
-        TRY(model_backward(run->policy.model, batch, temperature_of(run), run->d_logprob,
-                           run->loss.entropy_coef != 0.0 ? run->d_entropy : NULL, &sink));
-        run->train_positions += batch->T;
+        TRY(microbatch_gradient(run, call));
     }
 }
 
-static enum status own_tiles(struct run *run, const struct loss_scope *scope, int mini_batch,
-                             struct pass_sums *sums) {
+/* What this rank adds to the gradient: its tiles of the mini-batch. */
+static enum status own_gradient(struct run *run, const struct gradient_call *call) {
+    struct backward_pass *sums = call->sums;
     memset(sums->groups, 0, (size_t)(sums->end - sums->begin) * sizeof *sums->groups);
     for (int64_t t = 0; t < run->tiles.count; t++) {
         const struct tile *tile = &run->tiles.tiles[t];
-        if (tile->mini_batch == mini_batch && tile->owner == run->comm->rank)
-            TRY(tile_gradient(run, tile, scope, sums));
+        if (tile->mini_batch == call->mini_batch && tile->owner == run->comm->rank)
+            TRY(tile_gradient(run, call, tile));
     }
     return STATUS_OK;
 }
 
-/* What a mini-batch is, from what all ranks know. */
-static void mini_batch_extent(const struct run *run, int mini_batch, struct pass_sums *sums,
-                              struct loss_scope *scope, int64_t *passes) {
-    sums->begin = run->rollout.group_count;
+/* The call for a mini-batch, from what all ranks know. */
+static struct gradient_call gradient_call_of(struct run *run, int mini_batch, int pass) {
+    const struct rollout *rollout = &run->step.rollout;
+    struct backward_pass *sums = &run->step.passes[pass];
+    struct gradient_call call = {
+        .mini_batch = mini_batch, .first = pass < run->tiles.mini_batches, .sums = sums};
+    sums->begin = rollout->group_count;
     sums->end = 0;
-    *scope = (struct loss_scope){.answers = 0};
-    *passes = 0;
     for (int64_t t = 0; t < run->tiles.count; t++) {
         const struct tile *tile = &run->tiles.tiles[t];
         if (tile->mini_batch != mini_batch)
             continue;
         sums->begin = tile->begin < sums->begin ? tile->begin : sums->begin;
         sums->end = tile->end;
-        *passes += tile_pass_count(&run->rollout, tile, run->settings->parallel.tokens_per_pass);
+        call.microbatches +=
+            tile_microbatch_count(rollout, tile, run->settings->parallel.tokens_per_pass);
     }
-    for (int64_t k = sums->begin * run->rollout.group_size; k < sums->end * run->rollout.group_size;
-         k++) {
-        scope->answers++;
-        scope->tokens += run->rollout.answers[k].n;
+    for (int64_t k = sums->begin * rollout->group_size; k < sums->end * rollout->group_size; k++) {
+        call.scope.answers++;
+        call.scope.tokens += rollout->answers[k].n;
     }
+    return call;
 }
 
 /* Every rank gets the sums of all groups of the mini-batch, in group order. */
-static enum status share_sums(struct run *run, struct pass_sums *sums) {
+static enum status share_sums(struct run *run, struct backward_pass *sums) {
     struct strbuf mine = STRBUF_EMPTY;
     struct loss_sums *all = NULL;
     size_t *sizes = NULL;
@@ -125,30 +147,33 @@ static enum status share_sums(struct run *run, struct pass_sums *sums) {
     return status;
 }
 
+/* Computes this rank's part and adds all parts up, again at a smaller scale where the sums asked
+ * for it. Whatever fails on one rank is agreed before the next collective. */
+static enum status summed_gradient(struct run *run, const struct gradient_call *call,
+                                   enum gradient_outcome *outcome) {
+    enum status status = gradient_begin(run->gradient, 2 * call->microbatches);
+    for (;; run->step.rescaled++) {
+        const double start_s = clock_now_s();
+        if (status == STATUS_OK)
+            status = own_gradient(run, call);
+        TRY(comm_agree(run->comm, status));
+        const double computed_s = clock_now_s();
+        TRY(comm_agree(run->comm, gradient_finish(run->gradient, run->comm, outcome)));
+        run->step.clock.gradient_s += computed_s - start_s;
+        run->step.clock.reduce_s += clock_now_s() - computed_s;
+        if (*outcome != GRADIENT_REPEAT)
+            return STATUS_OK;
+    }
+}
+
 static enum status problem_gradient(void *context, int mini_batch, int pass, bool *finite) {
     struct run *run = context;
-    struct pass_sums *sums = &run->passes[pass];
-    struct loss_scope scope;
+    const struct gradient_call call = gradient_call_of(run, mini_batch, pass);
     enum gradient_outcome outcome;
-    int64_t passes;
-    mini_batch_extent(run, mini_batch, sums, &scope, &passes);
-    run->first_pass = pass < run->tiles.mini_batches;
-    TRY(gradient_begin(run->gradient, 2 * passes));
-    for (;;) {
-        const double start_s = clock_now_s();
-        TRY(comm_agree(run->comm, own_tiles(run, &scope, mini_batch, sums)));
-        const double computed_s = clock_now_s();
-        TRY(gradient_finish(run->gradient, run->comm, &outcome));
-        run->clock.gradient_s += computed_s - start_s;
-        run->clock.reduce_s += clock_now_s() - computed_s;
-        if (outcome != GRADIENT_REPEAT)
-            break;
-        run->rescaled++;
-    }
+    TRY(summed_gradient(run, &call, &outcome));
     *finite = outcome == GRADIENT_READY;
-    sums->grad_norm = run->gradient->norm;
-    run->rollout.old_known = run->rollout.old_known || run->tiles.mini_batches == 1;
-    return share_sums(run, sums);
+    call.sums->grad_norm = run->gradient->norm;
+    return share_sums(run, call.sums);
 }
 
 static double learning_rate_of(const struct run *run) {
@@ -160,13 +185,17 @@ static double learning_rate_of(const struct run *run) {
     return schedule_rate(&schedule, run->counters.step + 1);
 }
 
+static enum status own_step(struct run *run) {
+    TRY(optimizer_step(run->optimizer, run->master, run->gradient->values, run->step.learning_rate,
+                       clip_scale(run->gradient->norm, run->settings->optimizer.max_grad_norm)));
+    return model_refresh(run->lm.model, run->master);
+}
+
 static enum status problem_step(void *context) {
     struct run *run = context;
     const double start_s = clock_now_s();
-    TRY(optimizer_step(run->optimizer, run->master, run->gradient->values, run->learning_rate,
-                       clip_scale(run->gradient->norm, run->settings->optimizer.max_grad_norm)));
-    TRY(model_refresh(run->policy.model, run->master));
-    run->clock.optimizer_s += clock_now_s() - start_s;
+    TRY(comm_agree(run->comm, own_step(run)));
+    run->step.clock.optimizer_s += clock_now_s() - start_s;
     return STATUS_OK;
 }
 
@@ -177,10 +206,10 @@ enum status run_update(struct run *run) {
                                            .gradient = problem_gradient,
                                            .step = problem_step};
     struct update_report report;
-    run->learning_rate = learning_rate_of(run);
+    run->step.learning_rate = learning_rate_of(run);
     TRY(run->rule->run(&settings, &problem, &report));
     run->counters.backward_passes += report.backward_passes;
     run->counters.optimizer_steps += report.optimizer_steps;
-    run->skipped = report.skipped;
+    run->step.skipped = report.skipped;
     return STATUS_OK;
 }

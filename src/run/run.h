@@ -30,8 +30,8 @@
 #include "optim/vector.h"
 #include "rollout/rollout.h"
 #include "rollout/tile.h"
+#include "run/language_model.h"
 #include "run/metrics.h"
-#include "run/policy.h"
 #include "update/update.h"
 
 /* Counters that grow over the whole run: part of its state. */
@@ -41,7 +41,7 @@ struct run_counters {
 };
 
 /* One backward pass of a step, over one mini-batch, seen from all ranks alike. */
-struct pass_sums {
+struct backward_pass {
     int64_t begin, end;       /* groups of its mini-batch */
     struct loss_sums *groups; /* (end − begin) */
     double grad_norm;         /* before clipping */
@@ -53,6 +53,23 @@ struct step_clock {
     struct collect_report collect;
 };
 
+/* The current step, from its batch to what its passes over it gave: empty before the first. */
+struct step {
+    struct rollout rollout;
+    struct backward_pass *passes; /* (pass_count) */
+    int pass_count;
+    double learning_rate;
+    int64_t train_positions;   /* through the blocks in its microbatches, this rank */
+    int64_t rescaled, skipped; /* gradients repeated at a smaller scale, steps not taken */
+    struct step_clock clock;
+};
+
+/* What a tile's gradient is computed in; grows with the largest microbatch. */
+struct tile_buffers {
+    struct microbatch microbatch;
+    float *logprob, *entropy, *d_logprob, *d_entropy; /* (targets of the microbatch) */
+};
+
 struct run {
     const struct settings *settings; /* borrowed */
     struct comm *comm;               /* borrowed */
@@ -60,7 +77,7 @@ struct run {
     const struct update_rule *rule;
     struct loss_settings loss;
 
-    struct policy policy;
+    struct language_model lm;
     struct model *reference; /* frozen copy, or NULL */
     struct stream *stream;
     struct tiles tiles;
@@ -69,28 +86,18 @@ struct run {
     struct vector_layout *layout;
     struct optimizer *optimizer;
     struct gradient *gradient;
-
-    struct rollout rollout;                           /* of the current step */
-    struct pass pass;                                 /* reused by every tile */
-    float *logprob, *entropy, *d_logprob, *d_entropy; /* (targets of the largest pass so far) */
+    struct tile_buffers buffers;
 
     struct run_counters counters;
-    struct step_clock clock;
-    struct pass_sums *passes; /* (pass_count) of the current step */
-    int pass_count;
-    bool first_pass;         /* the present pass is its mini-batch's first in this step */
-    int64_t train_positions; /* through the blocks in this step's training passes, this rank */
-    double learning_rate;    /* of the current step */
-    int64_t rescaled,
-        skipped; /* gradients repeated at a smaller scale, steps not taken, in this step */
+    int64_t flat_steps; /* steps in a row in which every group's rewards were equal */
+    struct step step;
+
     /* Rank 0's files. */
     struct strbuf settings_text, hosts;
     struct provenance provenance;
     struct provenance_input *inputs;
     int64_t checkpoint_step; /* newest checkpoint, 0 when there is none */
     double checkpoint_s;     /* when it was written */
-
-    int64_t flat_steps; /* steps in a row in which every group's rewards were equal */
 };
 
 /* Opens the run on all ranks; on failure nothing is left open. */
@@ -98,7 +105,7 @@ enum status run_open(struct run *run, const struct settings *settings, struct co
 void run_close(struct run *run);
 
 /* Parameters, optimizer state and refreshed weights as this step's rule leaves them; fills
- * run->passes. */
+ * run->step.passes. Collective. */
 enum status run_update(struct run *run) MUST_USE;
 
 /* The step's metrics from what all ranks know; collective. */
@@ -115,7 +122,8 @@ enum status run_output_step(struct run *run, const struct metrics *metrics, bool
 /* run.directory/model and the final status.json. Collective. */
 enum status run_output_finish(struct run *run) MUST_USE;
 
-/* Says in status.json that the run failed, and why; the sentence stays. On one rank or all. */
+/* Says in status.json that the run failed, and why; the sentence stays. Rank 0 does, or the one that
+ * leaves alone. */
 void run_output_fail(const struct run *run, enum status status);
 
 /* Runs until the last step or until asked to stop: STATUS_STOPPED then. */

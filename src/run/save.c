@@ -23,8 +23,8 @@ static enum status write_section(struct run *run, const struct checkpoint_writer
     enum status status = STATUS_OK;
     for (int64_t at = 0; status == STATUS_OK && at < n; at += PIECE) {
         const int64_t count = n - at < PIECE ? n - at : PIECE;
-        status = run->policy.backend.ops->download(&run->policy.backend, piece, values + at,
-                                                   (size_t)count * sizeof *piece);
+        status = run->lm.backend.ops->download(&run->lm.backend, piece, values + at,
+                                               (size_t)count * sizeof *piece);
         if (status == STATUS_OK)
             status = checkpoint_write_block(writer, section, at, piece, count);
     }
@@ -53,7 +53,7 @@ static enum status write_checkpoint_files(struct run *run, const struct model_fi
                                           const int64_t *position) {
     char name[64], path[DIRECTORY_PATH_BYTES];
     int64_t count;
-    const struct parameter *parameters = model_parameters(run->policy.model, &count);
+    const struct parameter *parameters = model_parameters(run->lm.model, &count);
     const struct run_counters *counters = &run->counters;
     const struct checkpoint_value state[] = {
         {.name = "step", .kind = CHECKPOINT_INTEGERS, .count = 1, .integers = &counters->step},
@@ -134,9 +134,9 @@ bool run_checkpoint_is_due(const struct run *run, bool last) {
 /* `read` of a model directory: one parameter out of the backend's master. */
 static enum status read_master(void *context, const struct parameter *parameter, float *out) {
     struct run *run = context;
-    return run->policy.backend.ops->download(
-        &run->policy.backend, out, run->master + parameter->offset,
-        (size_t)(parameter->rows * parameter->columns) * sizeof *out);
+    return run->lm.backend.ops->download(&run->lm.backend, out, run->master + parameter->offset,
+                                         (size_t)(parameter->rows * parameter->columns) *
+                                             sizeof *out);
 }
 
 enum status run_model_save(struct run *run) {
@@ -147,7 +147,7 @@ enum status run_model_save(struct run *run) {
     enum status status = model_files_read(files, run->settings->model.path);
     struct model_directory directory = {
         .read = read_master, .context = run, .files = files, .dtype = DTYPE_F32, .replace = true};
-    directory.parameters = model_parameters(run->policy.model, &directory.parameter_count);
+    directory.parameters = model_parameters(run->lm.model, &directory.parameter_count);
     if (status == STATUS_OK)
         status = model_directory_write(&directory, path);
     model_files_release(files);

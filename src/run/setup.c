@@ -37,14 +37,13 @@ static enum status check_row(void *context, const struct dataset *dataset,
     TRY(prompt_is_short(&check->longest, dataset, item, kept));
     if (!*kept || run->method->check_row == NULL)
         return STATUS_OK;
-    return run->method->check_row(&run->policy.form, &run->policy.hparams, dataset, item);
+    return run->method->check_row(&run->lm.form, &run->lm.hparams, dataset, item);
 }
 
 static enum status open_stream(struct run *run, int64_t limit) {
     const struct settings *settings = run->settings;
     struct stream_source *sources;
-    struct row_check check = {.run = run,
-                              .longest = {.form = &run->policy.form, .max_tokens = limit}};
+    struct row_check check = {.run = run, .longest = {.form = &run->lm.form, .max_tokens = limit}};
     TRY(memory_new(&sources, settings->data.train_count, "sources"));
     for (int64_t i = 0; i < settings->data.train_count; i++) {
         const struct train_source *from = &settings->data.train[i];
@@ -67,7 +66,7 @@ static enum status open_stream(struct run *run, int64_t limit) {
 
 static enum status open_layout(struct run *run) {
     int64_t count;
-    const struct parameter *parameters = model_parameters(run->policy.model, &count);
+    const struct parameter *parameters = model_parameters(run->lm.model, &count);
     struct vector_part *parts;
     TRY(memory_new(&parts, count, "parameter parts"));
     for (int64_t i = 0; i < count; i++)
@@ -83,22 +82,22 @@ static enum status open_model(struct run *run, int64_t prompt_limit) {
     const struct settings *settings = run->settings;
     const struct model_settings how = {
         .recompute = settings->model.recompute,
-        .max_positions = run->method->likelihood ? run->policy.hparams.max_positions
+        .max_positions = run->method->likelihood ? run->lm.hparams.max_positions
                                                  : prompt_limit + settings->rollout.max_new_tokens};
-    TRY(policy_open_model(&run->policy, settings, how.max_positions));
+    TRY(language_model_create(&run->lm, settings, how.max_positions));
     TRY(open_layout(run));
-    TRY(backend_new(&run->policy.backend, &run->master, run->layout->elements, "parameters"));
-    TRY(model_load(run->policy.model, settings->model.path, run->master));
+    TRY(backend_new(&run->lm.backend, &run->master, run->layout->elements, "parameters"));
+    TRY(model_load(run->lm.model, settings->model.path, run->master));
     if (settings->objective.kl_coef != 0.0) {
-        TRY(model_create(&run->reference, &run->policy.backend, &run->policy.hparams, &how));
+        TRY(model_create(&run->reference, &run->lm.backend, &run->lm.hparams, &how));
         TRY(model_load(run->reference, settings->model.path, NULL));
     }
     const struct optimizer_settings adamw = {.beta1 = settings->optimizer.beta1,
                                              .beta2 = settings->optimizer.beta2,
                                              .epsilon = settings->optimizer.epsilon,
                                              .weight_decay = settings->optimizer.weight_decay};
-    TRY(optimizer_create(&run->optimizer, &run->policy.backend, run->layout, &adamw));
-    return gradient_create(&run->gradient, &run->policy.backend, run->layout,
+    TRY(optimizer_create(&run->optimizer, &run->lm.backend, run->layout, &adamw));
+    return gradient_create(&run->gradient, &run->lm.backend, run->layout,
                            settings->parallel.reduction == SETTING_REDUCTION_EXACT ? GRADIENT_EXACT
                                                                                    : GRADIENT_FAST);
 }
@@ -106,10 +105,10 @@ static enum status open_model(struct run *run, int64_t prompt_limit) {
 static enum status open_passes(struct run *run) {
     const struct update_settings update = {.iterations = (int)run->settings->update.iterations};
     const int mini_batches = (int)run->settings->update.mini_batches;
-    run->pass_count = run->rule->passes(&update, mini_batches);
-    TRY(memory_new(&run->passes, run->pass_count, "passes"));
-    for (int p = 0; p < run->pass_count; p++)
-        TRY(memory_new(&run->passes[p].groups, run->settings->rollout.prompts_per_step,
+    run->step.pass_count = run->rule->passes(&update, mini_batches);
+    TRY(memory_new(&run->step.passes, run->step.pass_count, "backward passes"));
+    for (int p = 0; p < run->step.pass_count; p++)
+        TRY(memory_new(&run->step.passes[p].groups, run->settings->rollout.prompts_per_step,
                        "sums of groups"));
     return STATUS_OK;
 }
@@ -125,15 +124,15 @@ static enum status open_all(struct run *run, int threads) {
     TRY(tiles_init(&run->tiles, settings->rollout.prompts_per_step,
                    (int)settings->update.mini_batches, settings->parallel.groups_per_tile,
                    run->comm->size));
-    TRY(policy_open(&run->policy, settings, threads));
-    if (run->policy.hparams.eos_count == 0 && run->method->likelihood)
+    TRY(language_model_open(&run->lm, settings, threads));
+    if (run->lm.hparams.eos_count == 0 && run->method->likelihood)
         return FAIL(
             STATUS_INPUT,
             "%s: neither generation_config.json nor config.json names an eos_token_id, which ends an answer",
             settings->model.path);
-    TRY(policy_prompt_limit(&run->policy, settings,
-                            run->method->likelihood ? 1 : settings->rollout.max_new_tokens,
-                            &prompt_limit));
+    TRY(language_model_prompt_limit(&run->lm, settings,
+                                    run->method->likelihood ? 1 : settings->rollout.max_new_tokens,
+                                    &prompt_limit));
     TRY(open_stream(run, prompt_limit));
     TRY(open_passes(run));
     TRY(open_model(run, prompt_limit));
@@ -142,7 +141,7 @@ static enum status open_all(struct run *run, int threads) {
 
 enum status run_open(struct run *run, const struct settings *settings, struct comm *comm) {
     int threads;
-    *run = (struct run){.settings = settings, .comm = comm, .pass = PASS_EMPTY};
+    *run = (struct run){.settings = settings, .comm = comm, .buffers.microbatch = MICROBATCH_EMPTY};
     enum status status = threads_choose(comm, (int)settings->parallel.threads, &threads);
     if (status == STATUS_OK)
         status = open_all(run, threads);
@@ -153,18 +152,18 @@ enum status run_open(struct run *run, const struct settings *settings, struct co
 }
 
 void run_close(struct run *run) {
-    rollout_release(&run->rollout);
+    rollout_release(&run->step.rollout);
     strbuf_release(&run->settings_text);
     strbuf_release(&run->hosts);
     memory_release(&run->inputs);
-    for (int p = 0; run->passes != NULL && p < run->pass_count; p++)
-        memory_release(&run->passes[p].groups);
-    memory_release(&run->passes);
-    memory_release(&run->logprob);
-    memory_release(&run->entropy);
-    memory_release(&run->d_logprob);
-    memory_release(&run->d_entropy);
-    pass_release(&run->pass);
+    for (int p = 0; run->step.passes != NULL && p < run->step.pass_count; p++)
+        memory_release(&run->step.passes[p].groups);
+    memory_release(&run->step.passes);
+    memory_release(&run->buffers.logprob);
+    memory_release(&run->buffers.entropy);
+    memory_release(&run->buffers.d_logprob);
+    memory_release(&run->buffers.d_entropy);
+    microbatch_release(&run->buffers.microbatch);
     gradient_destroy(&run->gradient);
     optimizer_destroy(&run->optimizer);
     model_destroy(&run->reference);
@@ -172,6 +171,6 @@ void run_close(struct run *run) {
     stream_destroy(&run->stream);
     tiles_release(&run->tiles);
     if (run->master != NULL)
-        backend_release(&run->policy.backend, &run->master);
-    policy_close(&run->policy);
+        backend_release(&run->lm.backend, &run->master);
+    language_model_close(&run->lm);
 }

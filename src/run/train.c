@@ -15,23 +15,31 @@
  * that. */
 enum { FLAT_STEPS_WARN = 5 };
 
+/* Forgets the last step and makes room for the next one's answers. */
+static enum status begin_step(struct run *run) {
+    struct step *step = &run->step;
+    step->clock = (struct step_clock){.start_s = clock_now_s(), .write_s = step->clock.write_s};
+    step->train_positions = step->rescaled = step->skipped = 0;
+    rollout_release(&step->rollout);
+    return rollout_init(&step->rollout, run->settings->rollout.prompts_per_step,
+                        run->method->group_size(run->settings));
+}
+
 static enum status run_step(struct run *run, struct metrics *metrics) {
     const struct method_context context = {.settings = run->settings,
                                            .comm = run->comm,
-                                           .model = run->policy.model,
+                                           .model = run->lm.model,
                                            .reference = run->reference,
-                                           .tokenizer = run->policy.tokenizer,
-                                           .form = &run->policy.form,
+                                           .tokenizer = run->lm.tokenizer,
+                                           .form = &run->lm.form,
                                            .stream = run->stream,
                                            .tiles = &run->tiles,
-                                           .stop_ids = run->policy.hparams.eos,
-                                           .stop_id_count = run->policy.hparams.eos_count};
-    run->clock = (struct step_clock){.start_s = clock_now_s(), .write_s = run->clock.write_s};
-    run->train_positions = run->rescaled = run->skipped = 0;
-    rollout_release(&run->rollout);
-    TRY(comm_agree(run->comm, rollout_init(&run->rollout, run->settings->rollout.prompts_per_step,
-                                           run->method->group_size(run->settings))));
-    TRY(run->method->collect(&context, run->counters.step + 1, &run->rollout, &run->clock.collect));
+                                           .stop_ids = run->lm.hparams.eos,
+                                           .stop_id_count = run->lm.hparams.eos_count};
+    struct step *step = &run->step;
+    TRY(comm_agree(run->comm, begin_step(run)));
+    TRY(run->method->collect(&context, run->counters.step + 1, &step->rollout,
+                             &step->clock.collect));
     TRY(run_update(run));
     run->counters.step++;
     return run_measure(run, metrics);
@@ -110,11 +118,13 @@ static enum status run_loop(struct run *run, struct metrics *metrics) {
     log_live_end();
     TRY(run_output_finish(run));
     if (run->counters.step < run->settings->run.steps)
-        return FAIL(
-            STATUS_STOPPED,
-            "stopped after step %lld of %lld; the checkpoint of that step is in %s/checkpoints",
-            (long long)run->counters.step, (long long)run->settings->run.steps,
-            run->settings->run.directory);
+        return comm_agree(
+            run->comm,
+            FAIL(
+                STATUS_STOPPED,
+                "stopped after step %lld of %lld; the checkpoint of that step is in %s/checkpoints",
+                (long long)run->counters.step, (long long)run->settings->run.steps,
+                run->settings->run.directory));
     return STATUS_OK;
 }
 
@@ -125,12 +135,12 @@ static void report_start(const struct run *run) {
                  (long long)stream_left_out(run->stream, i));
     log_info("run", "method = %s, parameters = %lld, ranks = %d, threads = %d, tiles = %lld",
              run->method->name, (long long)run->layout->elements, run->comm->size,
-             run->policy.backend.threads, (long long)run->tiles.count);
+             run->lm.backend.threads, (long long)run->tiles.count);
 }
 
 enum status run_train(struct run *run) {
     struct metrics metrics;
-    TRY(comm_agree(run->comm, metrics_init(&metrics, run->pass_count)));
+    TRY(comm_agree(run->comm, metrics_init(&metrics, run->step.pass_count)));
     log_set_quiet(run->comm->rank == 0 && isatty(STDERR_FILENO));
     report_start(run);
     const enum status status = run_loop(run, &metrics);

@@ -22,7 +22,7 @@ const struct update_rule *update_find(const char *name) {
     return NULL;
 }
 
-enum status update_pass(const struct update_problem *problem, struct update_report *report) {
+enum status update_iteration(const struct update_problem *problem, struct update_report *report) {
     for (int i = 0; i < problem->mini_batches; i++) {
         bool finite = false;
         TRY(problem->gradient(problem->context, i, report->backward_passes, &finite));

@@ -57,9 +57,9 @@ extern const struct update_rule update_single;
 const struct update_rule *const *update_list(int *count);
 const struct update_rule *update_find(const char *name);
 
-/* One backward pass on each mini-batch in order, each followed by an optimizer step unless the
- * gradient is not finite: what rules are made of. Adds to *report. */
-enum status update_pass(const struct update_problem *problem,
-                        struct update_report *report) MUST_USE;
+/* One iteration over the batch: a backward pass on each mini-batch in order, each followed by an
+ * optimizer step unless the gradient is not finite. What rules are made of. Adds to *report. */
+enum status update_iteration(const struct update_problem *problem,
+                             struct update_report *report) MUST_USE;
 
 #endif

@@ -13,7 +13,7 @@ static enum status run(const struct update_settings *settings, const struct upda
                        struct update_report *report) {
     *report = (struct update_report){.backward_passes = 0};
     for (int i = 0; i < settings->iterations; i++)
-        TRY(update_pass(problem, report));
+        TRY(update_iteration(problem, report));
     return STATUS_OK;
 }
 

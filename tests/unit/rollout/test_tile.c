@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Promises: tiles cover the step's groups in order whatever the rank count, every rank has work,
- * too many ranks are refused; the passes of a tile hold each answer once, cut by lengths alone, and
- * no prompt twice in a pass. */
+ * too many ranks are refused; the microbatches of a tile hold each answer once, cut by lengths alone, and
+ * no prompt twice in one. */
 #include "rollout/tile.h"
 
 #include "base/memory.h"
@@ -47,29 +47,30 @@ static void fill(struct rollout *rollout) {
     }
 }
 
-static void passing(int64_t limit, int64_t want_positions) {
+static void microbatches(int64_t limit, int64_t want_positions) {
     struct rollout rollout;
-    struct pass pass = PASS_EMPTY;
+    struct microbatch microbatch = MICROBATCH_EMPTY;
     const struct tile tile = {.begin = 1, .end = 4};
     CHECK_OK(rollout_init(&rollout, 5, 4));
     fill(&rollout);
-    int64_t expected = tile.begin * rollout.group_size, positions = 0, passes = 0;
-    for (pass_begin(&pass, &tile);;) {
-        CHECK_OK(pass_next(&pass, &rollout, &tile, limit));
-        if (pass.answer_count == 0)
+    int64_t expected = tile.begin * rollout.group_size, positions = 0, count = 0;
+    for (microbatch_begin(&microbatch, &tile);;) {
+        CHECK_OK(microbatch_next(&microbatch, &rollout, &tile, limit));
+        if (microbatch.answer_count == 0)
             break;
-        CHECK(pass.batch.T <= limit || pass.answer_count == 1);
-        positions += pass.batch.T;
-        passes++;
-        for (int64_t i = 0; i < pass.answer_count; i++)
-            CHECK_EQ(pass.answers[i].group * rollout.group_size + pass.answers[i].answer,
+        CHECK(microbatch.batch.T <= limit || microbatch.answer_count == 1);
+        positions += microbatch.batch.T;
+        count++;
+        for (int64_t i = 0; i < microbatch.answer_count; i++)
+            CHECK_EQ(microbatch.answers[i].group * rollout.group_size +
+                         microbatch.answers[i].answer,
                      expected++);
     }
     CHECK_EQ(expected, tile.end * rollout.group_size);
-    CHECK_EQ(passes, tile_pass_count(&rollout, &tile, limit));
+    CHECK_EQ(count, tile_microbatch_count(&rollout, &tile, limit));
     if (want_positions > 0)
         CHECK_EQ(positions, want_positions);
-    pass_release(&pass);
+    microbatch_release(&microbatch);
     rollout_release(&rollout);
 }
 
@@ -116,9 +117,9 @@ static void packing(void) {
 
 int main(void) {
     cutting();
-    passing(1000, positions_of_tile());
-    passing(20, 0);
-    passing(1, 0);
+    microbatches(1000, positions_of_tile());
+    microbatches(20, 0);
+    microbatches(1, 0);
     packing();
     return CHECK_END();
 }

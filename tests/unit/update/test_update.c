@@ -148,9 +148,9 @@ static enum status sfpo_run(const struct update_settings *settings,
     *report = (struct update_report){.backward_passes = 0};
     TRY(problem->keep(problem->context, UPDATE_PARAMETERS, 0));
     for (int k = 0; k < SFPO_STEPS; k++)
-        TRY(update_pass(problem, report));
+        TRY(update_iteration(problem, report));
     TRY(problem->lerp(problem->context, UPDATE_PARAMETERS, 0, sfpo_reposition));
-    return update_pass(problem, report);
+    return update_iteration(problem, report);
 }
 
 static void test_sfpo_shape(void) {
