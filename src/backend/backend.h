@@ -194,40 +194,47 @@ struct scatter_rows_args {
 
 /* The output head works in blocks of HEAD_BLOCK vocabulary entries, always the same ones, so that
  * logits need not be kept and the bits of a row's sums do not depend on who asks. Sums are of
- * softmax(z / temperature). */
+ * softmax(z / T) for the temperature T > 0. log p is always (z − max)/T − log_sum in this order:
+ * a difference of logits hardly rounds, a scaled logit does. */
 enum { HEAD_BLOCK = 1024 };
-struct head_row {    /* state of one row while its blocks pass by; zero it with `first` */
-    double sum;      /* Σ exp(z/T − max) */
-    double weighted; /* Σ (z/T − max) exp(z/T − max) */
-    float max;       /* largest z/T so far */
-    float target;    /* z/T of the target token, once its block has passed */
+struct head_row {    /* state of one row while its blocks pass by */
+    double sum;      /* Σ exp((z − max)/T) */
+    double weighted; /* Σ (z − max) exp((z − max)/T) */
+    float max;       /* largest z so far */
+    float target;    /* z of the target token, once its block has passed */
 };
 
 struct head_block_args {
-    const float
-        *logits; /* (R, columns) with row stride ld: entries [begin, begin + columns) of each row */
+    const float *logits;    /* (R, columns), row stride ld: entries from `begin` on of each row */
     const int32_t *targets; /* (R): token ids */
     struct head_row *rows;  /* (R): updated; reset when begin is 0 */
-    int64_t R, columns, ld,
-        begin; /* begin is a multiple of HEAD_BLOCK; columns too, except at the vocabulary's end */
-    float inverse_temperature;
+    int64_t begin;          /* a multiple of HEAD_BLOCK; so is columns, but for the last block */
+    int64_t R, columns, ld;
+    float temperature;
+};
+
+struct head_shift { /* what turns the logits of a row into log-probabilities again */
+    float max;      /* largest z */
+    float log_sum;  /* log Σ exp((z − max)/T) */
 };
 
 struct head_finish_args {
     const struct head_row *rows; /* (R) after the last block */
     float *logprob;              /* (R): log softmax(z/T) at the target */
     float *entropy;              /* (R): −Σ p log p */
-    float *log_sum;              /* (R): log Σ exp(z/T), for the backward; or NULL */
+    struct head_shift *shift;    /* (R), for the backward; or NULL */
     int64_t R;
+    float temperature;
 };
 
 struct head_backward_args {
     float *logits; /* (R, columns), row stride ld: in: z of the block; out: d loss / d z */
     const int32_t *targets;
-    const float *log_sum, *entropy;     /* (R) from head_finish */
+    const struct head_shift *shift;     /* (R) from head_finish */
+    const float *entropy;               /* (R) from head_finish */
     const float *d_logprob, *d_entropy; /* (R): d loss / d logprob, d loss / d entropy */
     int64_t R, columns, ld, begin;
-    float inverse_temperature;
+    float temperature;
 };
 
 /* Draws a token per row by inverse CDF over the vocabulary in ascending order from one uniform

@@ -38,14 +38,13 @@ static enum status upload_scores(struct model *model, int64_t R, const float *d_
 /* One block of the vocabulary: its logits again, their gradient, and what follows from it. */
 static enum status head_block_backward(struct model *model, int64_t begin, int64_t columns,
                                        int64_t ld, int64_t R, const int32_t *targets,
-                                       float inverse_temperature,
-                                       const struct gradient_sink *sink) {
+                                       float temperature, const struct gradient_sink *sink) {
     const int64_t C = model->hparams.C;
     float *scores = SPACE(SCORES), *d_scores = SPACE(D_SCORES);
     TRY(head_logits(model, begin, columns, ld, R));
-    RUN(head_backward, .logits = SPACE(LOGITS), .targets = targets, .log_sum = scores + 2 * R,
+    RUN(head_backward, .logits = SPACE(LOGITS), .targets = targets, .shift = head_shifts(model, R),
         .entropy = scores + R, .d_logprob = d_scores, .d_entropy = d_scores + R, .R = R,
-        .columns = columns, .ld = ld, .begin = begin, .inverse_temperature = inverse_temperature);
+        .columns = columns, .ld = ld, .begin = begin, .temperature = temperature);
     RUN(gemm_dx, .dy = SPACE(LOGITS), .weight = weight_view(&model->head, begin, columns),
         .dx = SPACE(D_HEAD), .M = R, .ldy = ld, .ldx = C, .add = begin > 0);
     RUN(gemm_dw, .dy = SPACE(LOGITS), .x = SPACE(HEAD_NORMED), .dw = SPACE(GRADIENT), .M = R,
@@ -59,7 +58,7 @@ static enum status head_backward(struct model *model, const struct batch_integer
     const int64_t ld = V < HEAD_BLOCK ? V : HEAD_BLOCK;
     for (int64_t begin = 0; begin < V; begin += HEAD_BLOCK)
         TRY(head_block_backward(model, begin, V - begin < ld ? V - begin : ld, ld, R,
-                                in->target_tokens, 1.0f / temperature, sink));
+                                in->target_tokens, temperature, sink));
     TRY(clear(model, SPACE(D_HEAD_X), R * C));
     TRY(norm_backward(model, SPACE(HEAD_X), model->final_norm, SPACE(HEAD_RMS), SPACE(D_HEAD),
                       SPACE(D_HEAD_X), SPACE(GRADIENT), R));

@@ -219,7 +219,8 @@ static enum status draw_tokens(struct model *model, const struct draw_args *args
 enum status model_draw(struct model *model, const struct draw_args *args) {
     struct backend *b = model->backend;
     const int64_t B = args->B, V = model->hparams.V;
-    const float temperature = args->settings.temperature;
+    const bool greedy = args->settings.temperature <= 0.0f;
+    const float temperature = greedy ? 1.0f : args->settings.temperature; /* of log-probabilities */
     const struct space_shape shape = {.R = B, .draw = true};
     if (B == 0)
         return STATUS_OK;
@@ -231,7 +232,6 @@ enum status model_draw(struct model *model, const struct draw_args *args) {
     TRY(b->ops->upload(b, in.target_rows, args->source, (size_t)B * sizeof(int32_t)));
     TRY(head_open(model, model->hidden, in.target_rows, B));
     TRY(draw_tokens(model, args, in.target_tokens));
-    TRY(head_pass(model, 0, V, V, B, in.target_tokens,
-                  temperature > 0.0f ? 1.0f / temperature : 1.0f));
-    return head_close(model, B, args->logprob, args->entropy);
+    TRY(head_pass(model, 0, V, V, B, in.target_tokens, temperature));
+    return head_close(model, B, temperature, args->logprob, args->entropy);
 }

@@ -86,19 +86,24 @@ enum status head_logits(struct model *model, int64_t begin, int64_t columns, int
 }
 
 enum status head_pass(struct model *model, int64_t begin, int64_t columns, int64_t ld, int64_t R,
-                      const int32_t *targets, float inverse_temperature) {
+                      const int32_t *targets, float temperature) {
     return backend_run(model->backend, head_block, .logits = model->workspace.memory[SPACE_LOGITS],
                        .targets = targets, .rows = model->workspace.memory[SPACE_HEAD_ROWS], .R = R,
-                       .columns = columns, .ld = ld, .begin = begin,
-                       .inverse_temperature = inverse_temperature);
+                       .columns = columns, .ld = ld, .begin = begin, .temperature = temperature);
 }
 
-enum status head_close(struct model *model, int64_t R, float *logprob, float *entropy) {
+struct head_shift *head_shifts(const struct model *model, int64_t R) {
+    float *scores = model->workspace.memory[SPACE_SCORES];
+    return (struct head_shift *)(void *)(scores + 2 * R);
+}
+
+enum status head_close(struct model *model, int64_t R, float temperature, float *logprob,
+                       float *entropy) {
     struct backend *backend = model->backend;
     float *scores = model->workspace.memory[SPACE_SCORES];
     const size_t bytes = (size_t)R * sizeof(float);
     RUN(head_finish, .rows = model->workspace.memory[SPACE_HEAD_ROWS], .logprob = scores,
-        .entropy = scores + R, .log_sum = scores + 2 * R, .R = R);
+        .entropy = scores + R, .shift = head_shifts(model, R), .R = R, .temperature = temperature);
     TRY(backend->ops->download(backend, logprob, scores, bytes));
     return backend->ops->download(backend, entropy, scores + R, bytes);
 }
@@ -114,9 +119,9 @@ static enum status head_forward(struct model *model, const float *x,
     for (int64_t begin = 0; begin < V; begin += HEAD_BLOCK) {
         const int64_t columns = V - begin < ld ? V - begin : ld;
         TRY(head_logits(model, begin, columns, ld, R));
-        TRY(head_pass(model, begin, columns, ld, R, in->target_tokens, 1.0f / temperature));
+        TRY(head_pass(model, begin, columns, ld, R, in->target_tokens, temperature));
     }
-    return head_close(model, R, logprob, entropy);
+    return head_close(model, R, temperature, logprob, entropy);
 }
 
 /* --- the whole --- */

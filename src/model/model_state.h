@@ -39,7 +39,7 @@ enum space {
     SPACE_HEAD_NORMED, /* (R, C) */
     SPACE_LOGITS,      /* (R, HEAD_BLOCK), or (R, V) for a draw */
     SPACE_HEAD_ROWS,   /* (R) struct head_row */
-    SPACE_SCORES,      /* (3, R): log-probability, entropy, log of the sum */
+    SPACE_SCORES,      /* (R) log-probabilities, (R) entropies, (R) struct head_shift */
     SPACE_INTEGERS,    /* (2 T + 2 R): tokens, positions, target rows, target tokens */
     SPACE_UNIFORMS,    /* (R) double, for a draw */
     /* the backward */
@@ -146,9 +146,11 @@ enum status head_open(struct model *model, const float *x, const int32_t *rows, 
 enum status head_logits(struct model *model, int64_t begin, int64_t columns, int64_t ld,
                         int64_t R) MUST_USE;
 enum status head_pass(struct model *model, int64_t begin, int64_t columns, int64_t ld, int64_t R,
-                      const int32_t *targets, float inverse_temperature) MUST_USE;
+                      const int32_t *targets, float temperature) MUST_USE;
 /* Sums to scores, downloaded to the host arrays (R). */
-enum status head_close(struct model *model, int64_t R, float *logprob, float *entropy) MUST_USE;
+enum status head_close(struct model *model, int64_t R, float temperature, float *logprob,
+                       float *entropy) MUST_USE;
+struct head_shift *head_shifts(const struct model *model, int64_t R); /* in SPACE_SCORES */
 
 /* model_decode.c */
 void decode_release(struct model *model);

@@ -31,7 +31,7 @@ static int64_t most(int64_t a, int64_t b) {
     X(HEAD_NORMED, "normed rows of the targets", R *C *f)                                          \
     X(LOGITS, "logits", R *(s->draw ? h->V : block) * f)                                           \
     X(HEAD_ROWS, "sums of the head", R *(int64_t)sizeof(struct head_row))                          \
-    X(SCORES, "log-probabilities and entropies", 3 * R * f)                                        \
+    X(SCORES, "log-probabilities and entropies", 4 * R * f)                                        \
     X(INTEGERS, "tokens and positions", (2 * T + 2 * R) * (int64_t)sizeof(int32_t))                \
     X(UNIFORMS, "uniform numbers", s->draw ? R *(int64_t)sizeof(double) : 0)                       \
     X(D_X, "gradient of the residual stream", back *T *C *f)                                       \

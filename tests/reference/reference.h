@@ -53,16 +53,20 @@ void reference_attention(const struct reference_attention *args);
 
 void reference_swiglu(const double *gate_up, double *out, int64_t T, int64_t F);
 
-/* log softmax(z · inverse_temperature) at the targets, −Σ p log p, and log Σ exp (or NULL), of
- * whole rows of logits (R, V). */
+/* log softmax(z / temperature) at the targets and −Σ p log p, of whole rows of logits (R, V). */
 struct reference_head {
     const double *logits;
     const int32_t *targets;
-    double *logprob, *entropy, *log_sum;
+    double *logprob, *entropy;
     int64_t R, V;
-    double inverse_temperature;
+    double temperature;
 };
 void reference_head(const struct reference_head *args);
+
+/* gradient (V) of d_logprob · logprob + d_entropy · entropy of one row with respect to its logits.
+ */
+void reference_head_gradient(const double *logits, int64_t V, int64_t target, double temperature,
+                             double d_logprob, double d_entropy, double *gradient);
 
 /* Probabilities (V) of a draw under `settings` from one row of logits; `seen` as in sample_args.
  * temperature 0 gives probability 1 to the greedy token. */

@@ -220,6 +220,6 @@ void reference_model_score(const struct reference_model *model,
                                             .entropy = sequence->entropy,
                                             .R = sequence->n - sequence->first,
                                             .V = V,
-                                            .inverse_temperature = 1 / sequence->temperature});
+                                            .temperature = sequence->temperature});
     free(logits);
 }

@@ -135,22 +135,39 @@ void reference_swiglu(const double *gate_up, double *out, int64_t T, int64_t F) 
         }
 }
 
-void reference_head(const struct reference_head *args) {
-    for (int64_t r = 0; r < args->R; r++) {
-        const double *z = args->logits + r * args->V, scale = args->inverse_temperature;
-        double max = -INFINITY, sum = 0, entropy = 0;
-        for (int64_t v = 0; v < args->V; v++)
-            max = fmax(max, z[v] * scale);
-        for (int64_t v = 0; v < args->V; v++)
-            sum += exp(z[v] * scale - max);
-        const double log_sum = max + log(sum);
-        for (int64_t v = 0; v < args->V; v++)
-            entropy -= exp(z[v] * scale - log_sum) * (z[v] * scale - log_sum);
-        args->logprob[r] = z[args->targets[r]] * scale - log_sum;
-        args->entropy[r] = entropy;
-        if (args->log_sum != NULL)
-            args->log_sum[r] = log_sum;
+/* log softmax(z / temperature) of a row (V); gives the entropy. */
+static double log_softmax(const double *z, int64_t V, double temperature, double *log_p) {
+    double max = -INFINITY, sum = 0, entropy = 0;
+    for (int64_t v = 0; v < V; v++)
+        max = fmax(max, z[v]);
+    for (int64_t v = 0; v < V; v++)
+        sum += exp((z[v] - max) / temperature);
+    for (int64_t v = 0; v < V; v++) {
+        log_p[v] = (z[v] - max) / temperature - log(sum);
+        entropy -= exp(log_p[v]) * log_p[v];
     }
+    return entropy;
+}
+
+void reference_head(const struct reference_head *args) {
+    double *log_p = reference_new(args->V);
+    for (int64_t r = 0; r < args->R; r++) {
+        args->entropy[r] =
+            log_softmax(args->logits + r * args->V, args->V, args->temperature, log_p);
+        args->logprob[r] = log_p[args->targets[r]];
+    }
+    free(log_p);
+}
+
+void reference_head_gradient(const double *logits, int64_t V, int64_t target, double temperature,
+                             double d_logprob, double d_entropy, double *gradient) {
+    double *log_p = reference_new(V);
+    const double entropy = log_softmax(logits, V, temperature, log_p);
+    for (int64_t v = 0; v < V; v++) {
+        const double p = exp(log_p[v]), rise = v == target ? -expm1(log_p[v]) : -p;
+        gradient[v] = (d_logprob * rise - d_entropy * p * (log_p[v] + entropy)) / temperature;
+    }
+    free(log_p);
 }
 
 void reference_adamw(const struct adamw_args *settings, double gradient, double *parameter,

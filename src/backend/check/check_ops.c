@@ -243,13 +243,13 @@ void check_list_head_finish(struct check_list *list, struct head_finish_args *a)
     check_add(list, "rows", &a->rows, CHECK_OPAQUE, CHECK_READ, VECTOR(bytes));
     floats(list, "logprob", &a->logprob, CHECK_WRITE, VECTOR(a->R));
     floats(list, "entropy", &a->entropy, CHECK_WRITE, VECTOR(a->R));
-    optional(list, "log_sum", &a->log_sum, CHECK_WRITE, VECTOR(a->R));
+    optional(list, "shift", &a->shift, CHECK_WRITE, VECTOR(2 * a->R));
 }
 
 void check_list_head_backward(struct check_list *list, struct head_backward_args *a) {
     floats(list, "logits", &a->logits, CHECK_UPDATE, STRIDED(a->R, a->columns, a->ld));
     indices(list, "targets", &a->targets, a->R, INT32_MAX, false);
-    floats(list, "log_sum", &a->log_sum, CHECK_READ, VECTOR(a->R));
+    floats(list, "shift", &a->shift, CHECK_READ, VECTOR(2 * a->R));
     floats(list, "entropy", &a->entropy, CHECK_READ, VECTOR(a->R));
     floats(list, "d_logprob", &a->d_logprob, CHECK_READ, VECTOR(a->R));
     floats(list, "d_entropy", &a->d_entropy, CHECK_READ, VECTOR(a->R));

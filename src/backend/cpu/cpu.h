@@ -15,6 +15,9 @@
 #ifndef BACKEND_CPU_CPU_H
 #define BACKEND_CPU_CPU_H
 
+#include <float.h>
+#include <math.h>
+
 #include "backend/backend.h"
 
 enum cpu_isa { CPU_ISA_PLAIN, CPU_ISA_AVX2, CPU_ISA_AVX512 };
@@ -60,6 +63,12 @@ static inline void *cpu_shared(const struct backend *backend) {
 
 static inline void *cpu_thread(const struct backend *backend, int thread) {
     return cpu_state(backend)->threads[thread].memory;
+}
+
+/* What differences of logits are multiplied by, for the draw and the head alike. The inverse of a
+ * subnormal temperature is no float; the largest float gives the same greedy draw. */
+static inline float cpu_inverse_temperature(float temperature) {
+    return fminf(1.0f / temperature, FLT_MAX);
 }
 
 /* Work on the half-open range [begin, end) of an operation; `thread` is 0..backend->threads-1. */

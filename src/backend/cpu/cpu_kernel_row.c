@@ -128,11 +128,13 @@ float ISA(cpu_kernel_largest)(const float *z, int64_t n) {
     return v_largest(largest) + v_sum(trace);
 }
 
-/* One vector of terms of the head's sums. */
-SIMD void add_terms(vec a, int64_t left, vec *sum, vec *weighted) {
-    const vec power = keep(v_exp(a), left);
+/* One vector of terms of the head's sums. The maximum is subtracted before anything is scaled, for
+ * that difference hardly rounds; the sum weighted by it, not by its multiple, stays finite where the
+ * multiple does not. */
+SIMD void add_terms(vec z, vec max, vec scale, int64_t left, vec *sum, vec *weighted) {
+    const vec below = v_sub(z, max), power = keep(v_exp(v_mul(below, scale)), left);
     *sum = v_add(*sum, power);
-    *weighted = v_fma(a, power, *weighted);
+    *weighted = v_fma(below, power, *weighted);
 }
 
 struct cpu_head_sums ISA(cpu_kernel_head_sums)(const float *z, int64_t n, float scale) {
@@ -141,27 +143,28 @@ struct cpu_head_sums ISA(cpu_kernel_head_sums)(const float *z, int64_t n, float 
     vec largest = v_set1(-INFINITY);
     for (int64_t i = 0; i < n; i += VEC)
         largest = v_max(largest, load(z + i, n - i, -INFINITY));
-    const float max = v_largest(largest) * scale;
-    const vec factor = v_set1(scale), shift = v_set1(-max);
+    const float max = v_largest(largest);
+    const vec factor = v_set1(scale), shift = v_set1(max);
     int64_t i = 0;
     for (; i + CHAINS * VEC <= n; i += CHAINS * VEC)
 #pragma GCC unroll 4
         for (int chain = 0; chain < CHAINS; chain++)
-            add_terms(v_fma(v_load(z + i + chain * VEC), factor, shift), VEC, &sums[chain],
+            add_terms(v_load(z + i + chain * VEC), shift, factor, VEC, &sums[chain],
                       &weighted[chain]);
     for (; i < n; i += VEC)
-        add_terms(v_fma(load(z + i, n - i, 0.0f), factor, shift), n - i, &sums[0], &weighted[0]);
+        add_terms(load(z + i, n - i, max), shift, factor, n - i, &sums[0], &weighted[0]);
     return (struct cpu_head_sums){
         .sum = (double)add_chains(sums), .weighted = (double)add_chains(weighted), .max = max};
 }
 
 void ISA(cpu_kernel_head_backward)(const struct cpu_head_gradient *args) {
-    const vec scale = v_set1(args->scale), entropy = v_set1(args->entropy);
+    const vec scale = v_set1(args->scale), max = v_set1(args->max);
+    const vec entropy = v_set1(args->entropy), least = v_set1(-104.0f); /* exp(−104) is 0 */
     const vec d_logprob = v_set1(args->d_logprob), d_entropy = v_set1(args->d_entropy);
     for (int64_t i = 0; i < args->n; i += VEC) {
         const int64_t left = args->n - i;
         const vec z = load(args->z + i, left, 0.0f);
-        const vec log_p = v_fma(z, scale, v_set1(-args->log_sum));
+        const vec log_p = v_max(least, v_fma(v_sub(z, max), scale, v_set1(-args->log_sum)));
         const vec weight = v_fma(d_entropy, v_add(log_p, entropy), d_logprob);
         store(args->z + i, v_mul(v_mul(v_exp(log_p), v_set1(-args->scale)), weight), left);
     }

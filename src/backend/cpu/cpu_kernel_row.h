@@ -41,8 +41,9 @@ CPU_KERNEL_FORMS(void, cpu_kernel_swiglu_backward,
 /* The largest z; NaN when any z is not finite. n ≥ 1. */
 CPU_KERNEL_FORMS(float, cpu_kernel_largest, (const float *z, int64_t n));
 
-/* Sums over at most HEAD_BLOCK logits: with a = z · scale, max = max a, sum = Σ exp(a − max),
- * weighted = Σ (a − max) exp(a − max). A non-finite z makes the sums NaN. */
+/* Sums over at most HEAD_BLOCK logits: max = max z, sum = Σ exp((z − max) · scale), weighted =
+ * Σ (z − max) exp((z − max) · scale). A non-finite z makes `weighted` NaN, and `sum` too unless it
+ * is −inf. */
 struct cpu_head_sums {
     double sum, weighted;
     float max;
@@ -50,11 +51,12 @@ struct cpu_head_sums {
 CPU_KERNEL_FORMS(struct cpu_head_sums, cpu_kernel_head_sums,
                  (const float *z, int64_t n, float scale));
 
-/* z = −scale · p (d_logprob + d_entropy (log p + entropy)) with log p = z · scale − log_sum. */
+/* z = −scale · p (d_logprob + d_entropy (log p + entropy)) with log p = (z − max) · scale −
+ * log_sum. */
 struct cpu_head_gradient {
     float *z;
     int64_t n;
-    float scale, log_sum, entropy, d_logprob, d_entropy;
+    float scale, max, log_sum, entropy, d_logprob, d_entropy;
 };
 CPU_KERNEL_FORMS(void, cpu_kernel_head_backward, (const struct cpu_head_gradient *args));
 

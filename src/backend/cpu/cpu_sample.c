@@ -6,7 +6,6 @@
  * goes over blocks of HEAD_BLOCK weights, and inside one block over its tokens; behind filters it
  * goes over the tokens kept; always in ascending order of ids.
  */
-#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -227,7 +226,7 @@ static int32_t sample_row(const struct sample_work *work, int64_t b, int thread)
         return -1;
     if (settings->temperature <= 0.0f)
         return greedy(z, V, largest);
-    const float scale = fminf(1.0f / settings->temperature, FLT_MAX);
+    const float scale = cpu_inverse_temperature(settings->temperature);
     for (int64_t block = 0; block < block_count(V); block++) {
         const int64_t at = block * HEAD_BLOCK, n = V - at < HEAD_BLOCK ? V - at : HEAD_BLOCK;
         space.blocks[block] = CPU_KERNEL(work->backend, cpu_kernel_weights)(

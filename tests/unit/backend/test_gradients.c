@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Every backward operation against central differences, in double, of the forward's formula. The
- * loss is Σ out · cotangent; every element of every input is moved by ±1e-5. The differences are
- * good to some 1e-9, so the tolerance, 3e-6 of the largest element, is that of fp32 sums.
+ * Every backward operation against central differences, in double, of the forward's formula; the
+ * output head has test_head.c. The loss is Σ out · cotangent; every element of every input is moved
+ * by ±1e-5. The differences are good to some 1e-9, so the tolerance, 3e-6 of the largest element, is
+ * that of fp32 sums.
  */
 #include "fixture.h"
 
@@ -293,53 +294,6 @@ static void test_swiglu(struct fixture *f) {
 
 /* --- head --- */
 
-struct head_problem {
-    struct reference_head args;
-    double *d_logprob, *d_entropy;
-};
-
-static double head_loss(const void *context) {
-    const struct head_problem *p = context;
-    reference_head(&p->args);
-    return inner(p->args.logprob, p->d_logprob, p->args.R) +
-           inner(p->args.entropy, p->d_entropy, p->args.R);
-}
-
-static void test_head(struct fixture *f, int64_t V, float temperature) {
-    enum { R = 2 };
-    const float inverse = 1.0f / temperature;
-    float *logits = fixture_normal(f, R * V, 0, 2);
-    const float *d_logprob = fixture_normal(f, R, 0, 1), *d_entropy = fixture_normal(f, R, 0, 1);
-    const int32_t ids[R] = {1, (int32_t)V - 1}, *targets = fixture_ints(f, ids, R);
-    float *out[3];
-    for (int i = 0; i < 3; i++)
-        out[i] = fixture_floats(f, NULL, R);
-    double *z = fixture_doubles(f, logits, R * V);
-    const struct head_problem p = {.args = {.logits = z,
-                                            .targets = ids,
-                                            .logprob = fixture_host(f, R),
-                                            .entropy = fixture_host(f, R),
-                                            .R = R,
-                                            .V = V,
-                                            .inverse_temperature = (double)inverse},
-                                   .d_logprob = fixture_doubles(f, d_logprob, R),
-                                   .d_entropy = fixture_doubles(f, d_entropy, R)};
-    struct head_row *rows = fixture_upload(f, NULL, R * sizeof *rows);
-    CHECK_OK(backend_run(&f->backend, head_block, .logits = logits, .targets = targets,
-                         .rows = rows, .R = R, .columns = V, .ld = V, .begin = 0,
-                         .inverse_temperature = inverse));
-    CHECK_OK(backend_run(&f->backend, head_finish, .rows = rows, .logprob = out[0],
-                         .entropy = out[1], .log_sum = out[2], .R = R));
-    for (int64_t begin = 0; begin < V; begin += HEAD_BLOCK)
-        CHECK_OK(backend_run(&f->backend, head_backward, .logits = logits + begin,
-                             .targets = targets, .log_sum = out[2], .entropy = out[1],
-                             .d_logprob = d_logprob, .d_entropy = d_entropy, .R = R,
-                             .columns = V - begin < HEAD_BLOCK ? V - begin : HEAD_BLOCK, .ld = V,
-                             .begin = begin, .inverse_temperature = inverse));
-    compare(f, "head_backward", logits, z, R * V, head_loss, &p);
-    fixture_reset(f);
-}
-
 static void test_all(struct fixture *f) {
     test_gemm(f, 1, 5, 7);
     test_gemm(f, 13, 37, 19);
@@ -350,8 +304,6 @@ static void test_all(struct fixture *f) {
     test_rope(f, 8, true);
     test_attention(f);
     test_swiglu(f);
-    test_head(f, 13, 1.0f);
-    test_head(f, 1100, 0.8f);
 }
 
 int main(void) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Every forward operation against its formula in double, and the promise that a row's bits depend
- * on that row alone.
+ * on that row alone; the output head has test_head.c.
  */
 #include "fixture.h"
 
@@ -227,74 +227,6 @@ static void test_swiglu(struct fixture *f) {
     fixture_reset(f);
 }
 
-/* The head over blocks handed in by `step` columns at a time. */
-static void run_head(struct fixture *f, const float *logits, const int32_t *targets, int64_t R,
-                     int64_t V, int64_t step, float inverse_temperature, float *const out[3]) {
-    struct head_row *rows = fixture_upload(f, NULL, (size_t)R * sizeof *rows);
-    for (int64_t begin = 0; begin < V; begin += step)
-        CHECK_OK(backend_run(&f->backend, head_block, .logits = logits + begin, .targets = targets,
-                             .rows = rows, .R = R, .columns = V - begin < step ? V - begin : step,
-                             .ld = V, .begin = begin, .inverse_temperature = inverse_temperature));
-    CHECK_OK(backend_run(&f->backend, head_finish, .rows = rows, .logprob = out[0],
-                         .entropy = out[1], .log_sum = out[2], .R = R));
-}
-
-static void test_head_case(struct fixture *f, int64_t V, double deviation, float temperature) {
-    enum { R = 4 };
-    const float *logits = fixture_normal(f, R * V, 3, deviation);
-    const int32_t ids[R] = {0, (int32_t)V - 1, (int32_t)(V / 2), 1};
-    const int32_t *targets = fixture_ints(f, ids, R);
-    float *have[3], *other[3];
-    double *want[3];
-    for (int i = 0; i < 3; i++) {
-        have[i] = fixture_floats(f, NULL, R);
-        other[i] = fixture_floats(f, NULL, R);
-        want[i] = fixture_host(f, R);
-    }
-    const float inverse = 1.0f / temperature;
-    reference_head(&(struct reference_head){.logits = fixture_doubles(f, logits, R * V),
-                                            .targets = ids,
-                                            .logprob = want[0],
-                                            .entropy = want[1],
-                                            .log_sum = want[2],
-                                            .R = R,
-                                            .V = V,
-                                            .inverse_temperature = (double)inverse});
-    run_head(f, logits, targets, R, V, V, inverse, have);
-    fixture_compare(f, "logprob", have[0], want[0], R, 3e-7);
-    fixture_compare(f, "entropy", have[1], want[1], R, 1e-6);
-    fixture_compare(f, "log_sum", have[2], want[2], R, 3e-7);
-    run_head(f, logits, targets, R, V, HEAD_BLOCK, inverse, other);
-    for (int i = 0; i < 3; i++)
-        fixture_same(f, "head in one call or block by block", have[i], other[i], R);
-    for (int64_t r = 0; r < R; r++) {
-        float *const single[3] = {other[0] + r, other[1] + r, other[2] + r};
-        run_head(f, logits + r * V, targets + r, 1, V, V, inverse, single);
-    }
-    for (int i = 0; i < 3; i++)
-        fixture_same(f, "head, row by row", have[i], other[i], R);
-    fixture_reset(f);
-}
-
-/* A number that is not finite reaches the result. */
-static void test_nonfinite(struct fixture *f) {
-    if (strncmp(f->name, "cpu", 3) != 0)
-        return;
-    for (int where = 0; where < 3; where++) {
-        const int64_t V = 2500, at[] = {0, 1500, 2499};
-        float *logits = fixture_normal(f, V, 0, 1);
-        logits[at[where]] = NAN;
-        const int32_t *target = fixture_ints(f, NULL, 1);
-        float *out[3];
-        for (int i = 0; i < 3; i++)
-            out[i] = fixture_floats(f, NULL, 1);
-        run_head(f, logits, target, 1, V, V, 1.0f, out);
-        for (int i = 0; i < 3; i++)
-            CHECK(isnan(*out[i]));
-        fixture_reset(f);
-    }
-}
-
 static void test_all(struct fixture *f) {
     test_gemm(f);
     test_embed(f);
@@ -306,10 +238,6 @@ static void test_all(struct fixture *f) {
     test_attention(f);
     test_decode(f);
     test_swiglu(f);
-    test_head_case(f, 11, 2, 1.0f);
-    test_head_case(f, 1024, 1, 0.7f);
-    test_head_case(f, 5000, 4, 1.3f);
-    test_nonfinite(f);
 }
 
 int main(void) {

@@ -144,26 +144,26 @@ static void run_head(struct fixture *f, struct results *results) {
         ids[r] = r * 208;
         uniforms[r] = random_uniform(1, RANDOM_TEST, (uint32_t)r, 0, 0, 0);
     }
-    float *logits = fixture_normal(f, R * V, 0, 2), *out[3];
+    float *logits = fixture_normal(f, R * V, 0, 2), *out[2];
     const float *dlogprob = fixture_normal(f, R, 0, 1), *dentropy = fixture_normal(f, R, 0, 1);
     const int32_t *targets = fixture_ints(f, ids, R);
     struct head_row *rows = fixture_upload(f, NULL, R * sizeof *rows);
+    struct head_shift *shift = fixture_upload(f, NULL, R * sizeof *shift);
     int32_t *tokens = fixture_ints(f, NULL, R);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 2; i++)
         out[i] = fixture_floats(f, NULL, R);
     CHECK_OK(backend_run(&f->backend, head_block, .logits = logits, .targets = targets,
-                         .rows = rows, .R = R, .columns = V, .ld = V,
-                         .inverse_temperature = 1.25f));
+                         .rows = rows, .R = R, .columns = V, .ld = V, .temperature = 0.8f));
     CHECK_OK(backend_run(&f->backend, head_finish, .rows = rows, .logprob = out[0],
-                         .entropy = out[1], .log_sum = out[2], .R = R));
+                         .entropy = out[1], .shift = shift, .R = R, .temperature = 0.8f));
     CHECK_OK(backend_run(&f->backend, sample, .logits = logits,
                          .uniforms = fixture_upload(f, uniforms, sizeof uniforms), .tokens = tokens,
                          .B = R, .V = V, .ld = V,
                          .settings = {.temperature = 1, .top_p = 0.9f, .top_k = 100}));
     CHECK_OK(backend_run(&f->backend, head_backward, .logits = logits, .targets = targets,
-                         .log_sum = out[2], .entropy = out[1], .d_logprob = dlogprob,
+                         .shift = shift, .entropy = out[1], .d_logprob = dlogprob,
                          .d_entropy = dentropy, .R = R, .columns = V, .ld = V,
-                         .inverse_temperature = 1.25f));
+                         .temperature = 0.8f));
     keep_floats(f, results, "logprob", out[0], R);
     keep_floats(f, results, "entropy", out[1], R);
     keep_floats(f, results, "head_backward", logits, R * V);
