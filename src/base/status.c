@@ -7,16 +7,28 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/printable.h"
+
 static _Thread_local char sentence[STATUS_SENTENCE_MAX];
 static _Thread_local char place[256];
 static void (*defect_hook)(void);
 
+/* A sentence is one line of valid UTF-8, whatever went into it: not all that is foreign is quoted. */
+static void keep(const char *text) {
+    printable(sentence, sizeof sentence, SIZE_MAX, "", text, strlen(text));
+}
+
 enum status status_fail(enum status status, const char *file, int line, const char *format, ...) {
+    char text[2 * STATUS_SENTENCE_MAX] = ""; /* what is too long is cut by keep, which says so */
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(sentence, sizeof sentence, format, arguments);
+    vsnprintf(text, STATUS_SENTENCE_MAX + 1, format, arguments);
     va_end(arguments);
     snprintf(place, sizeof place, "%s:%d", file, line);
+    if (status == STATUS_DEFECT)
+        snprintf(text + strlen(text), sizeof place + 64, " (a defect at %s: please report it)",
+                 place);
+    keep(text);
     return status;
 }
 
@@ -29,7 +41,7 @@ const char *status_place(void) {
 }
 
 void status_set_sentence(const char *text) {
-    snprintf(sentence, sizeof sentence, "%s", text);
+    keep(text);
 }
 
 void status_clear(void) {
@@ -54,26 +66,10 @@ int status_exit(enum status status) {
     return exits[status];
 }
 
-const char *status_quote(char *out, const char *text, size_t length) {
-    size_t used = 0;
+const char *status_quote(char out[STATUS_QUOTE_MAX], const char *text, size_t length) {
     if (length == SIZE_MAX)
         length = strlen(text);
-    size_t i = 0;
-    for (size_t shown = 0; i < length && shown < 80; i++) {
-        const unsigned char c = (unsigned char)text[i];
-        if (c < 0x20 || c == 0x7f)
-            used += (size_t)snprintf(out + used, 5, "\\x%02x", c);
-        else
-            out[used++] = (char)c;
-        shown += (c & 0xc0) != 0x80; /* the bytes that continue a UTF-8 character are not counted */
-    }
-    while (i < length && ((unsigned char)text[i] & 0xc0) == 0x80 && used + 4 < STATUS_QUOTE_MAX)
-        out[used++] = text[i++];
-    if (i < length) {
-        memcpy(out + used, "…", 3);
-        used += 3;
-    }
-    out[used] = '\0';
+    printable(out, STATUS_QUOTE_MAX, STATUS_QUOTE_CHARACTERS, "\"\\", text, length);
     return out;
 }
 

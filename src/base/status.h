@@ -34,7 +34,8 @@ enum status {
 #define MUST_USE __attribute__((warn_unused_result))
 
 /* Keeps the sentence made of format and arguments and returns `status`. FAIL is the usual way to
- * call it. */
+ * call it. Control characters and broken UTF-8 in it are escaped, so it is always one line; the
+ * kept sentence may be an argument. */
 enum status status_fail(enum status status, const char *file, int line, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
@@ -52,11 +53,12 @@ void status_clear(void);
 const char *status_text(enum status status);
 int status_exit(enum status status);
 
-/* Foreign text for a sentence: at most 80 characters, control characters and quotes escaped, "…"
- * where cut. `out` holds at least STATUS_QUOTE_MAX bytes; returns `out`. `length` may be SIZE_MAX
- * for a terminated string. */
-#define STATUS_QUOTE_MAX 340
-const char *status_quote(char *out, const char *text, size_t length);
+/* Foreign text for a sentence: at most STATUS_QUOTE_CHARACTERS characters and "…" where cut, with
+ * control characters and broken UTF-8 as \xNN, quotes and backslashes behind a backslash (see
+ * printable.h). Returns `out`. `length` may be SIZE_MAX for a terminated string. */
+#define STATUS_QUOTE_CHARACTERS 80
+#define STATUS_QUOTE_MAX        (4 * STATUS_QUOTE_CHARACTERS + 4) /* bytes, with "…" and the end */
+const char *status_quote(char out[STATUS_QUOTE_MAX], const char *text, size_t length);
 
 /* return FAIL(STATUS_INPUT, "%s:%d: group_size = %d is below 2", path, line, value); */
 #define FAIL(status, ...) status_fail((status), __FILE__, __LINE__, __VA_ARGS__)

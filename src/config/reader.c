@@ -16,6 +16,7 @@
 #include <libconfig.h>
 
 #include "base/memory.h"
+#include "base/utf8.h"
 #include "config/scan.h"
 
 enum { INPUT_BYTES_MAX = 1 << 20, LABEL_MAX = 2 * PARAMETER_NAME_MAX };
@@ -179,7 +180,7 @@ static enum status read_text(const struct item *item, const struct parameter *pa
         return WRONG(item, "is empty; it is %s", parameter->sentence);
     if ((parameter->flags & PARAMETER_PATH) != 0)
         return set_path(item, given, value);
-    if (!scan_is_utf8(given))
+    if (!utf8_is_valid(given, strlen(given)))
         return WRONG(item, "is %s", "not UTF-8");
     return parameter_set_text(value, given, strlen(given));
 }
@@ -217,7 +218,7 @@ static enum status read_texts(const struct item *item, char ***texts, int64_t *c
                          config_setting_type(element) == CONFIG_TYPE_STRING ? "an empty text"
                                                                             : type_words(element));
         const char *const text = config_setting_get_string(element);
-        if (!scan_is_utf8(text))
+        if (!utf8_is_valid(text, strlen(text)))
             return WRONG(item, "holds %s", "a text that is not UTF-8");
         TRY(parameter_set_text(&(*texts)[*count], text, strlen(text)));
     }

@@ -168,30 +168,3 @@ enum status scan_text(const char *where, bool has_lines, const char *text, size_
     }
     return STATUS_OK;
 }
-
-/* Bytes of the character that begins here, 0 when none does. A lead byte bounds the byte behind it:
- * no character has two spellings, is a surrogate or lies beyond U+10FFFF. */
-static size_t utf8_length(const unsigned char *c) {
-    if (c[0] < 0x80)
-        return 1;
-    const size_t length = c[0] >= 0xf0 ? 4 : c[0] >= 0xe0 ? 3 : 2;
-    const unsigned char least = c[0] == 0xe0 ? 0xa0 : c[0] == 0xf0 ? 0x90 : 0x80;
-    const unsigned char most = c[0] == 0xed ? 0x9f : c[0] == 0xf4 ? 0x8f : 0xbf;
-    if (c[0] < 0xc2 || c[0] > 0xf4 || c[1] < least || c[1] > most)
-        return 0;
-    for (size_t i = 2; i < length; i++)
-        if ((c[i] & 0xc0) != 0x80)
-            return 0;
-    return length;
-}
-
-bool scan_is_utf8(const char *text) {
-    const unsigned char *c = (const unsigned char *)text;
-    while (*c != '\0') {
-        const size_t length = utf8_length(c);
-        if (length == 0)
-            return false;
-        c += length;
-    }
-    return true;
-}

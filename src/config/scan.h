@@ -19,7 +19,4 @@
 enum status scan_text(const char *where, bool has_lines, const char *text, size_t length,
                       struct strbuf *out) MUST_USE;
 
-/* Whether a terminated text is UTF-8 (RFC 3629). */
-bool scan_is_utf8(const char *text);
-
 #endif

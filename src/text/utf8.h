@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * UTF-8: steps over characters and broken parts, repair, normal form C (through utf8proc).
+ * UTF-8 beyond the steps of base/utf8.h: repair, kinds of characters, normal form C (through
+ * utf8proc).
  */
 #ifndef TEXT_UTF8_H
 #define TEXT_UTF8_H
@@ -11,16 +12,7 @@
 
 #include "base/status.h"
 #include "base/strbuf.h"
-
-/* Bytes of the character that begins at `text` (length ≥ 1), its code point in *character; for what
- * is not UTF-8, the bytes of the maximal broken part (Unicode, section 3.9, U+FFFD substitution)
- * and −1. */
-size_t utf8_step(const char *text, size_t length, int32_t *character);
-
-/* Bytes of the character that ends at the end of valid `text` (length ≥ 1). */
-size_t utf8_step_back(const char *text, size_t length, int32_t *character);
-
-bool utf8_is_valid(const char *text, size_t length);
+#include "base/utf8.h"
 
 /* Appends the text with every maximal broken part replaced by U+FFFD. */
 enum status utf8_repair(const char *text, size_t length, struct strbuf *out) MUST_USE;
