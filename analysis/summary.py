@@ -1,27 +1,107 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Print the first ten steps of a run against its last ten, and accuracies before and after where answers are given.
+"""Print the first steps of runs against their last ones, and accuracies before and after where answers are given.
 
-    summary.py RUN_DIRECTORY [--before ANSWERS.jsonl --after ANSWERS.jsonl] [--steps 10]
+    summary.py RUN_DIRECTORY [RUN_DIRECTORY ...] [--steps 10] [--before ANSWERS.jsonl --after ANSWERS.jsonl]
+
+Runs whose settings differ in seed and directory alone, or in what no number depends on (output, checkpoints, threads), are one
+setting with several seeds: the table gives the mean over seeds and, behind ±, the standard deviation over seeds (n - 1).
+Several settings stand under each other, named by what differs between them. A window is --steps steps long, or half of the steps that all seeds have where they have fewer than twice as
+many; the table says which steps it holds.
 
 ANSWERS.jsonl is what `gradus generate` wrote for lines with a field "answer"; an answer counts as right when the last
 <answer> block of a completion equals it.
 """
 import argparse
 import re
+import warnings
 
 import numpy as np
 
-from gradus_files import has_values, last_pass, read_lines, read_steps
+from gradus_files import group_runs, read_lines
 
-ROWS = [  # label, metric; pass/... is its value in the last pass over each batch
-    ("reward (sum of its parts)", "reward"),
-    ("  answer accuracy", "rewards/answer/mean"),
-    ("  format", "rewards/format/mean"),
-    ("effective update ratio, last pass", "pass/eur"),
-    ("entropy [nat]", "entropy"),
-    ("answer length [tokens]", "completions/mean_length"),
-]
+TITLES = {  # pass/... is the value in the last pass over each batch
+    "reward": "reward (sum of its parts)",
+    "rewards/answer/mean": "  answer accuracy",
+    "pass/eur": "effective update ratio, last pass",
+    "entropy": "entropy [nat]",
+    "completions/mean_length": "answer length [tokens]",
+    "kl": "KL to the reference [nat]",
+    "loss": "loss",
+    "grad_norm": "gradient norm",
+}
+LABEL_WIDTH, VALUE_WIDTH = 36, 18
+
+
+def title(metric):
+    part = re.fullmatch("rewards/(.+)/mean", metric)
+    return TITLES.get(metric, f"  {part.group(1)}" if part else metric)
+
+
+def windows(steps, width):
+    """The first and the last steps as slices, which never overlap; a single step is one window."""
+    width = max(1, min(width, steps // 2))
+    return [slice(0, width), slice(steps - width, steps)] if steps > 1 else [slice(0, steps)]
+
+
+def window_name(window):
+    return f"step {window.stop}" if window.stop - window.start == 1 else f"steps {window.start + 1} to {window.stop}"
+
+
+def mean_and_spread(table, window):
+    """Over the seeds, of each seed's mean in the window: "0.891 ± 0.012"; without ± for one seed, "-" for no value."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a mean of no value is NaN, which is left out
+        means = np.nanmean(table[:, window], axis=1)
+    means = means[np.isfinite(means)]
+    if len(means) == 0:
+        return "-"
+    spread = f" ± {np.std(means, ddof=1):.3f}" if len(means) > 1 else ""
+    return f"{np.mean(means):.3f}{spread}"
+
+
+def print_row(label, cells, remark=""):
+    print(f"{label:{LABEL_WIDTH}s}" + "".join(f" {cell:>{VALUE_WIDTH}}" for cell in cells) + remark)
+
+
+def cut_windows(group, width):
+    return windows(group.common_steps(), width) if group.common_steps() else []
+
+
+def print_group(group, width):
+    cut = cut_windows(group, width)
+    print_row("mean over", [window_name(window) for window in cut] or ["no step yet"])
+    for metric in group.headline():
+        print_row(title(metric), [mean_and_spread(group.table(metric), window) for window in cut])
+
+
+def print_comparison(groups, names, width):
+    """Each metric with a line for each setting, and below, which steps the windows of each hold."""
+    for metric in dict.fromkeys(metric for group in groups for metric in group.headline()):
+        print(title(metric).strip())
+        for group, name in zip(groups, names):
+            if metric in group.headline():
+                cells = [mean_and_spread(group.table(metric), window) for window in cut_windows(group, width)]
+                print_row(f"  {name}", cells)
+    print("\nmean over")
+    for group, name in zip(groups, names):
+        print_row(f"  {name}", [window_name(window) for window in cut_windows(group, width)] or ["no step yet"])
+
+
+def short_names(groups):
+    """The labels, or letters for them where one is too long for the table."""
+    if all(len(group.label) <= LABEL_WIDTH - 2 for group in groups):
+        return [group.label for group in groups]
+    return [chr(ord("A") + i) if i < 26 else str(i + 1) for i in range(len(groups))]
+
+
+def print_seeds(groups, names):
+    for group, name in zip(groups, names):
+        label = name if name == group.label else f"{name}: {group.label}"
+        print(f"{label}: {len(group.runs)} seed{'s' * (len(group.runs) > 1)} ({', '.join(group.seeds())})")
+    if any(len(group.runs) > 1 for group in groups):
+        print("mean over seeds ± standard deviation over seeds (n - 1)")
+    print()
 
 
 def accuracy(path):
@@ -35,31 +115,35 @@ def accuracy(path):
     return share, float(np.sqrt(share * (1 - share) / len(right))), len(right)
 
 
-def print_row(label, first, last, remark=""):
-    print(f"{label:36s} {first:>14} {last:>14}{remark}")
+def print_accuracies(before, after):
+    (a, a_error, count), (b, b_error, _) = accuracy(before), accuracy(after)
+    print()
+    print_row("problems never trained on", ["before", "after"])
+    print_row("  answer accuracy", [f"{a:.3f}", f"{b:.3f}"],
+              f"   {count} answers; standard errors {a_error:.3f} and {b_error:.3f}")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", metavar="RUN_DIRECTORY")
+    parser.add_argument("runs", nargs="+", metavar="RUN_DIRECTORY")
     parser.add_argument("--before")
     parser.add_argument("--after")
-    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--steps", type=int, default=10, help="steps of a window, where there are twice as many")
     arguments = parser.parse_args()
     if (arguments.before is None) != (arguments.after is None):
         parser.error("--before and --after go together")
-    columns, n = read_steps(arguments.run), arguments.steps
-    print_row("mean over", f"first {n} steps", f"last {n} steps")
-    for label, metric in ROWS:
-        values = last_pass(columns, metric[len("pass/"):]) if metric.startswith("pass/") else columns.get(metric)
-        if has_values(values):
-            print_row(label, f"{np.nanmean(values[:n]):.3f}", f"{np.nanmean(values[-n:]):.3f}")
+    if arguments.steps < 1:
+        parser.error("--steps takes a number of steps from 1")
+    groups = group_runs(arguments.runs)
+    names = short_names(groups)
+    if len(groups) > 1 or len(groups[0].runs) > 1:
+        print_seeds(groups, names)
+    if len(groups) > 1:
+        print_comparison(groups, names, arguments.steps)
+    else:
+        print_group(groups[0], arguments.steps)
     if arguments.before:
-        (a, a_error, count), (b, b_error, _) = accuracy(arguments.before), accuracy(arguments.after)
-        print()
-        print_row("problems never trained on", "before", "after")
-        print_row("  answer accuracy", f"{a:.3f}", f"{b:.3f}",
-                  f"   {count} answers; standard errors {a_error:.3f} and {b_error:.3f}")
+        print_accuracies(arguments.before, arguments.after)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,15 @@ run() {
         optimizer.warmup_steps=0 rollout.prompts_per_step=4 "$@" 2>"$work/err" || fail "gradus train $input: $(cat "$work/err")"
 }
 run sft quickstart_sft.cfg "data.train=( { path = \"$work/worked.jsonl\"; prompt = \"question\"; answer = \"worked\"; } )"
-run rl quickstart_rl.cfg "data.train=( { path = \"$work/train.jsonl\"; prompt = \"question\"; answer = \"answer\"; } )"
+sums="data.train=( { path = \"$work/train.jsonl\"; prompt = \"question\"; answer = \"answer\"; } )"
+run rl quickstart_rl.cfg "$sums"
+# Two settings with two seeds each; the rate is so large that the gates differ.
+for seed in 1 2; do
+    for gate in erf clip; do
+        run $gate-$seed quickstart_rl.cfg "$sums" run.seed=$seed objective.gate=$gate run.steps=5 optimizer.learning_rate=0.01 \
+            output.rollouts_every=$seed
+    done
+done
 
 # draws PICTURE ARGUMENT...
 draws() {
@@ -33,30 +41,71 @@ draws() {
     "$python" "$root/analysis/curves.py" "$@" --output "$picture" >"$work/out" 2>&1 || fail "curves.py $*: $(cat "$work/out")"
     [ "$(head -c 4 "$picture" | tail -c 3)" = PNG ] || fail "curves.py $* draws no PNG"
 }
-# With rewards the picture shows them, without it shows the loss.
+# With rewards the picture shows them, without it shows the loss; each for the settings that have it.
 panels=$(cd "$root/analysis" && "$python" -c '
 import sys
-from curves import choose_panels, read_steps
+from curves import choose_panels, group_runs
 for run in sys.argv[1:]:
-    print(*choose_panels({run: read_steps(run)}))
+    print(*choose_panels(group_runs([run])))
+print(*(f"{metric}:{len(groups)}" for metric, groups in choose_panels(group_runs(sys.argv[1:])).items()))
 ' "$work/rl" "$work/sft")
 [ "$panels" = "reward rewards/answer/mean rewards/format/mean pass/eur entropy completions/mean_length
-loss entropy grad_norm" ] || fail "curves.py chooses other panels: $panels"
+loss entropy grad_norm
+reward:1 rewards/answer/mean:1 rewards/format/mean:1 pass/eur:1 entropy:2 completions/mean_length:1 loss:1 grad_norm:1" ] ||
+    fail "curves.py chooses other panels: $panels"
 draws rl.png "$work/rl"
 draws both.png "$work/rl" "$work/sft"
+draws seeds.png "$work"/erf-? "$work"/clip-?
 draws some.png "$work/rl/diagnostics.h5" --metrics pass/eur time/step --smooth 2
 "$python" "$root/analysis/curves.py" "$work/rl" --metrics nothing --output "$work/no.png" 2>"$work/err" && fail "curves.py draws an unknown metric"
 grep -q 'no run has values of nothing' "$work/err" || fail "curves.py does not say what is missing: $(cat "$work/err")"
 
-# The summary's mean is that of metrics.jsonl, and accuracies are those of the answers given.
+# numbers RUN EXPRESSION FROM TO: the mean over these steps of what a sed expression takes out of each line of metrics.jsonl.
+numbers() {
+    sed -n "$2" "$work/$1/metrics.jsonl" | sed -n "$3,$4p" | awk '{ sum += $1 } END { printf "%.12g", sum / NR }'
+}
+entropy='s/.*"entropy": \([0-9.e+-]*\), "eur".*/\1/p'
+loss='s/.*"loss": \([0-9.e+-]*\),.*"pass".*/\1/p'
+last_eur='s/.*"pass": {.*"eur": \[[^]]*, \([0-9.e+-]*\)\].*/\1/p'
+
+# summary ARGUMENT...: to $work/out.
+summary() {
+    "$python" "$root/analysis/summary.py" "$@" >"$work/out" 2>&1 || fail "summary.py $*: $(cat "$work/out")"
+}
+# says PATTERN WHAT
+says() {
+    grep -qE -e "$1" "$work/out" || fail "summary.py: $2, '$1' expected: $(cat "$work/out")"
+}
+# Two seeds: mean and half the difference times the square root of two.
+spread_of() {
+    awk -v a="$1" -v b="$2" 'BEGIN { d = a - b; printf "%.3f . %.3f", (a + b) / 2, (d < 0 ? -d : d) / sqrt(2) }'
+}
+
+# Of five steps the windows are two and two, whatever --steps wants; mean and spread are those of metrics.jsonl.
+summary "$work/erf-1" "$work/erf-2"
+says '^erf-1: 2 seeds \(1, 2\)$' "the seeds are not told"
+says '^mean over +steps 1 to 2 +steps 4 to 5$' "the windows are others"
+first=$(spread_of "$(numbers erf-1 "$last_eur" 1 2)" "$(numbers erf-2 "$last_eur" 1 2)")
+last=$(spread_of "$(numbers erf-1 "$last_eur" 4 5)" "$(numbers erf-2 "$last_eur" 4 5)")
+says "^effective update ratio, last pass +$first +$last\$" "EUR of the last pass is another"
+first=$(spread_of "$(numbers erf-1 "$entropy" 1 2)" "$(numbers erf-2 "$entropy" 1 2)")
+says "^entropy \[nat\] +$first +" "the entropy is another"
+summary "$work"/erf-? "$work"/clip-? --steps 1
+says '^  gate=erf +step 1 +step 5$' "the windows are others"
+says "^  gate=clip +$(spread_of "$(numbers clip-1 "$last_eur" 1 1)" "$(numbers clip-2 "$last_eur" 1 1)") +" "EUR of the clip is another"
+cp -R "$work/erf-1" "$work/again"
+summary "$work/erf-1" "$work/again"
+says 'again repeats .*erf-1, with the same seed' "a repetition counts as a seed"
+summary "$work/sft"
+says "^loss +$(numbers sft "$loss" 1 1 | awk '{ printf "%.3f", $1 }') +$(numbers sft "$loss" 3 3 | awk '{ printf "%.3f", $1 }')\$" \
+    "the loss is another"
+
+# Accuracies are those of the answers given.
 cat >"$work/before.jsonl" <<'END'
 {"answer": "7", "completions": [{"text": "<think>3+4=7</think><answer>8</answer>"}, {"text": "7"}]}
 {"answer": "9", "completions": [{"text": "<answer>1</answer><answer> 9 </answer>"}, {"text": "<answer>9"}]}
 END
 sed 's/8</7</' "$work/before.jsonl" >"$work/after.jsonl"
-"$python" "$root/analysis/summary.py" "$work/rl" --before "$work/before.jsonl" --after "$work/after.jsonl" --steps 3 >"$work/out" 2>&1 ||
-    fail "summary.py: $(cat "$work/out")"
-mean=$(sed -n 's/.*"entropy": \([0-9.e+-]*\), "eur".*/\1/p' "$work/rl/metrics.jsonl" | awk '{ sum += $1 } END { printf "%.3f", sum / NR }')
-grep -qE "^entropy \[nat\] +$mean +$mean\$" "$work/out" || fail "summary.py gives another mean entropy than $mean: $(cat "$work/out")"
-grep -qE '^  answer accuracy +0.250 +0.500 +4 answers' "$work/out" || fail "summary.py counts other accuracies: $(cat "$work/out")"
+summary "$work/rl" --before "$work/before.jsonl" --after "$work/after.jsonl" --steps 3
+says '^  answer accuracy +0.250 +0.500 +4 answers' "the accuracies are others"
 finish

@@ -23,6 +23,15 @@ for file in "$root"/input/*.cfg; do
 done
 "$gradus" plan "$root/input/sft.cfg" model.path="$work/nowhere" >/dev/null 2>&1 && fail "a model that is not there is planned"
 
+# The two examples that one compares differ in the gate and the folder of the run alone.
+for file in grpo sapo; do
+    sed 's/#.*//; s/ *$//' "$root/input/${file}_gsm8k.cfg" | grep . >"$work/$file.lines"
+done
+diff "$work/grpo.lines" "$work/sapo.lines" | sed -n 's/^[<>] *//p' >"$work/differences"
+grep -q '^gate = "erf"' "$work/differences" || fail "sapo_gsm8k.cfg has the gate of grpo_gsm8k.cfg"
+grep -vE '^(directory|gate|clip_low|clip_high|tau_pos|tau_neg) = ' "$work/differences" >"$work/others" &&
+    fail "grpo_gsm8k.cfg and sapo_gsm8k.cfg differ in more than the gate: $(cat "$work/others")"
+
 awk '/^  Example  / { sub(/^  Example  */, ""); print; more = 1; next }
      /^  [A-Z]/ || /^$/ { more = 0 }
      more' "$root/input/README" >"$work/examples.cfg"
