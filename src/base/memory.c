@@ -2,47 +2,115 @@
 #include "base/memory.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #define ALIGNMENT 64
 
 /* Stands in the 64 bytes before each block. */
 struct header {
     size_t bytes;
+    int account;
 };
 
-static _Atomic int64_t held, peak, allocations;
+/* --- books --- */
 
-static void count_bytes(int64_t bytes) {
-    const int64_t now = atomic_fetch_add(&held, bytes) + bytes;
-    int64_t most = atomic_load(&peak);
-    while (now > most && !atomic_compare_exchange_weak(&peak, &most, now)) {
+struct account {
+    char label[48];
+    _Atomic int64_t held, peak;
+};
+
+static _Atomic int64_t held, peak, watched_peak, allocations;
+static struct account accounts[MEMORY_LABELS];
+static _Atomic int account_count;
+static atomic_flag accounts_are_written = ATOMIC_FLAG_INIT;
+
+static void raise_to(_Atomic int64_t *most, int64_t value) {
+    int64_t seen = atomic_load(most);
+    while (value > seen && !atomic_compare_exchange_weak(most, &seen, value)) {
     }
 }
 
-enum status memory_allocate(void *pointer, size_t count, size_t size, const char *label) {
-    size_t bytes;
-    if (__builtin_mul_overflow(count, size, &bytes) || bytes > (size_t)1 << 46)
-        return FAIL(STATUS_MEMORY, "%s: %zu × %zu bytes are more than any machine has", label,
-                    count, size);
-    const size_t rounded = (bytes + 2 * ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT + ALIGNMENT;
+static int account_find(const char *label) {
+    const int count = atomic_load(&account_count);
+    for (int i = 0; i < count; i++)
+        if (strncmp(accounts[i].label, label, sizeof accounts[i].label - 1) == 0)
+            return i;
+    return -1;
+}
+
+/* The account of a label, which is opened where there is none and room for one. */
+static int account_of(const char *label) {
+    int found = account_find(label);
+    if (found >= 0)
+        return found;
+    while (atomic_flag_test_and_set(&accounts_are_written)) {
+    }
+    found = account_find(label); /* another thread may have been faster */
+    if (found < 0) {
+        found = atomic_load(&account_count);
+        if (found == MEMORY_LABELS)
+            found = MEMORY_LABELS - 1;
+        else {
+            snprintf(accounts[found].label, sizeof accounts[found].label, "%s",
+                     found == MEMORY_LABELS - 1 ? "others" : label);
+            atomic_store(&account_count, found + 1);
+        }
+    }
+    atomic_flag_clear(&accounts_are_written);
+    return found;
+}
+
+static void book(int account, int64_t bytes) {
+    const int64_t now = atomic_fetch_add(&held, bytes) + bytes;
+    raise_to(&peak, now);
+    raise_to(&watched_peak, now);
+    raise_to(&accounts[account].peak, atomic_fetch_add(&accounts[account].held, bytes) + bytes);
+}
+
+/* --- blocks --- */
+
+/* A block that counts for `bytes` and has room for `room`. */
+static enum status new_block(void *pointer, size_t bytes, size_t room, const char *label) {
+    const size_t rounded = (room + 2 * ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT + ALIGNMENT;
     char *block = aligned_alloc(ALIGNMENT, rounded);
     if (block == NULL)
         return FAIL(STATUS_MEMORY, "%s: the machine cannot give %.1f MiB of memory", label,
                     (double)bytes / 1048576.0);
     memset(block, 0, rounded);
-    ((struct header *)(void *)block)->bytes = bytes;
-    count_bytes((int64_t)bytes);
+    struct header *header = (void *)block;
+    *header = (struct header){.bytes = bytes, .account = account_of(label)};
+    book(header->account, (int64_t)bytes);
     atomic_fetch_add(&allocations, 1);
     block += ALIGNMENT;
     memcpy(pointer, &block, sizeof block);
     return STATUS_OK;
 }
 
-static size_t block_bytes(const void *block) {
-    return ((const struct header *)(const void *)((const char *)block - ALIGNMENT))->bytes;
+static enum status count_of(size_t count, size_t size, const char *label, size_t *bytes) {
+    if (__builtin_mul_overflow(count, size, bytes) || *bytes > (size_t)1 << 46)
+        return FAIL(STATUS_MEMORY, "%s: %zu × %zu bytes are more than any machine has", label,
+                    count, size);
+    return STATUS_OK;
+}
+
+enum status memory_allocate(void *pointer, size_t count, size_t size, const char *label) {
+    size_t bytes;
+    TRY(count_of(count, size, label, &bytes));
+    return new_block(pointer, bytes, bytes, label);
+}
+
+enum status memory_pretend(void *pointer, size_t count, size_t size, const char *label) {
+    size_t bytes;
+    TRY(count_of(count, size, label, &bytes));
+    return new_block(pointer, bytes, 0, label);
+}
+
+static const struct header *header_of(const void *block) {
+    return (const void *)((const char *)block - ALIGNMENT);
 }
 
 enum status memory_resize(void *pointer, size_t count, size_t size, const char *label) {
@@ -50,7 +118,7 @@ enum status memory_resize(void *pointer, size_t count, size_t size, const char *
     memcpy(&old, pointer, sizeof old);
     TRY(memory_allocate(&grown, count, size, label));
     if (old != NULL) {
-        const size_t before = block_bytes(old), after = block_bytes(grown);
+        const size_t before = header_of(old)->bytes, after = header_of(grown)->bytes;
         memcpy(grown, old, before < after ? before : after);
         memory_release(&old);
     }
@@ -62,12 +130,14 @@ void memory_release(void *pointer) {
     void *block;
     memcpy(&block, pointer, sizeof block);
     if (block != NULL) {
-        count_bytes(-(int64_t)block_bytes(block));
+        book(header_of(block)->account, -(int64_t)header_of(block)->bytes);
         free((char *)block - ALIGNMENT);
     }
     block = NULL;
     memcpy(pointer, &block, sizeof block);
 }
+
+/* --- what was booked --- */
 
 struct memory_totals memory_totals(void) {
     return (struct memory_totals){.bytes = atomic_load(&held),
@@ -75,7 +145,39 @@ struct memory_totals memory_totals(void) {
                                   .allocations = atomic_load(&allocations)};
 }
 
+void memory_watch(void) {
+    const int count = atomic_load(&account_count);
+    for (int i = 0; i < count; i++)
+        atomic_store(&accounts[i].peak, atomic_load(&accounts[i].held));
+    atomic_store(&watched_peak, atomic_load(&held));
+}
+
+int64_t memory_watched_peak(void) {
+    return atomic_load(&watched_peak);
+}
+
+int memory_accounts(struct memory_account *out, int capacity) {
+    const int count = atomic_load(&account_count);
+    for (int i = 0; i < count && i < capacity; i++) {
+        memcpy(out[i].label, accounts[i].label, sizeof out[i].label);
+        out[i].bytes = atomic_load(&accounts[i].held);
+        out[i].peak_bytes = atomic_load(&accounts[i].peak);
+    }
+    return count;
+}
+
 int64_t memory_peak_resident_bytes(void) {
     struct rusage usage;
     return getrusage(RUSAGE_SELF, &usage) == 0 ? (int64_t)usage.ru_maxrss * 1024 : 0;
+}
+
+int64_t memory_resident_bytes(void) {
+    long long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+    if (file == NULL)
+        return memory_peak_resident_bytes();
+    if (fscanf(file, "%*d %lld", &pages) != 1)
+        pages = 0;
+    fclose(file);
+    return (int64_t)pages * (int64_t)sysconf(_SC_PAGESIZE);
 }

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Host memory that carries a label. Blocks are zeroed and aligned to 64 bytes; running out is a
- * sentence that names the label and the size. Totals are kept, so that a run can report its memory.
+ * sentence that names the label and the size. Books are kept in all and for each label, so that a
+ * run can report its memory, a plan can be made of what would be allocated, and a test can hold the
+ * two against each other.
  */
 #ifndef BASE_MEMORY_H
 #define BASE_MEMORY_H
 
 #include <stdint.h>
+
 #include "base/status.h"
 
 /* Allocates count × size zeroed bytes (at least 1) and writes the address to *pointer (a `T **`
@@ -16,6 +19,10 @@ enum status memory_allocate(void *pointer, size_t count, size_t size, const char
 /* Grows or shrinks a block of memory_allocate to count × size bytes; kept content, new bytes zero.
  * *pointer may be NULL. */
 enum status memory_resize(void *pointer, size_t count, size_t size, const char *label) MUST_USE;
+
+/* Books count × size bytes without having them: the address, never NULL, may be passed around,
+ * moved inside the block and released, but not followed. For plans. */
+enum status memory_pretend(void *pointer, size_t count, size_t size, const char *label) MUST_USE;
 
 /* Frees *pointer (NULL is allowed) and sets it to NULL. */
 void memory_release(void *pointer);
@@ -32,7 +39,24 @@ struct memory_totals {
 };
 struct memory_totals memory_totals(void);
 
-/* Largest resident size of this process so far, in bytes, as the operating system counts it. */
+/* The same of one label: bytes held now, and most held since the last memory_watch. */
+struct memory_account {
+    char label[48]; /* cut at 47 bytes */
+    int64_t bytes, peak_bytes;
+};
+
+/* From now on peaks of labels, and the peak that memory_watched_peak gives, are counted anew. */
+void memory_watch(void);
+int64_t memory_watched_peak(void);
+
+/* Writes the accounts of up to `capacity` labels, in the order in which they first came, and
+ * returns how many there are, at most MEMORY_LABELS. Labels beyond share the last account. */
+enum { MEMORY_LABELS = 256 };
+int memory_accounts(struct memory_account *accounts, int capacity);
+
+/* Resident size of this process, in bytes, as the operating system counts it: largest so far, and
+ * now. */
 int64_t memory_peak_resident_bytes(void);
+int64_t memory_resident_bytes(void);
 
 #endif
