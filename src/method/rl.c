@@ -5,8 +5,8 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "method/rewards.h"
 #include "objective/advantage.h"
-#include "reward/reward.h"
 #include "rollout/generate.h"
 
 static int64_t group_size(const struct settings *settings) {
@@ -19,24 +19,7 @@ static enum status check(const struct settings *settings) {
             STATUS_INPUT,
             "rollout.temperature = 0 draws the same answer every time, so nothing can be learned "
             "from a group: set it above 0");
-    for (int64_t i = 0; i < settings->reward.parts_count; i++)
-        if (reward_find(settings->reward.parts[i].name) == NULL) {
-            char quoted[STATUS_QUOTE_MAX];
-            return FAIL(STATUS_INPUT,
-                        "reward.parts: no rule is called '%s'; known are format, answer, length",
-                        status_quote(quoted, settings->reward.parts[i].name, SIZE_MAX));
-        }
-    for (int64_t i = 0; i < settings->reward.parts_count; i++)
-        for (int64_t k = 0; k < i; k++)
-            if (strcmp(settings->reward.parts[i].name, settings->reward.parts[k].name) == 0)
-                return FAIL(
-                    STATUS_INPUT,
-                    "reward.parts lists '%s' twice: give it once, with the sum of the weights",
-                    settings->reward.parts[i].name);
-    if (settings->reward.parts_count < 1 || settings->reward.parts_count > REWARD_PARTS_MAX)
-        return FAIL(STATUS_INPUT, "reward.parts lists %lld rules; 1 to %d are possible",
-                    (long long)settings->reward.parts_count, REWARD_PARTS_MAX);
-    return STATUS_OK;
+    return rewards_check(settings);
 }
 
 /* Draws the answers of the groups that are marked and belong to this rank. `round` counts the
@@ -69,22 +52,10 @@ static enum status draw_answers(const struct method_context *context, int64_t st
 }
 
 static void reward_group(const struct settings *settings, struct rollout *rollout, int64_t g) {
-    for (int64_t i = 0; i < rollout->group_size; i++) {
-        struct rollout_answer *answer = &rollout_group_answers(rollout, g)[i];
-        const struct strbuf *reference = &rollout->groups[g].reference;
-        const struct reward_input input = {.text = strbuf_text(&answer->text),
-                                           .length = answer->text.length,
-                                           .reference = strbuf_text(reference),
-                                           .reference_length = reference->length,
-                                           .tokens = answer->n,
-                                           .max_new_tokens = settings->rollout.max_new_tokens};
-        answer->reward = 0.0;
-        for (int64_t p = 0; p < settings->reward.parts_count; p++) {
-            answer->parts[p] = reward_find(settings->reward.parts[p].name)->score(&input);
-            answer->reward += settings->reward.parts[p].weight * answer->parts[p];
-        }
-        answer->reward_penalised = answer->reward;
-    }
+    const struct strbuf *reference = &rollout->groups[g].reference;
+    for (int64_t i = 0; i < rollout->group_size; i++)
+        rewards_of_answer(settings, strbuf_text(reference), reference->length,
+                          &rollout_group_answers(rollout, g)[i]);
 }
 
 static bool group_is_flat(const struct rollout *rollout, int64_t g) {

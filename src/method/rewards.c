@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "method/rewards.h"
+
+#include <string.h>
+
+#include "reward/reward.h"
+
+static enum status check_name(const char *name) {
+    char quoted[STATUS_QUOTE_MAX];
+    return reward_find(name) != NULL
+               ? STATUS_OK
+               : FAIL(STATUS_INPUT,
+                      "reward.parts: no rule is called '%s'; known are format, answer, length",
+                      status_quote(quoted, name, SIZE_MAX));
+}
+
+enum status rewards_check(const struct settings *settings) {
+    const struct settings_reward *reward = &settings->reward;
+    for (int64_t i = 0; i < reward->parts_count; i++) {
+        TRY(check_name(reward->parts[i].name));
+        for (int64_t k = 0; k < i; k++)
+            if (strcmp(reward->parts[i].name, reward->parts[k].name) == 0)
+                return FAIL(
+                    STATUS_INPUT,
+                    "reward.parts lists '%s' twice: give it once, with the sum of the weights",
+                    reward->parts[i].name);
+    }
+    if (reward->parts_count < 1 || reward->parts_count > REWARD_PARTS_MAX)
+        return FAIL(STATUS_INPUT, "reward.parts lists %lld rules; 1 to %d are possible",
+                    (long long)reward->parts_count, REWARD_PARTS_MAX);
+    return STATUS_OK;
+}
+
+void rewards_of_answer(const struct settings *settings, const char *reference,
+                       size_t reference_length, struct rollout_answer *answer) {
+    const struct reward_input input = {.text = strbuf_text(&answer->text),
+                                       .length = answer->text.length,
+                                       .reference = reference,
+                                       .reference_length = reference_length,
+                                       .tokens = answer->n,
+                                       .max_new_tokens = settings->rollout.max_new_tokens};
+    answer->reward = 0.0;
+    for (int64_t p = 0; p < settings->reward.parts_count; p++) {
+        answer->parts[p] = reward_find(settings->reward.parts[p].name)->score(&input);
+        answer->reward += settings->reward.parts[p].weight * answer->parts[p];
+    }
+    answer->reward_penalised = answer->reward;
+}
