@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE /* renameat2 */
 #include "file/atomic.h"
 
 #include <dirent.h>
@@ -14,8 +15,17 @@
 
 enum { PATH_BYTES = 4096 };
 
+/* Of things in the making, and of a directory that gave way and is not removed yet. Long, so that
+ * no file of anybody else is called so. */
+#define PART ".gradus.part"
+#define OLD  ".gradus.old"
+
+struct names {
+    char path[PATH_BYTES], part[PATH_BYTES], old[PATH_BYTES];
+};
+
 struct atomic {
-    char path[PATH_BYTES], part[PATH_BYTES];
+    struct names names;
     int file; /* −1 for a directory */
     bool replace;
 };
@@ -24,13 +34,18 @@ static enum status fail_io(const char *path, const char *what) {
     return FAIL(STATUS_IO, "%s: %s: %s", path, what, strerror(errno));
 }
 
-/* Removes a file, or a directory and the files in it. What is not there is no trouble. */
+/* Removes a file, a link, or a directory and the files in it. What is not there is no trouble. */
 static enum status remove_thing(const char *path) {
     if (unlink(path) == 0 || errno == ENOENT)
         return STATUS_OK;
-    DIR *folder = opendir(path);
-    if (folder == NULL)
-        return fail_io(path, "it cannot be removed");
+    const int file = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *folder = file >= 0 ? fdopendir(file) : NULL;
+    if (folder == NULL) {
+        const enum status status = fail_io(path, "it cannot be removed");
+        if (file >= 0)
+            close(file);
+        return status;
+    }
     for (const struct dirent *entry; (entry = readdir(folder)) != NULL;)
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
             unlinkat(dirfd(folder), entry->d_name, 0); /* what stays makes rmdir fail */
@@ -39,68 +54,27 @@ static enum status remove_thing(const char *path) {
 }
 
 /* Reserves the names; a '/' at the end of `path` is dropped. */
-static enum status name_parts(struct atomic **atomic, const char *path) {
+static enum status name_parts(struct names *names, const char *path) {
     size_t length = strlen(path);
     while (length > 1 && path[length - 1] == '/')
         length--;
-    if (length == 0 || length + sizeof ".part" > PATH_BYTES)
+    if (length == 0 || length + sizeof PART > PATH_BYTES)
         return FAIL(STATUS_INPUT, "a path of %zu bytes cannot be written: 1 to %zu are possible",
-                    length, PATH_BYTES - sizeof ".part");
-    TRY(memory_new(atomic, 1, "output file"));
-    snprintf((*atomic)->path, PATH_BYTES, "%.*s", (int)length, path);
-    snprintf((*atomic)->part, PATH_BYTES, "%.*s.part", (int)length, path);
-    (*atomic)->file = -1;
+                    length, PATH_BYTES - sizeof PART);
+    snprintf(names->path, PATH_BYTES, "%.*s", (int)length, path);
+    snprintf(names->part, PATH_BYTES, "%.*s" PART, (int)length, path);
+    snprintf(names->old, PATH_BYTES, "%.*s" OLD, (int)length, path);
     return STATUS_OK;
 }
 
-static enum status fail_create(struct atomic **atomic) {
-    const enum status status = fail_io((*atomic)->part, "it cannot be created");
-    memory_release(atomic);
-    return status;
-}
-
-enum status atomic_file_create(struct atomic **atomic, const char *path) {
-    TRY(name_parts(atomic, path));
-    (*atomic)->file =
-        open((*atomic)->part, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666);
-    return (*atomic)->file >= 0 ? STATUS_OK : fail_create(atomic);
-}
-
-/* Nothing, or an empty directory, stands at `path`. */
-static bool is_free(const char *path) {
-    struct stat info;
-    if (lstat(path, &info) != 0)
-        return errno == ENOENT;
-    DIR *folder = opendir(path);
-    int entries = 0;
-    while (folder != NULL && readdir(folder) != NULL)
-        entries++;
-    if (folder != NULL)
-        closedir(folder);
-    return folder != NULL && entries <= 2; /* "." and ".." */
-}
-
-enum status atomic_directory_create(struct atomic **atomic, const char *path, bool replace) {
-    if (!replace && !is_free(path))
-        return FAIL(STATUS_INPUT,
-                    "%s: exists and is not an empty directory; name another or remove it", path);
-    TRY(name_parts(atomic, path));
-    (*atomic)->replace = replace;
-    const enum status status = remove_thing((*atomic)->part);
-    if (status != STATUS_OK) {
-        memory_release(atomic);
-        return status;
-    }
-    return mkdir((*atomic)->part, 0777) == 0 ? STATUS_OK : fail_create(atomic);
-}
-
-const char *atomic_part(const struct atomic *atomic) {
-    return atomic->part;
-}
-
-int atomic_descriptor(const struct atomic *atomic) {
-    ASSERT(atomic->file >= 0);
-    return atomic->file;
+/* A thing in the making: its names, and no file yet. */
+static enum status new_atomic(struct atomic **atomic, const char *path) {
+    struct names names;
+    TRY(name_parts(&names, path));
+    TRY(memory_new(atomic, 1, "output file"));
+    (*atomic)->names = names;
+    (*atomic)->file = -1;
+    return STATUS_OK;
 }
 
 static enum status sync_directory(const char *path) {
@@ -124,33 +98,131 @@ static enum status sync_folder_of(const char *path) {
     return sync_directory(folder);
 }
 
+/* Nothing, or an empty directory, stands at `path`. */
+static bool is_free(const char *path) {
+    struct stat info;
+    if (lstat(path, &info) != 0)
+        return errno == ENOENT;
+    DIR *folder = opendir(path);
+    int entries = 0;
+    while (folder != NULL && readdir(folder) != NULL)
+        entries++;
+    if (folder != NULL)
+        closedir(folder);
+    return folder != NULL && entries <= 2; /* "." and ".." */
+}
+
+/* After a kill in the middle of a commit: an old directory that had stepped aside gets its name
+ * back, or is removed where the new one has it. */
+static enum status recover(const struct names *names) {
+    struct stat info;
+    if (lstat(names->old, &info) != 0)
+        return STATUS_OK;
+    if (!is_free(names->path))
+        return remove_thing(names->old);
+    if (rename(names->old, names->path) != 0)
+        return fail_io(names->old, "it cannot be renamed");
+    return sync_folder_of(names->path);
+}
+
+enum status atomic_recover(const char *path) {
+    struct names names;
+    TRY(name_parts(&names, path));
+    TRY(recover(&names));
+    return remove_thing(names.part);
+}
+
+static enum status fail_create(struct atomic **atomic) {
+    const enum status status = fail_io((*atomic)->names.part, "it cannot be created");
+    memory_release(atomic);
+    return status;
+}
+
+enum status atomic_file_create(struct atomic **atomic, const char *path) {
+    TRY(new_atomic(atomic, path));
+    (*atomic)->file =
+        open((*atomic)->names.part, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666);
+    return (*atomic)->file >= 0 ? STATUS_OK : fail_create(atomic);
+}
+
+enum status atomic_directory_create(struct atomic **atomic, const char *path, bool replace) {
+    TRY(new_atomic(atomic, path));
+    (*atomic)->replace = replace;
+    enum status status = recover(&(*atomic)->names);
+    if (status == STATUS_OK && !replace && !is_free((*atomic)->names.path))
+        status = FAIL(STATUS_INPUT,
+                      "%s: exists and is not an empty directory; name another or remove it", path);
+    if (status == STATUS_OK)
+        status = remove_thing((*atomic)->names.part);
+    if (status != STATUS_OK) {
+        memory_release(atomic);
+        return status;
+    }
+    return mkdir((*atomic)->names.part, 0777) == 0 ? STATUS_OK : fail_create(atomic);
+}
+
+const char *atomic_part(const struct atomic *atomic) {
+    return atomic->names.part;
+}
+
+int atomic_descriptor(const struct atomic *atomic) {
+    ASSERT(atomic->file >= 0);
+    return atomic->file;
+}
+
 /* fsync and close; errors of both count (a network file system reports a full disk only here). */
 static enum status finish_part(struct atomic *atomic) {
     if (atomic->file < 0)
-        return sync_directory(atomic->part);
+        return sync_directory(atomic->names.part);
     const int file = atomic->file;
     atomic->file = -1;
     if (fsync(file) != 0) {
-        const enum status status = fail_io(atomic->part, "writing failed");
+        const enum status status = fail_io(atomic->names.part, "writing failed");
         close(file);
         return status;
     }
-    return close(file) == 0 ? STATUS_OK : fail_io(atomic->part, "writing failed");
+    return close(file) == 0 ? STATUS_OK : fail_io(atomic->names.part, "writing failed");
 }
 
-/* A directory that is not empty cannot be renamed over: the old one steps aside first. */
-static enum status put_in_place(const struct atomic *atomic) {
-    char old[PATH_BYTES + 4] = "";
-    if (atomic->replace && !is_free(atomic->path)) {
-        snprintf(old, sizeof old, "%s.old", atomic->path);
-        TRY(remove_thing(old));
-        if (rename(atomic->path, old) != 0)
-            return fail_io(atomic->path, "it cannot be renamed");
+/* Two names change places in one step; false where the system or the file system cannot. */
+static bool exchange(const char *a, const char *b) {
+#ifdef RENAME_EXCHANGE
+    return renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE) == 0;
+#else
+    (void)a;
+    (void)b;
+    return false;
+#endif
+}
+
+static enum status rename_thing(const char *from, const char *to) {
+    return rename(from, to) == 0 ? STATUS_OK : fail_io(from, "it cannot be renamed");
+}
+
+/* A directory that is not empty cannot be renamed over. It changes places with the new one, or it
+ * steps aside first: a kill then leaves it as .old, which `recover` finds. */
+static enum status replace_directory(const struct names *names) {
+    const bool exchanged = exchange(names->part, names->path);
+    if (!exchanged) {
+        TRY(remove_thing(names->old));
+        TRY(rename_thing(names->path, names->old));
+        if (rename_thing(names->part, names->path) != STATUS_OK) {
+            char sentence[STATUS_SENTENCE_MAX];
+            snprintf(sentence, sizeof sentence, "%s", status_sentence());
+            if (rename(names->old, names->path) != 0)
+                return FAIL(STATUS_IO, "%s; what stood there is now %s", sentence, names->old);
+            return STATUS_IO;
+        }
     }
-    if (rename(atomic->part, atomic->path) != 0)
-        return fail_io(atomic->part, "it cannot be renamed");
-    TRY(sync_folder_of(atomic->path));
-    return old[0] == '\0' ? STATUS_OK : remove_thing(old);
+    TRY(sync_folder_of(names->path));
+    return remove_thing(exchanged ? names->part : names->old);
+}
+
+static enum status put_in_place(const struct atomic *atomic) {
+    if (atomic->replace && !is_free(atomic->names.path))
+        return replace_directory(&atomic->names);
+    TRY(rename_thing(atomic->names.part, atomic->names.path));
+    return sync_folder_of(atomic->names.path);
 }
 
 enum status atomic_commit(struct atomic **atomic) {
@@ -171,7 +243,7 @@ void atomic_abandon(struct atomic **atomic) {
     snprintf(sentence, sizeof sentence, "%s", status_sentence());
     if ((*atomic)->file >= 0)
         close((*atomic)->file);
-    if (remove_thing((*atomic)->part) != STATUS_OK)
+    if (remove_thing((*atomic)->names.part) != STATUS_OK)
         status_set_sentence(sentence);
     memory_release(atomic);
 }
@@ -179,7 +251,7 @@ void atomic_abandon(struct atomic **atomic) {
 enum status atomic_write_file(const char *path, const void *bytes, int64_t n) {
     struct atomic *atomic;
     TRY(atomic_file_create(&atomic, path));
-    const enum status status = bytes_write(atomic->file, atomic->part, bytes, n);
+    const enum status status = bytes_write(atomic->file, atomic->names.part, bytes, n);
     if (status == STATUS_OK)
         return atomic_commit(&atomic);
     atomic_abandon(&atomic);

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Files and directories that appear whole or not at all: built under NAME.part, synchronised,
- * renamed, and the folder synchronised, so that a kill or a power loss leaves the old one or the
- * new one. A .part left by a killed process is taken over by the next writer of that name; a
- * failure removes it. A full disk is a STATUS_IO sentence.
+ * Files and directories that appear whole or not at all: built under NAME.gradus.part,
+ * synchronised, renamed, and the folder synchronised, so that a kill or a power loss leaves the old
+ * one or the new one. A .part left by a killed process is taken over by the next writer of that
+ * name; a failure removes it. A full disk is a STATUS_IO sentence.
+ *
+ * A directory that replaces another changes places with it in one step. Where the file system
+ * cannot do that, the old one is called NAME.gradus.old for a moment; when a kill falls into it, the
+ * next writer of that name, or atomic_recover, gives it its name back.
  */
 #ifndef FILE_ATOMIC_H
 #define FILE_ATOMIC_H
@@ -23,6 +27,10 @@ enum status atomic_file_create(struct atomic **atomic, const char *path) MUST_US
  * directories hold files only, no directories. */
 enum status atomic_directory_create(struct atomic **atomic, const char *path,
                                     bool replace) MUST_USE;
+
+/* Puts right what a killed process left of `path`: afterwards the old or the new thing stands there
+ * whole, and nothing beside it. */
+enum status atomic_recover(const char *path) MUST_USE;
 
 /* Where to write meanwhile: the name of the .part, and for a file its descriptor. */
 const char *atomic_part(const struct atomic *atomic);

@@ -55,7 +55,7 @@ struct safetensors_entry {
 
 struct safetensors_writer;
 
-/* Begins the file `path` (as PATH.part) with these tensors, in this order; the header carries the
+/* Begins the file `path` (file/atomic.h) with these tensors, in this order; the header carries the
  * metadata {"format": "pt"} and is padded to 8 bytes. `entries` is not kept. */
 enum status safetensors_create(struct safetensors_writer **writer, const char *path,
                                const struct safetensors_entry *entries, int64_t count) MUST_USE;

@@ -10,9 +10,9 @@
  *     /provenance
  *
  * Rank 0 lays the file out (contiguous, allocated, no filters) and knows where each tensor's bytes
- * go; these are written by pwrite, so that any rank or thread can write its part. PATH.part is
- * synchronised and renamed once the checksums of what the file really holds are in. A seal at the
- * end (file/seal.h) covers the structure, so that HDF5 never parses a damaged one.
+ * go; these are written by pwrite, so that any rank or thread can write its part. The file gets
+ * its name (file/atomic.h) once the checksums of what it really holds are in. A seal at the end
+ * (file/seal.h) covers the structure, so that HDF5 never parses a damaged one.
  *
  *     checkpoint_write.h   checkpoint_read.h   checkpoint_folder.h: which ones stay
  */

@@ -29,7 +29,7 @@ struct checkpoint_content {
 
 struct checkpoint_writer;
 
-/* Lays out PATH.part. The caller commits or abandons the writer. */
+/* Lays out the file, under another name until it is whole. The caller commits or abandons the writer. */
 enum status checkpoint_layout(struct checkpoint_writer **writer, const char *path,
                               const struct checkpoint_content *content) MUST_USE;
 

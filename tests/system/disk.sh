@@ -18,7 +18,7 @@ full() {
     job 1 train "$SYSTEM_WORK/input.cfg" run.directory="$work/limit" run.steps=8 checkpoint.every=2
 )
 have=$?
-full limit "checkpoints/step-000002.h5.part"
+full limit "checkpoints/step-000002.h5.gradus.part"
 [ "$(value limit /step/valid)" = 2 ] || fail "limit: diagnostics.h5 holds $(value limit /step/valid) steps, expected 2"
 for step in 1 2; do
     "$GRADUS" inspect --verify limit/rollouts/step-00000$step.h5 >out || fail "limit: the rollouts of step $step"

@@ -34,7 +34,7 @@ static void test_file(void) {
     const char *path = folder_file("a.txt");
     CHECK_OK(atomic_write_file(path, "one", 3));
     check_content(path, "one");
-    folder_write(folder_file("a.txt.part"), "left by a killed process", 24);
+    folder_write(folder_file("a.txt.gradus.part"), "left by a killed process", 24);
     CHECK_OK(atomic_write_file(path, "two", 3));
     check_content(path, "two");
     CHECK_EQ(folder_entries(folder_path), 1);
@@ -70,8 +70,8 @@ static void test_directory(void) {
     struct atomic *made;
     char inner[512];
     const char *path = folder_file("model/");
-    mkdir(folder_file("model.part"), 0777); /* left by a killed process */
-    folder_write(folder_file("model.part/old"), "x", 1);
+    mkdir(folder_file("model.gradus.part"), 0777); /* left by a killed process */
+    folder_write(folder_file("model.gradus.part/old"), "x", 1);
     CHECK_OK(atomic_directory_create(&made, path, false));
     snprintf(inner, sizeof inner, "%s/config.json", atomic_part(made));
     CHECK_OK(atomic_write_file(inner, "{}", 2));

@@ -208,7 +208,7 @@ static void test_full_disk(void) {
 
 static void test_prune(void) {
     folder_write(folder_file("step-1000000.h5"), "", 0);
-    folder_write(folder_file("step-000004.h5.part"), "", 0);
+    folder_write(folder_file("step-000004.h5.gradus.part"), "", 0);
     folder_write(folder_file("step-x.h5"), "", 0);
     CHECK_OK(checkpoint_prune(folder_path, 2));
     CHECK_EQ(folder_entries(folder_path), 4);
