@@ -39,10 +39,13 @@ size_t utf8_step(const char *text, size_t length, int32_t *character) {
 }
 
 size_t utf8_step_back(const char *text, size_t length, int32_t *character) {
-    size_t start = length - 1;
-    while (start > 0 && ((unsigned char)text[start] & 0xc0) == 0x80)
-        start--;
-    return utf8_step(text + start, length - start, character);
+    size_t back = 1;
+    while (back < 4 && back < length && ((unsigned char)text[length - back] & 0xc0) == 0x80)
+        back++;
+    if (utf8_step(text + length - back, back, character) == back && *character >= 0)
+        return back;
+    *character = -1;
+    return 1;
 }
 
 size_t utf8_valid_length(const char *text, size_t length) {
@@ -59,4 +62,68 @@ size_t utf8_valid_length(const char *text, size_t length) {
 
 bool utf8_is_valid(const char *text, size_t length) {
     return utf8_valid_length(text, length) == length;
+}
+
+enum status utf8_repair(const char *text, size_t length, struct strbuf *out) {
+    while (length > 0) {
+        const size_t valid = utf8_valid_length(text, length);
+        TRY(strbuf_append(out, text, valid));
+        text += valid;
+        length -= valid;
+        if (length > 0) {
+            int32_t character;
+            const size_t broken = utf8_step(text, length, &character);
+            TRY(strbuf_append(out, "\xef\xbf\xbd", 3));
+            text += broken;
+            length -= broken;
+        }
+    }
+    return STATUS_OK;
+}
+
+enum status utf8_append(int32_t character, struct strbuf *out) {
+    char bytes[4];
+    size_t length = 1;
+    ASSERT(character >= 0 && character < 0x110000);
+    if (character >= 0x80)
+        length = character < 0x800 ? 2 : character < 0x10000 ? 3 : 4;
+    static const unsigned char leads[] = {0, 0, 0xc0, 0xe0, 0xf0};
+    for (size_t i = length - 1; i > 0; i--, character >>= 6)
+        bytes[i] = (char)(unsigned char)(0x80 | (character & 0x3f));
+    bytes[0] = (char)(unsigned char)(leads[length] | character);
+    return strbuf_append(out, bytes, length);
+}
+
+bool utf8_is_space(int32_t c) {
+    return (c >= 0x9 && c <= 0xd) || c == 0x20 || c == 0x85 || c == 0xa0 || c == 0x1680 ||
+           (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f ||
+           c == 0x205f || c == 0x3000;
+}
+
+bool utf8_is_python_space(int32_t c) {
+    return utf8_is_space(c) || (c >= 0x1c && c <= 0x1f);
+}
+
+struct utf8_span utf8_trim_begin(struct utf8_span span) {
+    while (span.length > 0) {
+        int32_t character;
+        const size_t step = utf8_step(span.text, span.length, &character);
+        if (!utf8_is_python_space(character))
+            break;
+        span.text += step;
+        span.length -= step;
+    }
+    return span;
+}
+
+struct utf8_span utf8_trim(struct utf8_span span) {
+    span = utf8_trim_begin(span);
+    while (span.length > 0) {
+        int32_t character;
+        const size_t step = utf8_step_back(span.text, span.length, &character);
+        if (!utf8_is_python_space(character))
+            break;
+        span.length -= step;
+    }
+    return span;
 }

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/sha256.h"
+#include "base/utf8.h"
 #include "data/filter.h"
 #include "file/bytes.h"
 #include "file/json.h"
@@ -28,57 +29,6 @@ struct reader {
 
 static bool given(const char *text) {
     return text != NULL && text[0] != '\0';
-}
-
-/* --- white space, as Python's str.strip takes it --- */
-
-static const char *const spaces[] = {
-    " ",
-    "\t",
-    "\n",
-    "\v",
-    "\f",
-    "\r",
-    "\x1c",
-    "\x1d",
-    "\x1e",
-    "\x1f",
-    "\xc2\x85",
-    "\xc2\xa0",
-    "\xe1\x9a\x80",
-    "\xe2\x80\x80",
-    "\xe2\x80\x81",
-    "\xe2\x80\x82",
-    "\xe2\x80\x83",
-    "\xe2\x80\x84",
-    "\xe2\x80\x85",
-    "\xe2\x80\x86",
-    "\xe2\x80\x87",
-    "\xe2\x80\x88",
-    "\xe2\x80\x89",
-    "\xe2\x80\x8a",
-    "\xe2\x80\xa8",
-    "\xe2\x80\xa9",
-    "\xe2\x80\xaf",
-    "\xe2\x81\x9f",
-    "\xe3\x80\x80",
-};
-
-/* Bytes of the white-space character at the begin (or the end) of the text, 0 for none. */
-static size_t space_at(const char *text, size_t length, bool end) {
-    for (size_t i = 0; i < sizeof spaces / sizeof *spaces; i++) {
-        const size_t bytes = strlen(spaces[i]);
-        if (bytes <= length && memcmp(end ? text + length - bytes : text, spaces[i], bytes) == 0)
-            return bytes;
-    }
-    return 0;
-}
-
-static void trim(const char **text, size_t *length) {
-    for (size_t n; (n = space_at(*text, *length, false)) > 0; *length -= n)
-        *text += n;
-    for (size_t n; (n = space_at(*text, *length, true)) > 0;)
-        *length -= n;
 }
 
 /* --- numbers, as Python's str writes them --- */
@@ -158,7 +108,9 @@ static void cut_answer(struct dataset *dataset, const char *marker, const char *
         dataset->unmarked++;
     else
         *length = (size_t)(end - (*text = found));
-    trim(text, length);
+    const struct utf8_span trimmed = utf8_trim((struct utf8_span){*text, *length});
+    *text = trimmed.text;
+    *length = trimmed.length;
 }
 
 static enum status keep_reference(struct reader *reader, int64_t row, const json_t *value,

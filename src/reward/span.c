@@ -4,6 +4,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 static bool stands_at(struct span span, const char *tag, size_t length, size_t at) {
     return at <= span.length && length <= span.length - at &&
            memcmp(span.text + at, tag, length) == 0;
@@ -40,44 +42,16 @@ size_t span_count(struct span span, const char *tag) {
     return count;
 }
 
-/* White space beyond ASCII, in UTF-8: U+0085 U+00A0 U+1680 U+2000…200A U+2028 U+2029 U+202F U+205F
- * U+3000. */
-static const char *const wide_spaces[] = {
-    "\xC2\x85",     "\xC2\xA0",     "\xE1\x9A\x80", "\xE2\x80\x80", "\xE2\x80\x81",
-    "\xE2\x80\x82", "\xE2\x80\x83", "\xE2\x80\x84", "\xE2\x80\x85", "\xE2\x80\x86",
-    "\xE2\x80\x87", "\xE2\x80\x88", "\xE2\x80\x89", "\xE2\x80\x8A", "\xE2\x80\xA8",
-    "\xE2\x80\xA9", "\xE2\x80\xAF", "\xE2\x81\x9F", "\xE3\x80\x80",
-};
-
-static bool is_narrow_space(char c) {
-    return c == ' ' || (c >= '\t' && c <= '\r') || (c >= 0x1C && c <= 0x1F);
-}
-
-/* Bytes of the white-space character at the begin of the span, or at its end; 0 for none. */
-static size_t space_length(struct span span, bool at_end) {
-    if (span.length == 0)
-        return 0;
-    if (is_narrow_space(span.text[at_end ? span.length - 1 : 0]))
-        return 1;
-    for (size_t i = 0; i < sizeof wide_spaces / sizeof wide_spaces[0]; i++)
-        if (at_end ? span_ends(span, wide_spaces[i]) : span_begins(span, wide_spaces[i]))
-            return strlen(wide_spaces[i]);
-    return 0;
+static struct span span_of(struct utf8_span span) {
+    return (struct span){span.text, span.length};
 }
 
 struct span span_trim_begin(struct span span) {
-    for (size_t n; (n = space_length(span, false)) > 0;) {
-        span.text += n;
-        span.length -= n;
-    }
-    return span;
+    return span_of(utf8_trim_begin((struct utf8_span){span.text, span.length}));
 }
 
 struct span span_trim(struct span span) {
-    span = span_trim_begin(span);
-    for (size_t n; (n = space_length(span, true)) > 0;)
-        span.length -= n;
-    return span;
+    return span_of(utf8_trim((struct utf8_span){span.text, span.length}));
 }
 
 bool span_equal(struct span a, struct span b) {

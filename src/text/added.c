@@ -2,7 +2,8 @@
 #include "text/added.h"
 
 #include "base/memory.h"
-#include "text/utf8.h"
+#include "base/utf8.h"
+#include "text/unicode.h"
 
 struct added_node {
     int32_t child, sibling; /* 0: none; node 0 is the root */
@@ -86,13 +87,13 @@ static bool stands_alone(const char *text, size_t length, size_t start, size_t s
     int32_t before, after;
     if (start > 0) {
         utf8_step_back(text, start, &before);
-        if (utf8_is_word(before))
+        if (unicode_is_word(before))
             return false;
     }
     if (stop == length)
         return true;
     utf8_step(text + stop, length - stop, &after);
-    return !utf8_is_word(after);
+    return !unicode_is_word(after);
 }
 
 static size_t space_before(const char *text, size_t start, size_t least) {

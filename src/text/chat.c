@@ -6,8 +6,8 @@
 
 #include <string.h>
 
+#include "base/utf8.h"
 #include "text/chat_known.h"
-#include "text/utf8.h"
 
 #define DEFAULT_DATE "26 Jul 2024" /* what Llama 3.1's template says when it is told no date */
 
@@ -126,27 +126,9 @@ static enum status render_qwen3(const struct chat_message *messages, int64_t cou
 
 /* ---- Llama 3 ------------------------------------------------------------------------------ */
 
-static bool is_python_space(int32_t character) {
-    return utf8_is_space(character) || (character >= 0x1c && character <= 0x1f);
-}
-
 static enum status append_trimmed(const char *text, struct strbuf *out) {
-    size_t length = strlen(text);
-    int32_t character;
-    while (length > 0) {
-        const size_t step = utf8_step(text, length, &character);
-        if (!is_python_space(character))
-            break;
-        text += step;
-        length -= step;
-    }
-    while (length > 0) {
-        const size_t step = utf8_step_back(text, length, &character);
-        if (!is_python_space(character))
-            break;
-        length -= step;
-    }
-    return strbuf_append(out, text, length);
+    const struct utf8_span span = utf8_trim((struct utf8_span){text, strlen(text)});
+    return strbuf_append(out, span.text, span.length);
 }
 
 static enum status open_llama3(const char *role, struct strbuf *out) {

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "file/json.h"
-#include "text/utf8.h"
+#include "text/unicode.h"
 
 #define FILE_LIMIT ((int64_t)256 << 20)
 
@@ -237,7 +237,7 @@ static enum status seek_added(const struct source *source, const char *content, 
     struct tokenizer *t = source->tokenizer;
     if (normalized && t->compose) {
         strbuf_clear(&t->composed);
-        TRY(utf8_compose(content, strlen(content), &t->composed));
+        TRY(unicode_compose(content, strlen(content), &t->composed));
         content = strbuf_text(&t->composed);
     }
     TRY(place_added(source, content, token.id, special));

@@ -4,9 +4,10 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/utf8.h"
 #include "text/letters.h"
 #include "text/parts.h"
-#include "text/utf8.h"
+#include "text/unicode.h"
 
 enum status tokenizer_open(struct tokenizer **tokenizer, const char *directory) {
     struct strbuf path = STRBUF_EMPTY;
@@ -75,9 +76,9 @@ static enum status encode_raw(void *context, const char *part, size_t length, in
     struct tokenizer *t = encoding->tokenizer;
     if (id >= 0)
         return token_list_append(encoding->out, &id, 1);
-    if (t->compose && !utf8_is_plain(part, length)) {
+    if (t->compose && !unicode_is_plain(part, length)) {
         strbuf_clear(&t->composed);
-        TRY(utf8_compose(part, length, &t->composed));
+        TRY(unicode_compose(part, length, &t->composed));
         part = t->composed.text;
         length = t->composed.length;
     }

@@ -11,10 +11,11 @@
 #include "base/memory.h"
 #include "base/sha256.h"
 #include "base/strbuf.h"
+#include "base/utf8.h"
 #include "check.h"
 #include "file/json.h"
 #include "text/tokenizer.h"
-#include "text/utf8.h"
+#include "text/unicode.h"
 
 #define DATA "tests/data/text/"
 

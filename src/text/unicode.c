@@ -1,44 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "text/utf8.h"
-
-#include "base/memory.h"
+#include "text/unicode.h"
 
 #include <utf8proc.h>
 
 #include <string.h>
 
+#include "base/memory.h"
+#include "base/utf8.h"
+
 #define LONGEST_DECOMPOSITION 8 /* canonical ones have at most 4 characters */
 
-enum status utf8_repair(const char *text, size_t length, struct strbuf *out) {
-    while (length > 0) {
-        const size_t valid = utf8_valid_length(text, length);
-        TRY(strbuf_append(out, text, valid));
-        text += valid;
-        length -= valid;
-        if (length > 0) {
-            int32_t character;
-            const size_t broken = utf8_step(text, length, &character);
-            TRY(strbuf_append(out, "\xef\xbf\xbd", 3));
-            text += broken;
-            length -= broken;
-        }
-    }
-    return STATUS_OK;
-}
-
-enum status utf8_append(int32_t character, struct strbuf *out) {
-    utf8proc_uint8_t bytes[4];
-    const utf8proc_ssize_t length = utf8proc_encode_char(character, bytes);
-    return strbuf_append(out, (const char *)bytes, (size_t)length);
-}
-
-bool utf8_is_space(int32_t c) {
-    return (c >= 0x9 && c <= 0xd) || c == 0x20 || c == 0x85 || c == 0xa0 || c == 0x1680 ||
-           (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f ||
-           c == 0x205f || c == 0x3000;
-}
-
-bool utf8_is_word(int32_t c) {
+bool unicode_is_word(int32_t c) {
     switch (utf8proc_category(c)) {
     case UTF8PROC_CATEGORY_LU:
     case UTF8PROC_CATEGORY_LL:
@@ -59,7 +31,7 @@ bool utf8_is_word(int32_t c) {
     }
 }
 
-bool utf8_is_plain(const char *text, size_t length) {
+bool unicode_is_plain(const char *text, size_t length) {
     for (size_t i = 0; i < length; i++)
         if ((unsigned char)text[i] >= 0xcc)
             return false;
@@ -187,7 +159,7 @@ static enum status compose_old(const char *text, size_t length, struct strbuf *o
     return status;
 }
 
-enum status utf8_compose(const char *text, size_t length, struct strbuf *out) {
+enum status unicode_compose(const char *text, size_t length, struct strbuf *out) {
     while (length > 0) {
         size_t step;
         const size_t old = old_length(text, length, &step);
