@@ -342,17 +342,19 @@ enum status comm_mpi_open(struct comm *comm, int *argc, char ***argv) {
     bool started;
     TRY(start(argc, argv, &started));
     const enum status status = open_all(comm, started);
-    if (status != STATUS_OK && started)
-        MPI_Finalize();
+    int size = 0;
+    if (status != STATUS_OK && started && MPI_Comm_size(MPI_COMM_WORLD, &size) == MPI_SUCCESS &&
+        size == 1)
+        MPI_Finalize(); /* with others it would wait for them: see comm_mpi_abort_job */
     return status;
 }
 
-void comm_mpi_abort_job(void) {
+void comm_mpi_abort_job(int exit_status) {
     int running = 0, over = 0;
     MPI_Initialized(&running);
     MPI_Finalized(&over);
     if (running && !over)
-        MPI_Abort(MPI_COMM_WORLD, status_exit(STATUS_DEFECT));
+        MPI_Abort(MPI_COMM_WORLD, exit_status);
 }
 
 void comm_mpi_set_piece(struct comm *comm, int64_t bytes) {

@@ -9,10 +9,16 @@
 
 #include <signal.h>
 
+static void end_job_of_defect(void) {
+    comm_mpi_abort_job(status_exit(STATUS_DEFECT));
+}
+
 int main(int argc, char **argv) {
-    const struct cli_host host = {.comm_open = comm_mpi_open, .version = provenance_version()};
+    const struct cli_host host = {.comm_open = comm_mpi_open,
+                                  .job_abort = comm_mpi_abort_job,
+                                  .version = provenance_version()};
     /* A file that may grow no further is a write that failed, as on a full disk. */
     signal(SIGXFSZ, SIG_IGN);
-    status_on_defect(comm_mpi_abort_job);
+    status_on_defect(end_job_of_defect);
     return cli_main(argc, argv, &host);
 }

@@ -188,13 +188,6 @@ enum status cli_real(const struct cli *cli, const char *name, double least, doub
     return STATUS_OK;
 }
 
-enum status cli_comm_open(struct cli *cli, struct comm *comm) {
-    TRY(cli->host->comm_open(comm, cli->main_argc, cli->main_argv));
-    cli->rank = comm->rank;
-    log_set_rank(comm->rank);
-    return STATUS_OK;
-}
-
 /* Rank 0 speaks for all, unless a rank leaves alone: then it says itself what it knows. */
 static void say_failure(struct cli *cli, enum status status, bool alone) {
     const bool speaks = cli->rank == 0 || alone;
@@ -203,6 +196,18 @@ static void say_failure(struct cli *cli, enum status status, bool alone) {
     log_live_end();
     fprintf(stderr, "gradus: error: %s\n", status_sentence());
     cli->said = true;
+}
+
+enum status cli_comm_open(struct cli *cli, struct comm *comm) {
+    const enum status status = cli->host->comm_open(comm, cli->main_argc, cli->main_argv);
+    if (status != STATUS_OK) {
+        say_failure(cli, status, true);
+        cli->host->job_abort(status_exit(status));
+        return status;
+    }
+    cli->rank = comm->rank;
+    log_set_rank(comm->rank);
+    return STATUS_OK;
 }
 
 enum status cli_comm_close(struct cli *cli, struct comm *comm, enum status status) {

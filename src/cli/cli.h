@@ -44,6 +44,8 @@ struct cli_command {
 /* How processes are opened: given by main, the only file that knows which kinds were built. */
 struct cli_host {
     enum status (*comm_open)(struct comm *comm, int *argc, char ***argv);
+    /* After a failed comm_open: ends the processes that may be waiting for this one. */
+    void (*job_abort)(int exit_status);
     const char *version; /* "0.1.0 (git …)" */
 };
 

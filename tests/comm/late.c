@@ -38,11 +38,15 @@ static void never(struct comm *comm, bool late) {
     fflush(stdout);
 }
 
+static void end_job(void) {
+    comm_mpi_abort_job(status_exit(STATUS_DEFECT));
+}
+
 static void leave(struct comm *comm, bool late) {
     if (late) {
         printf("leaving\n");
         fflush(stdout);
-        status_on_defect(comm_mpi_abort_job);
+        status_on_defect(end_job);
         ASSERT(!late);
     }
     CHECK_OK(comm_barrier(comm, 0.0, "for ever"));
