@@ -13,7 +13,8 @@
 static const struct {
     const char *name;
     enum status (*open)(struct backend *backend, int threads);
-} backends[] = {{"cpu", cpu_open}, {"check", check_open}};
+    enum status (*plan)(struct backend *backend, int threads);
+} backends[] = {{"cpu", cpu_open, cpu_plan_open}, {"check", check_open, cpu_plan_open}};
 enum { BACKEND_COUNT = sizeof backends / sizeof backends[0] };
 
 /* Every operation's place in the table, so that a hole can be named. */
@@ -78,14 +79,14 @@ static enum status unknown(const char *name) {
                 status_quote(quoted, name, SIZE_MAX), known);
 }
 
-enum status backend_open(struct backend *backend, const char *name, int threads) {
+static enum status open_named(struct backend *backend, const char *name, int threads, bool plans) {
     if (threads < 0)
         return FAIL(STATUS_INPUT, "a backend cannot have %d threads; 0 takes every core", threads);
     for (int i = 0; i < BACKEND_COUNT; i++) {
         if (strcmp(backends[i].name, name) != 0)
             continue;
         *backend = (struct backend){.ops = NULL};
-        enum status status = backends[i].open(backend, threads);
+        enum status status = (plans ? backends[i].plan : backends[i].open)(backend, threads);
         const char *hole = status == STATUS_OK ? empty_slot(backend->ops) : NULL;
         if (hole != NULL)
             status = FAIL(STATUS_DEFECT, "the backend \"%s\" has nothing for the operation \"%s\"",
@@ -95,6 +96,14 @@ enum status backend_open(struct backend *backend, const char *name, int threads)
         return status;
     }
     return unknown(name);
+}
+
+enum status backend_open(struct backend *backend, const char *name, int threads) {
+    return open_named(backend, name, threads, false);
+}
+
+enum status backend_plan(struct backend *backend, const char *name, int threads) {
+    return open_named(backend, name, threads, true);
 }
 
 void backend_close(struct backend *backend) {

@@ -362,6 +362,12 @@ struct backend {
  * this process may use). Refuses an unknown name, listing the known ones, and a table with a hole.
  * The caller owns *backend and closes it. */
 enum status backend_open(struct backend *backend, const char *name, int threads) MUST_USE;
+
+/* The same without memory and arithmetic: allocations are booked (memory_pretend), operations look
+ * at their shapes and host arrays alone, refuse what they would refuse and book the scratch that
+ * they would take; their outputs, and what is downloaded, stay as they are. What a caller holds
+ * then, by the books, is what it would hold. "check" is planned as "cpu", without its copies. */
+enum status backend_plan(struct backend *backend, const char *name, int threads) MUST_USE;
 void backend_close(struct backend *backend);
 
 /* Memory of the backend; TRY(backend_new(b, &x, n, "activations")) takes the element size from *x.

@@ -37,6 +37,8 @@ enum status model_create(struct model **out, struct backend *backend, const stru
                     "sequences of %" PRId64 " tokens are asked for, the model was made for 1 … "
                     "%" PRId64 " (max_position_embeddings)",
                     settings->max_positions, hparams->max_positions);
+    /* Over no rows: refuses heads that the backend has no kernel for before anything is read. */
+    TRY(backend_run(backend, attention, .H = hparams->H, .K = hparams->K, .D = hparams->D));
     struct model *model = NULL;
     TRY(memory_new(&model, 1, "a model"));
     model->backend = backend;

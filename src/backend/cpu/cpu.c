@@ -40,21 +40,23 @@ static size_t weight_bytes(int64_t rows, int64_t columns, enum dtype dtype) {
 
 /* --- scratch --- */
 
-static enum status scratch_reserve(struct cpu_scratch *scratch, size_t bytes) {
+static enum status scratch_reserve(const struct cpu_state *state, struct cpu_scratch *scratch,
+                                   size_t bytes) {
     if (bytes <= scratch->bytes)
         return STATUS_OK;
     memory_release(&scratch->memory);
     scratch->bytes = 0;
-    TRY(memory_allocate(&scratch->memory, bytes, 1, "scratch of the cpu backend"));
+    TRY((state->plans ? memory_pretend : memory_allocate)(&scratch->memory, bytes, 1,
+                                                          "scratch of the cpu backend"));
     scratch->bytes = bytes;
     return STATUS_OK;
 }
 
 enum status cpu_reserve(struct backend *backend, size_t shared_bytes, size_t thread_bytes) {
     struct cpu_state *state = cpu_state(backend);
-    TRY(scratch_reserve(&state->shared, shared_bytes));
+    TRY(scratch_reserve(state, &state->shared, shared_bytes));
     for (int i = 0; i < backend->threads; i++)
-        TRY(scratch_reserve(&state->threads[i], thread_bytes));
+        TRY(scratch_reserve(state, &state->threads[i], thread_bytes));
     return STATUS_OK;
 }
 
@@ -64,6 +66,8 @@ void cpu_run(struct backend *backend, int64_t n, int64_t grain,
              void (*work)(const void *context, struct cpu_range range), const void *context) {
     const int64_t grains = (n + grain - 1) / grain;
     const int count = (int)(grains < backend->threads ? grains : backend->threads);
+    if (cpu_plans(backend))
+        return;
     if (count <= 1) {
         if (n > 0)
             work(context, (struct cpu_range){0, n, 0});
@@ -86,6 +90,8 @@ void cpu_run_items(struct backend *backend, int64_t n, int64_t operations,
                    void (*work)(const void *context, struct cpu_range range), const void *context) {
     const int64_t worth = operations / WORTH_A_THREAD, most = n < worth ? n : worth;
     const int count = (int)(most < backend->threads ? most : backend->threads);
+    if (cpu_plans(backend))
+        return;
     if (count <= 1) {
         for (int64_t i = 0; i < n; i++)
             work(context, (struct cpu_range){i, i + 1, 0});

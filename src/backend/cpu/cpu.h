@@ -45,12 +45,18 @@ struct cpu_scratch {
 
 struct cpu_state {
     enum cpu_isa isa;
-    struct cpu_scratch shared;   /* one block for all threads */
+    bool plans;                /* memory is booked, operations are not carried out (backend_plan) */
+    struct cpu_scratch shared; /* one block for all threads */
     struct cpu_scratch *threads; /* one block for each thread */
 };
 
 static inline struct cpu_state *cpu_state(const struct backend *backend) {
     return backend->state;
+}
+
+/* After an operation has reserved its scratch: whether it is to end there. */
+static inline bool cpu_plans(const struct backend *backend) {
+    return cpu_state(backend)->plans;
 }
 
 /* Makes sure that the shared block and the block of each thread have at least these sizes. Called
@@ -124,5 +130,8 @@ enum status cpu_adamw(struct backend *backend, const struct adamw_args *args);
  */
 extern const struct backend_ops cpu_ops;
 enum status cpu_open(struct backend *backend, int threads) MUST_USE;
+
+/* The same for backend_plan. */
+enum status cpu_plan_open(struct backend *backend, int threads) MUST_USE;
 
 #endif

@@ -108,9 +108,9 @@ static int64_t measure(const struct attention_args *args, int64_t *longest) {
 
 enum status cpu_attention(struct backend *backend, const struct attention_args *args) {
     struct forward work = {.args = args};
+    TRY(cpu_heads_init(&work.heads, args->H, args->K, args->D));
     if (args->T == 0)
         return STATUS_OK;
-    TRY(cpu_heads_init(&work.heads, args->H, args->K, args->D));
     const struct cpu_heads *heads = &work.heads;
     const int64_t operations = measure(args, &work.longest);
     work.keys = cpu_packing_of(backend, heads, args, heads->H * heads->D);
@@ -119,6 +119,8 @@ enum status cpu_attention(struct backend *backend, const struct attention_args *
                   rows = cpu_packing_row_floats(&work.values);
     TRY(cpu_reserve(backend, (size_t)(panels + rows) * sizeof(float),
                     cpu_block_floats(heads, work.longest) * sizeof(float)));
+    if (cpu_plans(backend))
+        return STATUS_OK;
     work.keys.panels = cpu_shared(backend);
     work.values.rows = work.keys.panels + panels;
     cpu_packing_run(&work.keys);

@@ -274,6 +274,8 @@ enum status cpu_attention_backward(struct backend *backend,
                     (size_t)(2 * panels + rows) * sizeof(float) +
                         (size_t)forward->segment_count * sizeof(int64_t),
                     (size_t)place(&work, &all, NULL) * sizeof(float)));
+    if (cpu_plans(backend))
+        return STATUS_OK;
     all.keys.panels = cpu_shared(backend);
     all.values.panels = all.keys.panels + panels;
     all.keys.rows = all.values.panels + panels;

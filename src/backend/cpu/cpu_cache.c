@@ -175,6 +175,8 @@ enum status cpu_attention_decode(struct backend *backend,
                  padded = (size_t)(CACHE_PAGE * work.heads.padded);
     TRY(cpu_reserve(backend, (size_t)(args->B + 1) * sizeof(int64_t),
                     (block + padded) * sizeof(float)));
+    if (cpu_plans(backend))
+        return STATUS_OK;
     int64_t *begins = cpu_shared(backend), keys;
     work.begins = begins;
     const int64_t blocks = cut_blocks(&work, begins, &keys);

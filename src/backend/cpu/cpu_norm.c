@@ -64,6 +64,8 @@ enum status cpu_rmsnorm_backward(struct backend *backend,
                                  const struct rmsnorm_backward_args *args) {
     const int64_t blocks = (args->T + ROW_BLOCK - 1) / ROW_BLOCK, C = args->C;
     TRY(cpu_reserve(backend, (size_t)(blocks * C) * sizeof(float), 0));
+    if (cpu_plans(backend))
+        return STATUS_OK;
     const struct norm_backward_work work = {
         .backend = backend, .args = args, .partial = cpu_shared(backend)};
     cpu_run(backend, blocks, 1, norm_backward_blocks, &work);

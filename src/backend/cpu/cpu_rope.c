@@ -90,6 +90,8 @@ enum status cpu_rope_backward(struct backend *backend, const struct rope_backwar
     const bool norms = args->forward.q_norm != NULL;
     if (norms)
         TRY(cpu_reserve(backend, (size_t)(blocks * 2 * D) * sizeof(float), 0));
+    if (cpu_plans(backend))
+        return STATUS_OK;
     const struct rope_backward_work work = {
         .backend = backend, .args = args, .partial = norms ? cpu_shared(backend) : NULL};
     cpu_run(backend, blocks, 1, rope_backward_blocks, &work);

@@ -247,6 +247,8 @@ static void sample_rows(const void *context, struct cpu_range range) {
 
 enum status cpu_sample(struct backend *backend, const struct sample_args *args) {
     TRY(cpu_reserve(backend, 0, space_bytes(args->V)));
+    if (cpu_plans(backend))
+        return STATUS_OK;
     const struct sample_work work = {.backend = backend, .args = args};
     cpu_run(backend, args->B, 1, sample_rows, &work);
     for (int64_t b = 0; b < args->B; b++)

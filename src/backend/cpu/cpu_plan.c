@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The cpu backend for plans: memory is booked and never touched. Operations with scratch run as far
+ * as to reserve it; the others are empty.
+ */
+#include "backend/cpu/cpu.h"
+
+#include "base/memory.h"
+
+static enum status allocate(struct backend *backend, void **out, size_t bytes, const char *label) {
+    (void)backend;
+    return memory_pretend(out, bytes, 1, label);
+}
+
+static enum status leave(struct backend *backend, void *to, const void *from, size_t bytes) {
+    (void)backend, (void)to, (void)from, (void)bytes;
+    return STATUS_OK;
+}
+
+static enum status clear(struct backend *backend, void *memory, size_t bytes) {
+    (void)backend, (void)memory, (void)bytes;
+    return STATUS_OK;
+}
+
+/* Operations that need no scratch. */
+#define WITHOUT_SCRATCH(X)                                                                         \
+    X(pack)                                                                                        \
+    X(unpack)                                                                                      \
+    X(embed)                                                                                       \
+    X(rmsnorm)                                                                                     \
+    X(rope)                                                                                        \
+    X(cache_store)                                                                                 \
+    X(swiglu)                                                                                      \
+    X(swiglu_backward)                                                                             \
+    X(gather_rows)                                                                                 \
+    X(scatter_rows)                                                                                \
+    X(head_block)                                                                                  \
+    X(head_finish)                                                                                 \
+    X(head_backward)                                                                               \
+    X(accumulate)                                                                                  \
+    X(resolve)                                                                                     \
+    X(dot)                                                                                         \
+    X(lerp)                                                                                        \
+    X(adamw)
+
+#define X(op)                                                                                      \
+    static enum status plan_##op(struct backend *backend, const struct op##_args *args) {          \
+        (void)backend, (void)args;                                                                 \
+        return STATUS_OK;                                                                          \
+    }
+WITHOUT_SCRATCH(X)
+#undef X
+
+static void release(struct backend *backend, void *memory) {
+    cpu_ops.release(backend, memory);
+}
+
+static void close_backend(struct backend *backend) {
+    cpu_ops.close(backend);
+}
+
+static size_t weight_bytes(int64_t rows, int64_t columns, enum dtype dtype) {
+    return cpu_ops.weight_bytes(rows, columns, dtype);
+}
+
+static const struct backend_ops plan_ops = {.name = "plan of cpu",
+                                            .text = "memory that is counted, nothing computed",
+                                            .allocate = allocate,
+                                            .release = release,
+                                            .upload = leave,
+                                            .download = leave,
+                                            .clear = clear,
+                                            .close = close_backend,
+                                            .weight_bytes = weight_bytes,
+                                            .gemm = cpu_gemm,
+                                            .gemm_dx = cpu_gemm_dx,
+                                            .gemm_dw = cpu_gemm_dw,
+                                            .rmsnorm_backward = cpu_rmsnorm_backward,
+                                            .rope_backward = cpu_rope_backward,
+                                            .attention = cpu_attention,
+                                            .attention_backward = cpu_attention_backward,
+                                            .attention_decode = cpu_attention_decode,
+                                            .sample = cpu_sample,
+#define X(op) .op = plan_##op,
+                                            WITHOUT_SCRATCH(X)
+#undef X
+};
+
+enum status cpu_plan_open(struct backend *backend, int threads) {
+    TRY(cpu_open(backend, threads));
+    cpu_state(backend)->plans = true;
+    backend->ops = &plan_ops;
+    return STATUS_OK;
+}
