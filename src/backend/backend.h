@@ -260,16 +260,17 @@ struct sample_args {
 };
 
 /* Tile gradients become 64-bit fixed point before they are added, so that the order of the sum
- * cannot matter (design, section 3): total[i] += round(value[i] · 2^scale_bits). An addend whose
- * scaled size is above `bound`, or not finite, is not added but counted in *overflows or
- * *nonfinite. */
+ * cannot matter (design, section 3): total[i] += round(value[i] · 2^scale_bits). An addend that is
+ * not finite is not added but counted in *nonfinite; one whose scaled size is above `bound` is not
+ * added either, and its size, where it is the largest of them so far, goes to *refused. */
 struct accumulate_args {
     const float *values; /* (n) */
     int64_t *total;      /* (n) += */
     int64_t n;
     int32_t scale_bits;
     double bound;
-    int64_t *overflows, *nonfinite; /* host, += */
+    double *refused;    /* host: the larger of it and the largest |value| above the bound */
+    int64_t *nonfinite; /* host, += */
 };
 
 struct resolve_args { /* back from fixed point: out[i] = total[i] · 2^-scale_bits */

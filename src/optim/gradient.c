@@ -5,7 +5,7 @@
 
 #include <math.h>
 
-enum { FINE_BITS = 54, COARSE_BITS = 42 };
+enum { FINE_BITS = 54 };
 
 /* Elements of the gap between the begin of the fp32 values and that of the totals. It lets the
  * totals be turned into values in their own memory, front to back, by operations whose input and
@@ -54,8 +54,9 @@ void gradient_destroy(struct gradient **gradient) {
 static enum status clear(struct gradient *gradient, int32_t scale_bits) {
     const size_t elements = (size_t)gradient->layout->elements;
     gradient->scale_bits = scale_bits;
-    gradient->overflows = gradient->nonfinite = 0;
-    gradient->norm = 0;
+    gradient->refused = 0;
+    gradient->nonfinite = 0;
+    gradient->norm = (double)NAN;
     if (gradient->reduction == GRADIENT_FAST)
         return gradient->backend->ops->clear(gradient->backend, gradient->values,
                                              elements * sizeof *gradient->values);
@@ -69,12 +70,23 @@ enum status gradient_begin(struct gradient *gradient, int64_t addends) {
     return clear(gradient, FINE_BITS);
 }
 
+/* The largest scaled addend: so many of them cannot wrap the sum. */
+static double bound(const struct gradient *gradient) {
+    return ldexp(1, 62) / (double)gradient->addends;
+}
+
+/* The finest scale at which an addend of size `largest` is within the bound. */
+static int32_t fitting_bits(const struct gradient *gradient, double largest) {
+    const int bits = ilogb(bound(gradient) / largest);
+    return ldexp(largest, bits) <= bound(gradient) ? bits : bits - 1;
+}
+
 static enum status add_exact(struct gradient *gradient, int64_t offset, const float *values,
                              int64_t n) {
-    return backend_run(
-        gradient->backend, accumulate, .values = values, .total = gradient->totals + offset, .n = n,
-        .scale_bits = gradient->scale_bits, .bound = ldexp(1, 62) / (double)gradient->addends,
-        .overflows = &gradient->overflows, .nonfinite = &gradient->nonfinite);
+    return backend_run(gradient->backend, accumulate, .values = values,
+                       .total = gradient->totals + offset, .n = n,
+                       .scale_bits = gradient->scale_bits, .bound = bound(gradient),
+                       .refused = &gradient->refused, .nonfinite = &gradient->nonfinite);
 }
 
 enum status gradient_add(void *context, int64_t offset, const float *values, int64_t n) {
@@ -98,28 +110,49 @@ static enum status resolve_in_place(struct gradient *gradient) {
     return STATUS_OK;
 }
 
+/* The norm of the sum in `values`. A sum that fp32 does not hold is no gradient. */
+static enum status finish_values(struct gradient *gradient, enum gradient_outcome *outcome) {
+    TRY(vector_norm(gradient->backend, gradient->layout, gradient->values, &gradient->norm));
+    *outcome = isfinite(gradient->norm) ? GRADIENT_READY : GRADIENT_SKIP;
+    if (*outcome == GRADIENT_SKIP)
+        gradient->norm = (double)NAN;
+    return STATUS_OK;
+}
+
+/* Every rank repeats at the scale that the largest addend of all asks for. That addend is one of
+ * the same tiles whoever computes them, so the scale does not depend on the ranks either. */
 static enum status finish_exact(struct gradient *gradient, struct comm *comm,
                                 enum gradient_outcome *outcome) {
-    double refused[] = {(double)gradient->nonfinite, (double)gradient->overflows};
+    double refused[] = {(double)gradient->nonfinite, gradient->refused};
     TRY(comm_maximum(comm, refused, 2));
-    const bool again = refused[0] == 0 && gradient->scale_bits == FINE_BITS;
-    if (refused[0] > 0 || refused[1] > 0) {
-        *outcome = again ? GRADIENT_REPEAT : GRADIENT_SKIP;
-        return again ? clear(gradient, COARSE_BITS) : STATUS_OK;
+    if (refused[0] > 0) {
+        *outcome = GRADIENT_SKIP;
+        return STATUS_OK;
+    }
+    if (refused[1] > 0) {
+        const int32_t bits = fitting_bits(gradient, refused[1]);
+        if (bits >= gradient->scale_bits || gradient->scale_bits != FINE_BITS)
+            return FAIL(STATUS_DEFECT,
+                        "a gradient computed twice from the same numbers differs: an addend of "
+                        "size %g exceeds the largest of the first time",
+                        refused[1]);
+        *outcome = GRADIENT_REPEAT;
+        return clear(gradient, bits);
     }
     TRY(comm_sum_exact(comm, gradient->totals, gradient->layout->elements));
     TRY(resolve_in_place(gradient));
-    *outcome = GRADIENT_READY;
-    return vector_norm(gradient->backend, gradient->layout, gradient->values, &gradient->norm);
+    return finish_values(gradient, outcome);
 }
 
 /* The norm is agreed, for a floating sum may differ from rank to rank. */
 static enum status finish_fast(struct gradient *gradient, struct comm *comm,
                                enum gradient_outcome *outcome) {
     TRY(comm_sum_fast(comm, gradient->values, gradient->layout->elements));
-    TRY(vector_norm(gradient->backend, gradient->layout, gradient->values, &gradient->norm));
-    TRY(comm_maximum(comm, &gradient->norm, 1));
-    *outcome = isfinite(gradient->norm) ? GRADIENT_READY : GRADIENT_SKIP;
+    TRY(finish_values(gradient, outcome));
+    double sizes[] = {*outcome == GRADIENT_SKIP ? 1 : 0, gradient->norm};
+    TRY(comm_maximum(comm, sizes, 2));
+    *outcome = sizes[0] > 0 ? GRADIENT_SKIP : GRADIENT_READY;
+    gradient->norm = *outcome == GRADIENT_READY ? sizes[1] : (double)NAN;
     return STATUS_OK;
 }
 

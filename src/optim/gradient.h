@@ -4,9 +4,11 @@
  *
  * Exact (the default): addends become 64-bit fixed point, × 2^54, and are summed as integers, so
  * the sum has no order and its bits do not depend on ranks, tiles per rank or threads (design,
- * section 3). A wrapped sum could not be seen, so each addend is bounded by 2^62 / addends; beyond
- * it the whole gradient is computed again at 2^42, with the same promise. Fast: plain
- * fp32 sums, half the bytes to reduce, and that promise given up.
+ * section 3). A wrapped sum could not be seen, so each scaled addend is bounded by 2^62 / addends.
+ * Where one is larger, the ranks agree on the largest of all and the whole gradient is computed
+ * again at the finest power of two that fits it, which may be any that fp32 asks for: every finite
+ * gradient is summed with the same promise, and only an addend or a sum that fp32 does not hold is
+ * refused. Fast: plain fp32 sums, half the bytes to reduce, and that promise given up.
  *
  *     gradient_begin(g, addends);
  *     do {
@@ -32,7 +34,7 @@ enum gradient_reduction { GRADIENT_EXACT, GRADIENT_FAST };
 enum gradient_outcome {
     GRADIENT_READY,  /* `values` and `norm` are those of the sum */
     GRADIENT_REPEAT, /* an addend was too large: compute all of it again; made ready for that */
-    GRADIENT_SKIP,   /* not finite, or too large again: there is no gradient, take no step */
+    GRADIENT_SKIP,   /* not finite: there is no gradient, take no step; `norm` is NaN */
 };
 
 struct gradient {
@@ -48,7 +50,10 @@ struct gradient {
     int32_t *zero;   /* fast: one row index, backend memory */
     int32_t scale_bits;
     int64_t addends;
-    int64_t overflows, nonfinite; /* addends refused on this rank since the last begin */
+    /* Of this rank since the last begin: the largest addend above the bound, 0 for none, and the
+     * number of those that are not finite. */
+    double refused;
+    int64_t nonfinite;
 };
 
 /* The backend and the layout must outlive it; the backend's memory must be one that the

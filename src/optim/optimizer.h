@@ -35,6 +35,9 @@ void optimizer_destroy(struct optimizer **optimizer);
 /* Backend memory that optimizer_create takes. */
 int64_t optimizer_bytes(int64_t elements);
 
+/* The second moments of a gradient whose norm, scaled, is larger would not fit fp32. */
+#define OPTIMIZER_NORM_MAX 1e18
+
 /* One step: master (backend memory) moves along gradient_scale × gradient. */
 enum status optimizer_step(struct optimizer *optimizer, float *master, const float *gradient,
                            double learning_rate, double gradient_scale) MUST_USE;

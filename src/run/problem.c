@@ -186,8 +186,16 @@ static double learning_rate_of(const struct run *run) {
 }
 
 static enum status own_step(struct run *run) {
+    const double norm = run->gradient->norm;
+    const double scale = clip_scale(norm, run->settings->optimizer.max_grad_norm);
+    if (norm * scale > OPTIMIZER_NORM_MAX)
+        return FAIL(
+            STATUS_NUMERIC,
+            "step %lld: the gradient's norm is %.3g, too large for the optimizer's moments: "
+            "clip it by optimizer.max_grad_norm (%g now; 1 is usual)",
+            (long long)run->counters.step + 1, norm, run->settings->optimizer.max_grad_norm);
     TRY(optimizer_step(run->optimizer, run->master, run->gradient->values, run->step.learning_rate,
-                       clip_scale(run->gradient->norm, run->settings->optimizer.max_grad_norm)));
+                       scale));
     return model_refresh(run->lm.model, run->master);
 }
 

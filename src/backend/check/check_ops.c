@@ -274,7 +274,7 @@ void check_list_sample(struct check_list *list, struct sample_args *a) {
 void check_list_accumulate(struct check_list *list, struct accumulate_args *a) {
     floats(list, "values", &a->values, CHECK_READ, VECTOR(a->n));
     check_add(list, "total", &a->total, CHECK_INT64, CHECK_UPDATE, VECTOR(a->n));
-    check_add_host(list, "overflows", &a->overflows, CHECK_INT64, CHECK_UPDATE, VECTOR(1));
+    check_add_host(list, "refused", &a->refused, CHECK_DOUBLE, CHECK_UPDATE, VECTOR(1));
     check_add_host(list, "nonfinite", &a->nonfinite, CHECK_INT64, CHECK_UPDATE, VECTOR(1));
 }
 

@@ -59,7 +59,7 @@ static void accumulate_one(int64_t *total, float value, double scale, double bou
     if (fabs(scaled) <= bound)
         *total += nearest(scaled);
     else if (isfinite(value))
-        refused->overflows++;
+        refused->largest = fmax(refused->largest, fabs((double)value));
     else
         refused->nonfinite++;
 }
@@ -85,7 +85,7 @@ SIMD bool accumulate_vector(int64_t *total, const float *values, double scale, d
 
 struct cpu_refused ISA(cpu_kernel_accumulate)(int64_t *total, const float *values, int64_t n,
                                               double scale, double bound) {
-    struct cpu_refused refused = {.overflows = 0};
+    struct cpu_refused refused = {.largest = 0};
     int64_t i = 0;
     for (; i + WIDE <= n; i += WIDE)
         if (!accumulate_vector(total + i, values + i, scale, bound))
@@ -116,7 +116,7 @@ struct adamw_element {
 
 SIMD struct adamw_element adamw_step(const struct cpu_adamw *args, struct adamw_element old,
                                      vec gradient) {
-    const vec g = v_mul(gradient, v_set1(args->gradient_scale));
+    const vec g = v_mul(v_mul(gradient, v_set1(args->shrink)), v_set1(args->gradient_scale));
     const vec parameter = v_mul(old.parameter, v_set1(args->keep));
     const vec m = v_fma(v_set1(args->mix1), v_sub(g, old.exp_avg), old.exp_avg);
     const vec decayed = v_mul(old.exp_avg_sq, v_set1(args->beta2));

@@ -15,9 +15,11 @@ CPU_KERNEL_FORMS(void, cpu_kernel_lerp,
                  (float *out, const float *x, const float *y, int64_t n, float factor));
 
 /* total += values · scale, rounded to the nearest (ties to even), where |values · scale| ≤ bound;
- * counts the others. scale is a power of two, bound below 2^63. */
+ * of the others, the largest size, 0 for none, and how many are not finite. scale is a power of two,
+ * bound below 2^63. */
 struct cpu_refused {
-    int64_t overflows, nonfinite;
+    double largest;
+    int64_t nonfinite;
 };
 CPU_KERNEL_FORMS(struct cpu_refused, cpu_kernel_accumulate,
                  (int64_t * total, const float *values, int64_t n, double scale, double bound));
@@ -30,9 +32,10 @@ CPU_KERNEL_FORMS(void, cpu_kernel_resolve,
 struct cpu_adamw {
     float *parameters, *exp_avg, *exp_avg_sq;
     const float *gradient;
-    float gradient_scale, keep; /* keep = 1 − learning_rate · weight_decay */
-    float mix1, beta2, mix2;    /* mix = 1 − beta */
-    float step, root, epsilon;  /* step = learning_rate / correction1, root = √correction2 */
+    float shrink, gradient_scale; /* their product scales the gradient */
+    float keep;                   /* 1 − learning_rate · weight_decay */
+    float mix1, beta2, mix2;      /* mix = 1 − beta */
+    float step, root, epsilon;    /* step = learning_rate / correction1, root = √correction2 */
 };
 CPU_KERNEL_FORMS(void, cpu_kernel_adamw,
                  (const struct cpu_adamw *args, int64_t begin, int64_t end));

@@ -21,12 +21,13 @@ static void accumulate_range(const void *context, struct cpu_range range) {
     const struct cpu_refused refused = CPU_KERNEL(work->backend, cpu_kernel_accumulate)(
         a->total + range.begin, a->values + range.begin, range.end - range.begin,
         ldexp(1.0, a->scale_bits), a->bound);
-    if (refused.overflows == 0 && refused.nonfinite == 0)
+    if (refused.largest == 0 && refused.nonfinite == 0)
         return;
-#pragma omp atomic
-    *a->overflows += refused.overflows;
-#pragma omp atomic
-    *a->nonfinite += refused.nonfinite;
+#pragma omp critical
+    {
+        *a->refused = fmax(*a->refused, refused.largest);
+        *a->nonfinite += refused.nonfinite;
+    }
 }
 
 enum status cpu_accumulate(struct backend *backend, const struct accumulate_args *args) {
@@ -104,14 +105,17 @@ static void adamw_range(const void *context, struct cpu_range range) {
     CPU_KERNEL(work->backend, cpu_kernel_adamw)(&work->kernel, range.begin, range.end);
 }
 
+/* The scale that clips the largest gradients is no normal float; two factors are. */
 enum status cpu_adamw(struct backend *backend, const struct adamw_args *args) {
+    const double shrink = args->gradient_scale < 0x1p-100 ? 0x1p-64 : 1;
     const struct adamw_work work = {
         .backend = backend,
         .kernel = {.parameters = args->parameters,
                    .exp_avg = args->exp_avg,
                    .exp_avg_sq = args->exp_avg_sq,
                    .gradient = args->gradient,
-                   .gradient_scale = (float)args->gradient_scale,
+                   .shrink = (float)shrink,
+                   .gradient_scale = (float)(args->gradient_scale / shrink),
                    .keep = (float)(1 - args->learning_rate * args->weight_decay),
                    .mix1 = (float)(1 - args->beta1),
                    .beta2 = (float)args->beta2,

@@ -95,6 +95,29 @@ static void test_no_rate(struct backend *backend, const struct vector_layout *la
     CHECK(optimizer == NULL);
 }
 
+/* A gradient near the end of fp32 under the scale that clips it moves the parameters as the same
+ * gradient of ordinary size does, to the bit. */
+static void test_large(struct backend *backend, const struct vector_layout *layout) {
+    const int bits[] = {0, 125};
+    float *masters[2] = {NULL, NULL}, *gradient = NULL;
+    CHECK_OK(backend_new(backend, &gradient, ELEMENTS, "gradient"));
+    for (int i = 0; i < 2; i++) {
+        struct optimizer *optimizer = NULL;
+        CHECK_OK(optimizer_create(&optimizer, backend, layout, &settings));
+        CHECK_OK(backend_new(backend, &masters[i], ELEMENTS, "master"));
+        fill(masters[i], 0);
+        fill(gradient, 1);
+        for (int e = 0; e < ELEMENTS; e++)
+            gradient[e] = ldexpf(gradient[e], bits[i]);
+        CHECK_OK(optimizer_step(optimizer, masters[i], gradient, 0.02, ldexp(0.3, -15 - bits[i])));
+        optimizer_destroy(&optimizer);
+    }
+    CHECK(memcmp(masters[0], masters[1], ELEMENTS * sizeof *masters[0]) == 0);
+    backend_release(backend, &masters[0]);
+    backend_release(backend, &masters[1]);
+    backend_release(backend, &gradient);
+}
+
 static void test_clip(void) {
     CHECK_NEAR(clip_scale(4, 1), 0.25, 0);
     CHECK_NEAR(clip_scale(0.5, 1), 1, 0);
@@ -109,6 +132,7 @@ static void test_all(const char *name) {
     CHECK_OK(vector_layout_create(&layout, parts, 4));
     test_steps(&backend, layout);
     test_no_rate(&backend, layout);
+    test_large(&backend, layout);
     vector_layout_destroy(&layout);
     backend_close(&backend);
 }
