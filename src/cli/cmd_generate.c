@@ -6,11 +6,16 @@
 #include "cli/cli.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
+#include "base/clock.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/strbuf.h"
+#include "cli/generate_row.h"
 #include "file/atomic.h"
 #include "file/json.h"
+#include "method/rewards.h"
 #include "rollout/generate.h"
 #include "run/language_model.h"
 #include "run/threads.h"
@@ -19,64 +24,70 @@
 struct generation {
     const struct settings *settings;
     const char *path;
+    struct generate_names names;
     struct language_model lm;
-    json_t **lines; /* (count) */
+    struct generation_line {
+        json_t *value;
+        int64_t row; /* of the file, 0-based */
+    } * lines;       /* (count) */
     int64_t count, capacity;
     int64_t begin, end;                /* lines of this rank */
+    struct generate_row *rows;         /* (end − begin) */
     struct token_list *prompts;        /* (end − begin) */
     struct rollout_answer *answers;    /* (end − begin) × group_size */
     struct generate_request *requests; /* (end − begin) */
+    struct strbuf grades; /* of the graded answers of this rank: doubles, reward and its parts */
+    int64_t tokens;       /* drawn by this rank */
 };
 
 static enum status keep_line(void *context, int64_t row, json_t *value) {
     struct generation *g = context;
-    const json_t *text = json_object_get(value, "prompt"),
-                 *ids = json_object_get(value, "prompt_token_ids");
-    if (!json_is_object(value) || !(json_is_string(text) || json_is_array(ids)))
-        return FAIL(STATUS_INPUT,
-                    "%s:%lld: a line is {\"prompt\": text} or {\"prompt_token_ids\": [ids]}",
-                    g->path, (long long)row + 1);
     if (g->count == g->capacity) {
         g->capacity = 2 * g->capacity + 64;
         TRY(memory_grow(&g->lines, g->capacity, "lines"));
     }
-    g->lines[g->count++] = json_incref(value);
+    g->lines[g->count++] = (struct generation_line){json_incref(value), row};
     return STATUS_OK;
 }
 
-static enum status take_ids(const struct generation *g, const json_t *ids, int64_t line,
+static enum status take_ids(const struct generation *g, const json_t *ids, int64_t row,
                             struct token_list *out) {
     size_t i;
     json_t *value;
     json_array_foreach(ids, i, value) {
         const json_int_t id = json_is_integer(value) ? json_integer_value(value) : -1;
         if (id < 0 || id >= g->lm.hparams.V)
-            return FAIL(STATUS_INPUT,
-                        "%s: prompt %lld: prompt_token_ids[%zu] is not a token id below %lld",
-                        g->path, (long long)line + 1, i, (long long)g->lm.hparams.V);
+            return FAIL(STATUS_INPUT, "%s:%lld: prompt_token_ids[%zu] is not a token id below %lld",
+                        g->path, (long long)row + 1, i, (long long)g->lm.hparams.V);
         TRY(token_list_append(out, &(int32_t){(int32_t)id}, 1));
     }
-    return out->count > 0
-               ? STATUS_OK
-               : FAIL(STATUS_INPUT, "%s: prompt %lld is empty", g->path, (long long)line + 1);
+    return out->count > 0 ? STATUS_OK
+                          : FAIL(STATUS_INPUT, "%s:%lld: prompt_token_ids is empty", g->path,
+                                 (long long)row + 1);
 }
 
-static enum status encode_prompt(struct generation *g, int64_t line, struct token_list *out) {
-    const json_t *ids = json_object_get(g->lines[line], "prompt_token_ids");
+/* The i-th line of this rank: what it asks, and its prompt as token ids. */
+static enum status encode_prompt(struct generation *g, int64_t i) {
+    const struct generation_line *line = &g->lines[g->begin + i];
+    struct generate_row *row = &g->rows[i];
+    struct token_list *out = &g->prompts[i];
     const int64_t room = g->lm.hparams.max_positions - g->settings->rollout.max_new_tokens;
-    if (json_is_array(ids)) {
-        TRY(take_ids(g, ids, line, out));
+    TRY(generate_row_read(&g->names, line->row, line->value, row));
+    if (row->ids != NULL) {
+        TRY(take_ids(g, row->ids, line->row, out));
     } else {
         struct strbuf text = STRBUF_EMPTY;
-        const char *prompt = json_string_value(json_object_get(g->lines[line], "prompt"));
-        const enum status status = prompt_encode(&g->lm.form, prompt, &text, out);
+        const enum status status = prompt_encode(&g->lm.form, row->prompt, &text, out);
         strbuf_release(&text);
         TRY(status);
     }
     if (out->count > room)
-        return FAIL(STATUS_INPUT,
-                    "%s: prompt %lld has %lld tokens; the model's positions leave room for %lld",
-                    g->path, (long long)line + 1, (long long)out->count, (long long)room);
+        return FAIL(
+            STATUS_INPUT,
+            "%s:%lld: the prompt has %lld tokens; the model's positions leave room for %lld "
+            "before rollout.max_new_tokens = %lld more",
+            g->path, (long long)line->row + 1, (long long)out->count, (long long)room,
+            (long long)g->settings->rollout.max_new_tokens);
     return STATUS_OK;
 }
 
@@ -85,11 +96,12 @@ static enum status prepare(struct generation *g, const struct comm *comm) {
     int64_t longest = 1;
     g->begin = g->count * comm->rank / comm->size;
     g->end = g->count * (comm->rank + 1) / comm->size;
+    TRY(memory_new(&g->rows, g->end - g->begin, "prompts"));
     TRY(memory_new(&g->prompts, g->end - g->begin, "prompts"));
     TRY(memory_new(&g->requests, g->end - g->begin, "prompts"));
     TRY(memory_new(&g->answers, (g->end - g->begin) * group, "answers"));
     for (int64_t i = 0; i < g->end - g->begin; i++) {
-        TRY(encode_prompt(g, g->begin + i, &g->prompts[i]));
+        TRY(encode_prompt(g, i));
         longest = g->prompts[i].count > longest ? g->prompts[i].count : longest;
         g->requests[i] = (struct generate_request){.prompt = g->prompts[i].ids,
                                                    .prompt_length = g->prompts[i].count,
@@ -101,13 +113,54 @@ static enum status prepare(struct generation *g, const struct comm *comm) {
     return model_load(g->lm.model, g->settings->model.path, NULL);
 }
 
-static enum status answer(struct generation *g) {
-    const struct generate_settings how =
-        generate_settings_of(g->settings, g->lm.hparams.eos, g->lm.hparams.eos_count, 0);
-    struct generate_report report;
-    return generate_answers(g->lm.model, g->lm.tokenizer, &how, g->requests, g->end - g->begin,
-                            (struct rollout_columns){.sampler = true}, &report);
+/* --- progress --- */
+
+enum { LOG_EVERY_S = 10 };
+
+/* What rank 0 has done of its share; the other ranks have as much to do. */
+struct progress {
+    double start_s, told_s;
+    int64_t answers; /* in all */
+    bool live;       /* on a terminal: a line that is rewritten in place */
+};
+
+static void tell_progress(void *context, int64_t answers, int64_t tokens) {
+    struct progress *progress = context;
+    const double now_s = clock_now_s(), elapsed_s = now_s - progress->start_s;
+    if (now_s - progress->told_s < (progress->live ? 0.2 : LOG_EVERY_S) || answers == 0)
+        return;
+    progress->told_s = now_s;
+    const double left_s = elapsed_s / (double)answers * (double)(progress->answers - answers);
+    if (progress->live)
+        log_live("answers = %lld/%lld, tokens_per_s = %.0f, left_s = %.0f", (long long)answers,
+                 (long long)progress->answers, (double)tokens / elapsed_s, left_s);
+    else
+        log_info("generate", "answers = %lld/%lld, tokens_per_s = %.0f, left_s = %.0f",
+                 (long long)answers, (long long)progress->answers, (double)tokens / elapsed_s,
+                 left_s);
 }
+
+static enum status answer(struct generation *g, const struct comm *comm) {
+    struct generate_settings how =
+        generate_settings_of(g->settings, g->lm.hparams.eos, g->lm.hparams.eos_count, 0);
+    struct progress progress = {.start_s = clock_now_s(),
+                                .told_s = clock_now_s(),
+                                .answers = (g->end - g->begin) * g->settings->rollout.group_size,
+                                .live = isatty(STDERR_FILENO)};
+    struct generate_report report;
+    log_info("generate", "prompts = %lld, answers = %lld, ranks = %d", (long long)g->count,
+             (long long)(g->count * g->settings->rollout.group_size), comm->size);
+    if (comm->rank == 0)
+        how.listener = (struct generate_listener){tell_progress, &progress};
+    const enum status status =
+        generate_answers(g->lm.model, g->lm.tokenizer, &how, g->requests, g->end - g->begin,
+                         (struct rollout_columns){.sampler = true}, &report);
+    log_live_end();
+    g->tokens = report.tokens;
+    return status;
+}
+
+/* --- the answers as JSON --- */
 
 static const char *const finish_names[] = {"stop", "length", "stop_text", "forced"};
 
@@ -122,14 +175,39 @@ static json_t *completion_json(const struct rollout_answer *completion) {
     return object;
 }
 
+/* Rewards an answer by its line's reference, and adds what it got to its object. */
+static enum status grade(struct generation *g, const struct generate_row *row,
+                         struct rollout_answer *answer, json_t *object) {
+    const struct settings_reward *reward = &g->settings->reward;
+    json_t *parts = json_object();
+    rewards_of_answer(g->settings, strbuf_text(&row->reference), row->reference.length, answer);
+    for (int64_t p = 0; p < reward->parts_count; p++)
+        json_object_set_new(parts, reward->parts[p].name, json_real(answer->parts[p]));
+    json_object_set_new(object, "reward", json_real(answer->reward));
+    json_object_set_new(object, "rewards", parts);
+    TRY(strbuf_append(&g->grades, (const char *)&answer->reward, sizeof answer->reward));
+    return strbuf_append(&g->grades, (const char *)answer->parts,
+                         (size_t)reward->parts_count * sizeof *answer->parts);
+}
+
+static enum status complete_line(struct generation *g, int64_t i, json_t *line) {
+    const struct generate_request *request = &g->requests[i];
+    json_t *completions = json_array();
+    json_object_set_new(line, "completions", completions);
+    for (int64_t a = 0; a < request->answer_count; a++) {
+        json_t *object = completion_json(&request->answers[a]);
+        json_array_append_new(completions, object);
+        if (g->rows[i].has_reference && g->settings->reward.parts_count > 0)
+            TRY(grade(g, &g->rows[i], &request->answers[a], object));
+    }
+    return STATUS_OK;
+}
+
 /* The rank's lines, each with its completions. */
 static enum status format_lines(struct generation *g, struct strbuf *out) {
     for (int64_t i = 0; i < g->end - g->begin; i++) {
-        const struct generate_request *request = &g->requests[i];
-        json_t *line = g->lines[g->begin + i], *completions = json_array();
-        for (int64_t a = 0; a < request->answer_count; a++)
-            json_array_append_new(completions, completion_json(&request->answers[a]));
-        json_object_set_new(line, "completions", completions);
+        json_t *line = g->lines[g->begin + i].value;
+        TRY(complete_line(g, i, line));
         char *text = json_dumps(line, JSON_COMPACT);
         if (text == NULL)
             return FAIL(STATUS_MEMORY, "an output line cannot be made");
@@ -154,22 +232,68 @@ static enum status write_lines(struct comm *comm, const struct strbuf *mine, con
     return comm_agree(comm, status);
 }
 
+/* Mean rewards of all graded answers, whose grades are (reward, parts …) in the order of lines. */
+static enum status append_rewards(const struct settings_reward *reward, const double *grades,
+                                  size_t bytes, struct strbuf *out) {
+    const size_t width = (size_t)reward->parts_count + 1, count = bytes / sizeof *grades / width;
+    if (count == 0)
+        return STATUS_OK;
+    TRY(strbuf_append_format(out, ", graded = %zu", count));
+    for (size_t column = 0; column < width; column++) {
+        double sum = 0.0;
+        for (size_t i = 0; i < count; i++)
+            sum += grades[i * width + column];
+        TRY(strbuf_append_format(out, ", %s = %.3f",
+                                 column == 0 ? "reward" : reward->parts[column - 1].name,
+                                 sum / (double)count));
+    }
+    return STATUS_OK;
+}
+
+/* What all ranks did, in one line. */
+static enum status report_end(struct generation *g, struct comm *comm, const char *output) {
+    struct strbuf text = STRBUF_EMPTY;
+    double *grades = NULL;
+    size_t *sizes = NULL, bytes = 0;
+    TRY(comm_sum_exact(comm, &g->tokens, 1));
+    TRY(comm_gather(comm, strbuf_text(&g->grades), g->grades.length, 0, (void **)&grades, &sizes));
+    for (int rank = 0; sizes != NULL && rank < comm->size; rank++)
+        bytes += sizes[rank];
+    const enum status status = append_rewards(&g->settings->reward, grades, bytes, &text);
+    if (status == STATUS_OK)
+        log_info("generate", "prompts = %lld, answers = %lld, tokens = %lld%s, output = %s",
+                 (long long)g->count, (long long)(g->count * g->settings->rollout.group_size),
+                 (long long)g->tokens, strbuf_text(&text), output);
+    memory_release(&grades);
+    memory_release(&sizes);
+    strbuf_release(&text);
+    return comm_agree(comm, status);
+}
+
+static enum status open_input(struct generation *g, int threads) {
+    if (g->settings->reward.parts_count > 0)
+        TRY(rewards_check(g->settings));
+    TRY(generate_names_init(&g->names, g->settings, g->path));
+    TRY(json_lines_read(g->path, keep_line, g));
+    return language_model_open(&g->lm, g->settings, threads);
+}
+
 static enum status generate(struct generation *g, struct comm *comm, const char *output) {
     struct strbuf mine = STRBUF_EMPTY;
     int threads;
     TRY(threads_choose(comm, (int)g->settings->parallel.threads, &threads));
-    enum status status = json_lines_read(g->path, keep_line, g);
-    if (status == STATUS_OK)
-        status = language_model_open(&g->lm, g->settings, threads);
+    enum status status = open_input(g, threads);
     if (status == STATUS_OK)
         status = prepare(g, comm);
     status = comm_agree(comm, status);
     if (status == STATUS_OK)
-        status = comm_agree(comm, answer(g));
+        status = comm_agree(comm, answer(g, comm));
     if (status == STATUS_OK)
         status = comm_agree(comm, format_lines(g, &mine));
     if (status == STATUS_OK)
         status = write_lines(comm, &mine, output);
+    if (status == STATUS_OK)
+        status = report_end(g, comm, output);
     strbuf_release(&mine);
     return status;
 }
@@ -177,12 +301,17 @@ static enum status generate(struct generation *g, struct comm *comm, const char 
 static void generation_release(struct generation *g) {
     for (int64_t i = 0; g->prompts != NULL && i < g->end - g->begin; i++)
         memory_release(&g->prompts[i].ids);
+    for (int64_t i = 0; g->rows != NULL && i < g->end - g->begin; i++)
+        strbuf_release(&g->rows[i].reference);
     for (int64_t i = 0;
          g->answers != NULL && i < (g->end - g->begin) * g->settings->rollout.group_size; i++)
         rollout_answer_release(&g->answers[i]);
     for (int64_t i = 0; i < g->count; i++)
-        json_decref(g->lines[i]);
+        json_decref(g->lines[i].value);
+    generate_names_release(&g->names);
+    strbuf_release(&g->grades);
     memory_release(&g->lines);
+    memory_release(&g->rows);
     memory_release(&g->prompts);
     memory_release(&g->answers);
     memory_release(&g->requests);
@@ -209,11 +338,17 @@ const struct cli_command cmd_generate = {
     .arguments = "INPUT.cfg [group.name=value ...]",
     .text = "answers to prompts, from JSON lines to JSON lines",
     .more =
-        "A line is {\"prompt\": text} or {\"prompt_token_ids\": [ids]}; it comes out with its other\n"
-        "fields and \"completions\": [{\"text\", \"token_ids\", \"finish_reason\"}], rollout.group_size of\n"
-        "them. rollout.* and prompt.* of the input file apply; rollout.temperature = 0 takes the most\n"
-        "probable token.",
-    .options = {{"input", "F.jsonl", "the prompts", true},
+        "Any JSON line that holds a prompt will do, as those of data.train. The prompt is, by the\n"
+        "first of these that a line has: \"prompt_token_ids\" (a list of ids); the prompt field of a\n"
+        "source of data.train, first the source that is F.jsonl itself, then the others in their\n"
+        "order; \"prompt\". The reference is the answer field of the same source (cut by its\n"
+        "answer_after), else the first answer field of another source or \"answer\" that the line has.\n"
+        "\n"
+        "A line comes out with all its fields and \"completions\", rollout.group_size of them:\n"
+        "{\"text\", \"token_ids\", \"finish_reason\"}; where it has a reference also \"reward\", the weighted\n"
+        "sum, and \"rewards\", each part of reward.parts unweighted. rollout.* and prompt.* apply;\n"
+        "rollout.temperature = 0 takes the most probable token.",
+    .options = {{"input", "F.jsonl", "the lines with prompts", true},
                 {"output", "G.jsonl", "where the answers go", true}},
     .least = 1,
     .most = -1,

@@ -136,6 +136,19 @@ static enum status keep_reference(struct reader *reader, int64_t row, const json
     return keep_text(reader->dataset, text, length, &entry->reference, &entry->reference_length);
 }
 
+enum status dataset_reference(const struct dataset_source *source, int64_t row, const json_t *value,
+                              struct strbuf *out) {
+    struct dataset alone = {.path = NULL};
+    struct reader reader = {.dataset = &alone, .source = source};
+    struct dataset_entry entry;
+    enum status status = keep_reference(&reader, row, value, &entry);
+    if (status == STATUS_OK)
+        status =
+            strbuf_append(out, strbuf_text(&alone.text) + entry.reference, entry.reference_length);
+    dataset_close(&alone);
+    return status;
+}
+
 static enum status add_entry(struct dataset *dataset, struct dataset_entry entry) {
     if (dataset->count == dataset->capacity) {
         const int64_t capacity = 2 * dataset->capacity + 256;

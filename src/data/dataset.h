@@ -7,6 +7,8 @@
 
 #include <stdint.h>
 
+#include <jansson.h>
+
 #include "base/status.h"
 #include "base/strbuf.h"
 
@@ -47,6 +49,11 @@ struct dataset_item {
  * taken, answer_after in no row. *dataset is empty then. */
 enum status dataset_open(struct dataset *dataset, const struct dataset_source *source) MUST_USE;
 void dataset_close(struct dataset *dataset);
+
+/* Appends the reference of one row (0-based) of another file, by the source's names of fields alone;
+ * fails as dataset_open does. */
+enum status dataset_reference(const struct dataset_source *source, int64_t row, const json_t *value,
+                              struct strbuf *out) MUST_USE;
 
 /* The i-th row taken, 0 ≤ i < count. */
 struct dataset_item dataset_item(const struct dataset *dataset, int64_t i);

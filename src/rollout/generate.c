@@ -249,7 +249,7 @@ enum status generate_answers(struct model *model, struct tokenizer *tokenizer,
                               .requests = requests,
                               .columns = columns};
     enum status status;
-    int64_t total = 0, largest = 1;
+    int64_t total = 0, largest = 1, begun = 0;
     *report = (struct generate_report){.tokens = 0};
     for (int64_t i = 0; i < request_count; i++) {
         total += requests[i].answer_count;
@@ -264,13 +264,18 @@ enum status generate_answers(struct model *model, struct tokenizer *tokenizer,
     TRY_ELSE(status, done, reserve_rows(&decoder, decoder.capacity));
     TRY_ELSE(status, done, cache_create(&decoder.cache, model));
     for (int64_t next = 0; next < request_count || decoder.live_count > 0;) {
-        if (next < request_count && decoder.live_count < in_flight)
+        if (next < request_count && decoder.live_count < in_flight) {
+            begun += requests[next].answer_count;
             TRY_ELSE(status, done, begin(&decoder, next++, report));
-        else
+        } else {
             TRY_ELSE(status, done,
                      advance(&decoder,
                              decoder.live_count < in_flight ? decoder.live_count : in_flight,
                              report));
+        }
+        if (settings->listener.hear != NULL)
+            settings->listener.hear(settings->listener.context, begun - decoder.live_count,
+                                    report->tokens);
     }
 done:
     decoder_release(&decoder, request_count);

@@ -20,6 +20,12 @@
 #include "rollout/rollout.h"
 #include "text/tokenizer.h"
 
+/* Who hears, after each round of tokens, how many answers are finished and how many tokens drawn. */
+struct generate_listener {
+    void (*hear)(void *context, int64_t answers, int64_t tokens); /* NULL: nobody */
+    void *context;
+};
+
 struct generate_settings {
     struct sample_settings sampling;
     int64_t max_new_tokens;
@@ -30,9 +36,10 @@ struct generate_settings {
     int64_t stop_text_count;
     uint64_t seed;
     uint32_t step;
+    struct generate_listener listener;
 };
 
-/* What the settings say of it. Borrows the stop texts and stop ids. */
+/* What the settings say of it, without a listener. Borrows the stop texts and stop ids. */
 struct generate_settings generate_settings_of(const struct settings *settings,
                                               const int32_t *stop_ids, int64_t stop_id_count,
                                               int64_t step);

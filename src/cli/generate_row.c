@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/generate_row.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/memory.h"
+
+static bool same_file(const char *a, const char *b) {
+    struct stat first, second;
+    return stat(a, &first) == 0 && stat(b, &second) == 0 && first.st_dev == second.st_dev &&
+           first.st_ino == second.st_ino;
+}
+
+enum status generate_names_init(struct generate_names *names, const struct settings *settings,
+                                const char *path) {
+    const struct train_source *train = settings->data.train;
+    const int64_t count = settings->data.train_count;
+    *names = (struct generate_names){.count = 0};
+    TRY(memory_new(&names->sources, count + 1, "names of fields"));
+    for (int round = 0; round < 2; round++) /* first the sources that are this file */
+        for (int64_t i = 0; i < count; i++)
+            if (same_file(train[i].path, path) == (round == 0))
+                names->sources[names->count++] =
+                    (struct dataset_source){.path = path,
+                                            .prompt = train[i].prompt,
+                                            .answer = train[i].answer,
+                                            .answer_after = train[i].answer_after};
+    names->sources[names->count++] =
+        (struct dataset_source){.path = path, .prompt = "prompt", .answer = "answer"};
+    return STATUS_OK;
+}
+
+void generate_names_release(struct generate_names *names) {
+    memory_release(&names->sources);
+    names->count = 0;
+}
+
+static enum status no_prompt(const struct generate_names *names, int64_t row, const json_t *line) {
+    struct strbuf known = STRBUF_EMPTY, has = STRBUF_EMPTY;
+    char known_quoted[STATUS_QUOTE_MAX], has_quoted[STATUS_QUOTE_MAX];
+    const char *key;
+    json_t *value;
+    enum status status = strbuf_append_text(&known, "prompt_token_ids");
+    for (int64_t i = 0; i < names->count && status == STATUS_OK; i++)
+        status = strbuf_append_format(&known, ", %s", names->sources[i].prompt);
+    json_object_foreach((json_t *)line, key, value) {
+        if (status == STATUS_OK)
+            status = strbuf_append_format(&has, "%s%s", has.length > 0 ? ", " : "", key);
+    }
+    if (status == STATUS_OK)
+        status = FAIL(STATUS_INPUT,
+                      "%s:%lld: the line has no prompt, which is one of the fields %s; it has: %s. "
+                      "Name its field as the prompt of a source of data.train, or rename it",
+                      names->sources[0].path, (long long)row + 1,
+                      status_quote(known_quoted, strbuf_text(&known), known.length),
+                      status_quote(has_quoted, strbuf_text(&has), has.length));
+    strbuf_release(&has);
+    strbuf_release(&known);
+    return status;
+}
+
+static const struct dataset_source *find_prompt(const struct generate_names *names,
+                                                const json_t *line) {
+    for (int64_t i = 0; i < names->count; i++)
+        if (json_is_string(json_object_get(line, names->sources[i].prompt)))
+            return &names->sources[i];
+    return NULL;
+}
+
+static bool has_answer(const struct dataset_source *source, const json_t *line) {
+    const json_t *answer = json_object_get(line, source->answer);
+    return json_is_string(answer) || json_is_number(answer);
+}
+
+/* The source whose reference the line has: `first` before the others. */
+static const struct dataset_source *find_answer(const struct generate_names *names,
+                                                const struct dataset_source *first,
+                                                const json_t *line) {
+    if (first != NULL && has_answer(first, line))
+        return first;
+    for (int64_t i = 0; i < names->count; i++)
+        if (has_answer(&names->sources[i], line))
+            return &names->sources[i];
+    return NULL;
+}
+
+enum status generate_row_read(const struct generate_names *names, int64_t row, const json_t *line,
+                              struct generate_row *out) {
+    const json_t *ids = json_object_get(line, "prompt_token_ids");
+    const struct dataset_source *source = find_prompt(names, line);
+    *out = (struct generate_row){.ids = json_is_array(ids) ? ids : NULL};
+    if (!json_is_object(line))
+        return FAIL(STATUS_INPUT, "%s:%lld: the line is not a JSON object", names->sources[0].path,
+                    (long long)row + 1);
+    if (out->ids == NULL && source == NULL)
+        return no_prompt(names, row, line);
+    if (out->ids == NULL)
+        out->prompt = json_string_value(json_object_get(line, source->prompt));
+    source = find_answer(names, out->ids == NULL ? source : NULL, line);
+    out->has_reference = source != NULL;
+    return source != NULL ? dataset_reference(source, row, line, &out->reference) : STATUS_OK;
+}
