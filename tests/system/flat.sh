@@ -1,6 +1,7 @@
 #!/bin/sh
 # flat.sh: when nothing can be learned the run says so after 5 steps, on the screen and in the log, with the reason.
 . "$(dirname "$0")/lib.sh"
+export SYSTEM_NOISE=1
 
 # flat RUN WORDS SETTING...
 flat() {
@@ -9,9 +10,9 @@ flat() {
     shift 2
     train 2 "$run" "$@"
     for file in err "$run/log.txt"; do
-        grep -q "warning: in 5 steps in a row all answers to a prompt had equal rewards .*: .*$words" "$file" ||
+        grep -q "run: warning: in 5 steps in a row all answers to a prompt had equal rewards .*: .*$words" "$file" ||
             fail "$run: $file holds no warning with '$words': $(grep warning "$file")"
-        [ "$(grep -c warning: "$file")" = 1 ] || fail "$run: $(grep -c warning: "$file") warnings in $file, expected 1"
+        [ "$(grep -c "run: warning: " "$file")" = 1 ] || fail "$run: $(grep -c "run: warning: " "$file") warnings in $file, expected 1"
     done
     [ "$(value "$run" /step/frac_reward_zero_std 5)" = 1 ] || fail "$run: frac_reward_zero_std is not 1"
 }
@@ -23,5 +24,5 @@ flat hard "rollout.group_size" run.steps=6 "$answer" rollout.temperature=3 rollo
 
 # No such words where something can be learned.
 train 1 learns run.steps=6
-[ "$(grep -c warning: err)" = 0 ] || fail "a run that learns warns: $(grep warning: err)"
+[ "$(ours | grep -c warning:)" = 0 ] || fail "a run that learns warns: $(grep warning: err)"
 finish

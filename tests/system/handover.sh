@@ -13,7 +13,7 @@ job 1 export first/checkpoints/step-000002.h5 --output earlier || fail "export: 
 cmp -s earlier/model.safetensors exported/model.safetensors && fail "steps 2 and 3 have the same parameters"
 
 train 1 next model.path="$work/first/model" run.steps=1
-same next/rollouts/step-000001.h5 next/rollouts/step-000001.h5
+differ first/rollouts/step-000001.h5 next/rollouts/step-000001.h5 /provenance
 train 1 from-export model.path="$work/exported" run.steps=1
 same_rollouts next from-export
 

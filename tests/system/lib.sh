@@ -43,6 +43,11 @@ job() {
     "$@" >out 2>launcher
 }
 
+# ours: the lines of ./err that the program wrote, sentences and log; an MPI library says there what it likes.
+ours() {
+    grep -E '^gradus: |^\[[0-9]+\] ' err
+}
+
 # train RANKS NAME SETTING...: a run of input.cfg in ./NAME that must finish.
 train() {
     ranks=$1
