@@ -42,12 +42,7 @@ static void score_release(struct score *score) {
 static enum status append_text(struct score *score, const json_t *text, bool special) {
     if (score->tokenizer == NULL) {
         TRY(tokenizer_open(&score->tokenizer, score->directory));
-        const int32_t size = tokenizer_size(score->tokenizer);
-        if (size > score->hparams.V)
-            return FAIL(STATUS_INPUT,
-                        "%s: the tokenizer has %d tokens, the model a vocabulary of %" PRId64
-                        "; they do not belong together",
-                        score->directory, (int)size, score->hparams.V);
+        TRY(tokenizer_fit(score->tokenizer, score->hparams.V, score->directory));
     }
     return tokenizer_encode(score->tokenizer, json_string_value(text), json_string_length(text),
                             special, &score->ids);

@@ -3,14 +3,7 @@
 
 static enum status open_tokenizer(struct language_model *lm, const struct settings *settings) {
     TRY(tokenizer_open(&lm->tokenizer, settings->model.path));
-    const int32_t size = tokenizer_size(lm->tokenizer);
-    if (size > lm->hparams.V)
-        return FAIL(
-            STATUS_INPUT,
-            "%s: tokenizer.json has ids up to %d, but the model's vocabulary ends at %lld: they do not belong "
-            "together",
-            settings->model.path, size - 1, (long long)lm->hparams.V - 1);
-    return STATUS_OK;
+    return tokenizer_fit(lm->tokenizer, lm->hparams.V, settings->model.path);
 }
 
 enum status language_model_open(struct language_model *lm, const struct settings *settings,

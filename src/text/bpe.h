@@ -12,7 +12,7 @@
 
 #include "base/status.h"
 #include "base/strbuf.h"
-#include "text/tokenizer.h"
+#include "text/token_list.h"
 #include "text/vocabulary.h"
 
 struct bpe_merge {

@@ -11,7 +11,7 @@
 
 #include "base/sha256.h"
 #include "file/bytes.h"
-#include "file/json.h"
+#include "text/tokenizer_config.h"
 
 #define FILE_LIMIT  ((int64_t)16 << 20)
 #define BEGIN_TOKEN "<|begin_of_text|>"
@@ -177,42 +177,29 @@ static enum status apply_known(const char *path, const struct strbuf *template,
 }
 
 /* The template writes the tokenizer's begin token, which our form spells out. */
-static enum status check_begin(const char *directory, const json_t *config,
-                               struct chat_style *style) {
-    const json_t *begin = json_object_get(config, "bos_token");
-    if (json_is_object(begin))
-        begin = json_object_get(begin, "content");
-    style->begin_token = json_is_string(begin);
-    if (style->begin_token && strcmp(json_string_value(begin), BEGIN_TOKEN) != 0)
+static enum status check_begin(const struct tokenizer_config *files, struct chat_style *style) {
+    const char *begin = tokenizer_config_token(files, "bos_token");
+    style->begin_token = begin != NULL;
+    if (begin != NULL && strcmp(begin, BEGIN_TOKEN) != 0)
         return FAIL(STATUS_INPUT,
                     "%s/tokenizer_config.json: the begin token of this chat template is not "
                     "" BEGIN_TOKEN "; set prompt.chat",
-                    directory);
+                    files->directory);
     return STATUS_OK;
-}
-
-static enum status read_config(const char *directory, json_t **config) {
-    struct strbuf path = STRBUF_EMPTY;
-    enum status status = strbuf_append_format(&path, "%s/tokenizer_config.json", directory);
-    *config = NULL;
-    if (status == STATUS_OK && bytes_is_file(path.text))
-        status = json_read_file(path.text, FILE_LIMIT, config);
-    strbuf_release(&path);
-    return status;
 }
 
 enum status chat_known_find(const char *directory, struct chat_style *style) {
     struct strbuf path = STRBUF_EMPTY, template = STRBUF_EMPTY;
-    json_t *config;
-    enum status status = read_config(directory, &config);
+    struct tokenizer_config files;
+    enum status status = tokenizer_config_open(&files, directory);
     if (status == STATUS_OK)
-        status = read_template(directory, config, &path, &template);
+        status = read_template(directory, files.config, &path, &template);
     if (status == STATUS_OK)
         status = apply_known(path.text, &template, style);
     if (status == STATUS_OK && style->form == CHAT_LLAMA3)
-        status = check_begin(directory, config, style);
+        status = check_begin(&files, style);
     strbuf_release(&path);
     strbuf_release(&template);
-    json_decref(config);
+    tokenizer_config_close(&files);
     return status;
 }

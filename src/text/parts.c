@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Reads tokenizer.json. Whatever changes ids and is not known here is refused by name; padding and
+ * Reads tokenizer.json, its added tokens completed by the files beside it. Whatever changes ids and is not known here is refused by name; padding and
  * truncation belong to the caller of `tokenizers` and are passed over.
  */
 #include "text/parts.h"
@@ -16,6 +16,7 @@
 struct source {
     const char *path;
     struct tokenizer *tokenizer;
+    const struct tokenizer_config *beside;
 };
 
 static const char *text_or_none(const json_t *value) {
@@ -193,7 +194,7 @@ static enum status read_model(const struct source *source, const json_t *root,
     const json_t *model = json_object_get(root, "model"), *merges;
     json_t *words = json_object_get(model, "vocab");
     const char *type = "BPE"; /* files of old have no type */
-    if (!json_is_object(model) || !json_is_object(words))
+    if (!json_is_object(model) || json_object_size(words) == 0)
         return FAIL(STATUS_INPUT, "%s: there is no model with a vocab", source->path);
     TRY(json_get_string(model, source->path, "type", type, &type));
     if (strcmp(type, "BPE") != 0)
@@ -203,6 +204,8 @@ static enum status read_model(const struct source *source, const json_t *root,
     for (size_t i = 0; i < sizeof off / sizeof *off; i++)
         TRY(need_off(source, model, "a model", off[i]));
     TRY(get_list(source, model, "merges", &merges));
+    if (merges == NULL) /* a tokenizer of single bytes has an empty list */
+        return FAIL(STATUS_INPUT, "%s: the model has no merges", source->path);
     TRY(read_words(source, words, added));
     TRY(bpe_init(&t->bpe, &t->vocabulary, json_array_size(merges)));
     TRY(json_get_bool(model, source->path, "ignore_merges", false, &t->bpe.whole_words));
@@ -410,11 +413,22 @@ static enum status read_decoder(const struct source *source, const json_t *step,
     return strcmp(type, "ByteLevel") == 0 ? STATUS_OK : refuse(source, "decoder", type);
 }
 
-static enum status read_root(const struct source *source, const json_t *root) {
+/* The added tokens of all files, put in the place of tokenizer.json's own. */
+static enum status complete_added(const struct source *source, json_t *root, const json_t **added) {
+    TRY(get_list(source, root, "added_tokens", added));
+    json_t *list = *added != NULL ? json_object_get(root, "added_tokens") : json_array();
+    if (*added == NULL && json_object_set_new(root, "added_tokens", list) != 0)
+        return FAIL(STATUS_MEMORY, "%s: memory ran out for added tokens", source->path);
+    *added = list;
+    return tokenizer_config_complete(
+        source->beside, json_object_get(json_object_get(root, "model"), "vocab"), list);
+}
+
+static enum status read_root(const struct source *source, json_t *root) {
     const json_t *added;
     if (!json_is_object(root))
         return FAIL(STATUS_INPUT, "%s: this is not an object", source->path);
-    TRY(get_list(source, root, "added_tokens", &added));
+    TRY(complete_added(source, root, &added));
     TRY(each_step(source, json_object_get(root, "normalizer"), "the normalizer", "normalizers",
                   read_normalizer));
     const json_t *cut = json_object_get(root, "pre_tokenizer");
@@ -431,8 +445,9 @@ static enum status read_root(const struct source *source, const json_t *root) {
     return each_step(source, decoder, "the decoder", "decoders", read_decoder);
 }
 
-enum status parts_read(struct tokenizer *tokenizer, const char *path) {
-    const struct source source = {.path = path, .tokenizer = tokenizer};
+enum status parts_read(struct tokenizer *tokenizer, const char *path,
+                       const struct tokenizer_config *beside) {
+    const struct source source = {.path = path, .tokenizer = tokenizer, .beside = beside};
     json_t *root;
     TRY(json_read_file(path, FILE_LIMIT, &root));
     const enum status status = read_root(&source, root);

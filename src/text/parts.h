@@ -11,7 +11,8 @@
 #include "text/added.h"
 #include "text/bpe.h"
 #include "text/split.h"
-#include "text/tokenizer.h"
+#include "text/token_list.h"
+#include "text/tokenizer_config.h"
 #include "text/vocabulary.h"
 
 struct tokenizer {
@@ -21,10 +22,14 @@ struct tokenizer {
     bool compose;                    /* bring texts to normal form C */
     struct added_set raw, normal;    /* added tokens looked for before and after that */
     struct token_list before, after; /* what the post-processor puts around a text */
+    int32_t end;                     /* id of eos_token, −1: none */
+    int32_t id_limit;                /* ids from here on are none of the model */
     struct strbuf repaired, composed;
 };
 
-/* Reads the file `path` into a zeroed tokenizer; after a failure it is still to be released. */
-enum status parts_read(struct tokenizer *tokenizer, const char *path) MUST_USE;
+/* Reads the tokenizer.json at `path`, and what the files beside it add, into a zeroed tokenizer;
+ * after a failure it is still to be released. */
+enum status parts_read(struct tokenizer *tokenizer, const char *path,
+                       const struct tokenizer_config *beside) MUST_USE;
 
 #endif

@@ -9,14 +9,26 @@
 #include "text/parts.h"
 #include "text/unicode.h"
 
-enum status tokenizer_open(struct tokenizer **tokenizer, const char *directory) {
+static enum status read_files(struct tokenizer *tokenizer, const char *directory) {
     struct strbuf path = STRBUF_EMPTY;
+    struct tokenizer_config beside = {.directory = NULL};
+    enum status status;
+    TRY_ELSE(status, done, strbuf_append_format(&path, "%s/tokenizer.json", directory));
+    TRY_ELSE(status, done, tokenizer_config_open(&beside, directory));
+    TRY_ELSE(status, done, parts_read(tokenizer, path.text, &beside));
+    const char *end = tokenizer_config_token(&beside, "eos_token");
+    tokenizer->end = end != NULL ? tokenizer_find(tokenizer, end) : -1;
+    tokenizer->id_limit = INT32_MAX;
+done:
+    tokenizer_config_close(&beside);
+    strbuf_release(&path);
+    return status;
+}
+
+enum status tokenizer_open(struct tokenizer **tokenizer, const char *directory) {
     *tokenizer = NULL;
     TRY(memory_new(tokenizer, 1, "tokenizer"));
-    enum status status = strbuf_append_format(&path, "%s/tokenizer.json", directory);
-    if (status == STATUS_OK)
-        status = parts_read(*tokenizer, strbuf_text(&path));
-    strbuf_release(&path);
+    const enum status status = read_files(*tokenizer, directory);
     if (status != STATUS_OK)
         tokenizer_destroy(tokenizer);
     return status;
@@ -38,19 +50,6 @@ void tokenizer_destroy(struct tokenizer **tokenizer) {
     memory_release(tokenizer);
 }
 
-enum status token_list_append(struct token_list *list, const int32_t *ids, int64_t count) {
-    const int64_t need = list->count + count;
-    if (need > list->capacity) {
-        const int64_t capacity = need < 2 * list->capacity ? 2 * list->capacity : need + 64;
-        TRY(memory_grow(&list->ids, capacity, "token ids"));
-        list->capacity = capacity;
-    }
-    if (count > 0)
-        memcpy(list->ids + list->count, ids, (size_t)count * sizeof *ids);
-    list->count = need;
-    return STATUS_OK;
-}
-
 struct encoding {
     struct tokenizer *tokenizer;
     struct token_list *out;
@@ -62,11 +61,25 @@ static enum status encode_piece(void *context, const char *piece, size_t length)
                       encoding->out);
 }
 
+/* An added token; one of a text may be none of the model's. */
+static enum status take_added(struct encoding *encoding, int32_t id) {
+    const struct tokenizer *t = encoding->tokenizer;
+    char quote[STATUS_QUOTE_MAX];
+    if (id < t->id_limit)
+        return token_list_append(encoding->out, &id, 1);
+    const struct vocabulary_token *token = &t->vocabulary.tokens[id];
+    return FAIL(STATUS_INPUT,
+                "a text holds the added token \"%s\" with the id %d, but the model's vocabulary "
+                "ends at %d",
+                status_quote(quote, t->vocabulary.texts.text + token->start, token->length), id,
+                t->id_limit - 1);
+}
+
 /* A part in normal form. */
 static enum status encode_normal(void *context, const char *part, size_t length, int32_t id) {
     struct encoding *encoding = context;
     if (id >= 0)
-        return token_list_append(encoding->out, &id, 1);
+        return take_added(encoding, id);
     return splitter_run(&encoding->tokenizer->splitter, part, length, encode_piece, encoding);
 }
 
@@ -75,7 +88,7 @@ static enum status encode_raw(void *context, const char *part, size_t length, in
     struct encoding *encoding = context;
     struct tokenizer *t = encoding->tokenizer;
     if (id >= 0)
-        return token_list_append(encoding->out, &id, 1);
+        return take_added(encoding, id);
     if (t->compose && !unicode_is_plain(part, length)) {
         strbuf_clear(&t->composed);
         TRY(unicode_compose(part, length, &t->composed));
@@ -131,4 +144,30 @@ int32_t tokenizer_size(const struct tokenizer *tokenizer) {
 
 int32_t tokenizer_find(const struct tokenizer *tokenizer, const char *token) {
     return vocabulary_find(&tokenizer->vocabulary, token, strlen(token));
+}
+
+int32_t tokenizer_end(const struct tokenizer *tokenizer) {
+    return tokenizer->end;
+}
+
+static bool all_below(const struct token_list *list, int64_t ids) {
+    for (int64_t i = 0; i < list->count; i++)
+        if (list->ids[i] >= ids)
+            return false;
+    return true;
+}
+
+enum status tokenizer_fit(struct tokenizer *tokenizer, int64_t ids, const char *path) {
+    const struct vocabulary *vocabulary = &tokenizer->vocabulary;
+    int32_t largest = 0;
+    for (int32_t id = 0; id < vocabulary->size; id++)
+        if (vocabulary->tokens[id].in_model)
+            largest = id;
+    if (largest >= ids || !all_below(&tokenizer->before, ids) || !all_below(&tokenizer->after, ids))
+        return FAIL(STATUS_INPUT,
+                    "%s: tokenizer.json has ids up to %d, but the model's vocabulary ends at %lld: "
+                    "they do not belong together",
+                    path, vocabulary->size - 1, (long long)ids - 1);
+    tokenizer->id_limit = ids < INT32_MAX ? (int32_t)ids : INT32_MAX;
+    return STATUS_OK;
 }

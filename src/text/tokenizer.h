@@ -15,16 +15,12 @@
 
 #include "base/status.h"
 #include "base/strbuf.h"
+#include "text/token_list.h"
 
 struct tokenizer;
 
-struct token_list { /* owns ids; memory_release(&list.ids) */
-    int32_t *ids;
-    int64_t count, capacity;
-};
-
-/* Reads DIR/tokenizer.json. The caller destroys it. A tokenizer may be used by one thread at a
- * time. */
+/* Reads DIR/tokenizer.json and the added and special tokens of the files beside it
+ * (tokenizer_config.h). The caller destroys it. A tokenizer may be used by one thread at a time. */
 enum status tokenizer_open(struct tokenizer **tokenizer, const char *directory) MUST_USE;
 void tokenizer_destroy(struct tokenizer **tokenizer);
 
@@ -46,8 +42,12 @@ int32_t tokenizer_size(const struct tokenizer *tokenizer);
  * −1 when absent. */
 int32_t tokenizer_find(const struct tokenizer *tokenizer, const char *token);
 
-/* Appends to a list. */
-enum status token_list_append(struct token_list *list, const int32_t *ids, int64_t count) MUST_USE;
+/* The tokenizer's eos_token, −1 when it has none. */
+int32_t tokenizer_end(const struct tokenizer *tokenizer);
+
+/* Says how many ids the model has. A vocabulary that goes beyond is a sentence; an added token
+ * beyond is one only where a text holds it. `path` names the model in sentences. */
+enum status tokenizer_fit(struct tokenizer *tokenizer, int64_t ids, const char *path) MUST_USE;
 
 /* Writes the tokenizer.json of a byte-level tokenizer without merges (256 bytes, then the named
  * special tokens) with Qwen2's splitting rule: what `gradus init` uses. */

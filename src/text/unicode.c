@@ -38,44 +38,45 @@ bool unicode_is_plain(const char *text, size_t length) {
     return true;
 }
 
-/* Characters younger than Unicode 9 that later versions reorder or compose. `tokenizers` normalizes
- * by Unicode 9, where each stands for itself; so texts are composed between them. Whole blocks
- * stand here where all of a block is younger. */
+/* Characters that stand for themselves, so that texts are composed between them: U+11A7, which
+ * utf8proc takes for a Hangul trailing consonant and composes away (the first one is U+11A8), and
+ * those younger than Unicode 9 that later versions reorder or compose. `tokenizers` normalizes
+ * by Unicode 9. Whole blocks stand here where all of a block is younger. */
 static const struct {
     int32_t first, last;
-} young[] = {
+} apart[] = {
     {0x07fd, 0x07fd},   {0x0897, 0x089f},   {0x08ca, 0x08d3},   {0x09fe, 0x09fe},
-    {0x0c3c, 0x0c3c},   {0x0d3b, 0x0d3c},   {0x0eba, 0x0eba},   {0x1715, 0x1715},
-    {0x1abf, 0x1aff},   {0x1df6, 0x1dfa},   {0xa82c, 0xa82c},   {0x105c0, 0x105ff},
-    {0x10d24, 0x10d27}, {0x10d40, 0x10d8f}, {0x10eab, 0x10eac}, {0x10efa, 0x10eff},
-    {0x10f46, 0x10f50}, {0x10f82, 0x10f85}, {0x11070, 0x11070}, {0x1133b, 0x1133b},
-    {0x11380, 0x113ff}, {0x1145e, 0x1145e}, {0x11839, 0x1183a}, {0x11900, 0x1195f},
-    {0x119e0, 0x119e0}, {0x11a34, 0x11a34}, {0x11a47, 0x11a47}, {0x11a99, 0x11a99},
-    {0x11d42, 0x11d42}, {0x11d44, 0x11d45}, {0x11d97, 0x11d97}, {0x11f00, 0x11f5f},
-    {0x16100, 0x1613f}, {0x16d40, 0x16d7f}, {0x16ff0, 0x16ff1}, {0x1e08f, 0x1e08f},
-    {0x1e130, 0x1e136}, {0x1e2ae, 0x1e2ae}, {0x1e2ec, 0x1e2ef}, {0x1e4ec, 0x1e4ef},
-    {0x1e5d0, 0x1e5ff}, {0x1e6c0, 0x1e6ff},
+    {0x0c3c, 0x0c3c},   {0x0d3b, 0x0d3c},   {0x0eba, 0x0eba},   {0x11a7, 0x11a7},
+    {0x1715, 0x1715},   {0x1abf, 0x1aff},   {0x1df6, 0x1dfa},   {0xa82c, 0xa82c},
+    {0x105c0, 0x105ff}, {0x10d24, 0x10d27}, {0x10d40, 0x10d8f}, {0x10eab, 0x10eac},
+    {0x10efa, 0x10eff}, {0x10f46, 0x10f50}, {0x10f82, 0x10f85}, {0x11070, 0x11070},
+    {0x1133b, 0x1133b}, {0x11380, 0x113ff}, {0x1145e, 0x1145e}, {0x11839, 0x1183a},
+    {0x11900, 0x1195f}, {0x119e0, 0x119e0}, {0x11a34, 0x11a34}, {0x11a47, 0x11a47},
+    {0x11a99, 0x11a99}, {0x11d42, 0x11d42}, {0x11d44, 0x11d45}, {0x11d97, 0x11d97},
+    {0x11f00, 0x11f5f}, {0x16100, 0x1613f}, {0x16d40, 0x16d7f}, {0x16ff0, 0x16ff1},
+    {0x1e08f, 0x1e08f}, {0x1e130, 0x1e136}, {0x1e2ae, 0x1e2ae}, {0x1e2ec, 0x1e2ef},
+    {0x1e4ec, 0x1e4ef}, {0x1e5d0, 0x1e5ff}, {0x1e6c0, 0x1e6ff},
 };
 
-static bool is_young(int32_t character) {
-    size_t low = 0, high = sizeof young / sizeof *young;
+static bool stands_apart(int32_t character) {
+    size_t low = 0, high = sizeof apart / sizeof *apart;
     while (low < high) {
         const size_t middle = (low + high) / 2;
-        if (character > young[middle].last)
+        if (character > apart[middle].last)
             low = middle + 1;
         else
             high = middle;
     }
-    return low < sizeof young / sizeof *young && character >= young[low].first;
+    return low < sizeof apart / sizeof *apart && character >= apart[low].first;
 }
 
-/* The text up to its first young character, and that character. */
+/* The text up to its first character of these, and that character. */
 static size_t old_length(const char *text, size_t length, size_t *step) {
     size_t at = 0;
     for (; at < length; at += *step) {
         int32_t character;
         *step = utf8_step(text + at, length - at, &character);
-        if (is_young(character))
+        if (stands_apart(character))
             return at;
     }
     *step = 0;

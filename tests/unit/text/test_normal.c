@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Normal form C, and that normalizing takes no square of a text's length.
+ * Normal form C, around the borders of Hangul composition as Python's unicodedata has it
+ * (tests/data/text/make_beside.py), and that normalizing takes no square of a text's length.
  */
 #include "cases.h"
 
@@ -30,6 +31,15 @@ static void check_long_marks(void) {
     strbuf_release(&out);
 }
 
+static void check_hangul(void) {
+    json_t *rows = cases_load("hangul.json"), *row;
+    size_t i;
+    CHECK(json_array_size(rows) > 150);
+    json_array_foreach(rows, i, row) check_compose(json_string_value(json_array_get(row, 0)),
+                                                   json_string_value(json_array_get(row, 1)));
+    json_decref(rows);
+}
+
 int main(void) {
     check_compose("plain", "plain");
     check_compose("e\xcc\x81", "\xc3\xa9");
@@ -38,6 +48,7 @@ int main(void) {
     check_compose("a\xcc\x81\xcc\xa3", "\xe1\xba\xa1\xcc\x81");            /* order of marks */
     check_compose("\xe0\xa2\x98\xcc\xb4", "\xe0\xa2\x98\xcc\xb4");         /* younger than 9 */
     check_compose("\xf0\x91\xa4\xb5\xf0\x91\xa4\xb0", "\xf0\x91\xa4\xb5\xf0\x91\xa4\xb0");
+    check_hangul();
     check_long_marks();
     return CHECK_END();
 }

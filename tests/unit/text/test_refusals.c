@@ -85,7 +85,9 @@ static void check_shapes(void) {
     refuse(WORDS, STRINGS({"a" : 0, "b" : 1, "ab" : 99999999999999999999}), "integer");
     refuse(WORDS, STRINGS({"a" : 0, "b" : 1, "ab" : 1}), "taken");
     refuse(WORDS, STRINGS({"a" : 0, "b" : 1, "ab" : 2, "" : 3}), "empty");
+    refuse(WORDS, "{}", "vocab");
     refuse(MERGES, "{}", "not a list");
+    refuse(MERGES, "null", "not a list");
     refuse(MERGES, "[\"ab\"]", "neither");
     refuse(MERGES, "[\"a b c\"]", "neither");
     refuse(MERGES, "[[\"a\"]]", "neither");
