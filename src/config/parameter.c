@@ -78,6 +78,13 @@ const struct parameter parameter_table[SETTINGS_COUNT] = {
 #include "config/settings.def"
 };
 
+#define ONLY_WHERE(group, name, other_group, other_name, says)                                     \
+    {SETTING_ID_##group##_##name, SETTING_ID_##other_group##_##other_name, says},
+const struct parameter_condition parameter_conditions[] = {
+#include "config/settings.def"
+};
+const int parameter_condition_count = LENGTH(parameter_conditions);
+
 const struct parameter_group parameter_groups[] = {
 #define GROUP(group, sentence) {#group, sentence},
 #include "config/settings.def"
@@ -122,72 +129,7 @@ int parameter_word_find(const struct parameter *parameter, const char *word) {
     return -1;
 }
 
-/* --- nearest names --- */
-
-enum { DISTANCE_MAX = 64 }; /* longer names are compared by their beginning */
-
-/* Edit distance (Levenshtein) by rows. */
-static int distance(const char *a, size_t a_length, const char *b) {
-    int row[DISTANCE_MAX + 1];
-    const int m = a_length < DISTANCE_MAX ? (int)a_length : DISTANCE_MAX;
-    const int n = strlen(b) < DISTANCE_MAX ? (int)strlen(b) : DISTANCE_MAX;
-    for (int j = 0; j <= n; j++)
-        row[j] = j;
-    for (int i = 1; i <= m; i++) {
-        int diagonal = row[0];
-        row[0] = i;
-        for (int j = 1; j <= n; j++) {
-            const int change = diagonal + (a[i - 1] != b[j - 1]);
-            const int insert_or_delete = 1 + (row[j] < row[j - 1] ? row[j] : row[j - 1]);
-            diagonal = row[j];
-            row[j] = change < insert_or_delete ? change : insert_or_delete;
-        }
-    }
-    return row[n];
-}
-
-const char *parameter_group_nearest(const char *name, size_t length) {
-    const struct parameter_group *best = parameter_groups;
-    for (const struct parameter_group *group = parameter_groups; group->name != NULL; group++)
-        if (distance(name, length, group->name) < distance(name, length, best->name))
-            best = group;
-    return best->name;
-}
-
-const char *parameter_nearest(const char *group, const char *name, size_t length, char *out) {
-    const struct parameter *best = NULL;
-    int best_distance = 0;
-    for (int i = 0; i < SETTINGS_COUNT; i++) {
-        /* A name of another group must be nearer by more than a slip or two. */
-        const int away = strcmp(parameter_table[i].group, group) == 0 ? 0 : 3;
-        const int d = distance(name, length, parameter_table[i].name) + away;
-        if (best == NULL || d < best_distance) {
-            best = &parameter_table[i];
-            best_distance = d;
-        }
-    }
-    return parameter_full_name(best, out);
-}
-
-const char *parameter_nearest_of(const struct parameter *rows, int count, const char *name) {
-    int best = 0;
-    for (int i = 1; i < count; i++)
-        if (distance(name, strlen(name), rows[i].name) <
-            distance(name, strlen(name), rows[best].name))
-            best = i;
-    return rows[best].name;
-}
-
-const char *parameter_word_nearest(const struct parameter *parameter, const char *word) {
-    int best = 0;
-    for (int i = 1; i < parameter->word_count; i++)
-        if (distance(word, strlen(word), parameter->words[i]) <
-            distance(word, strlen(word), parameter->words[best]))
-            best = i;
-    return parameter->words[best];
-}
-
-const char *parameter_full_name(const struct parameter *parameter, char *out) {
+const char *parameter_full_name(const struct parameter *parameter, char out[PARAMETER_NAME_MAX]) {
     snprintf(out, PARAMETER_NAME_MAX, "%s.%s", parameter->group, parameter->name);
     return out;
 }

@@ -54,10 +54,19 @@ struct parameter_group {
     const char *name, *sentence;
 };
 
+/* The parameter matters only where the other one matters and has one of these words, separated by
+ * spaces, or is "above 0", a number. A parameter with several conditions needs all of them. */
+struct parameter_condition {
+    enum setting_id parameter, other;
+    const char *words;
+};
+
 /* The tables; groups end with a NULL name, parameters of a group stand together and in its order.
  */
 extern const struct parameter parameter_table[SETTINGS_COUNT];
 extern const struct parameter_group parameter_groups[];
+extern const struct parameter_condition parameter_conditions[];
+extern const int parameter_condition_count;
 
 /* Rows by name, NULL when unknown. `length` of the name; a full name is "group.name". */
 const struct parameter_group *parameter_group_find(const char *name, size_t length);
@@ -68,17 +77,9 @@ int parameter_id(const struct parameter *parameter);
 /* The index of a word of a choice, -1 when it has no such word. */
 int parameter_word_find(const struct parameter *parameter, const char *word);
 
-/* Known names near a wrong one: a group; a parameter as "group.name", of that group when it has one
- * near enough, else of any. Never NULL; the text of the second is in `out`, which holds
- * PARAMETER_NAME_MAX bytes. */
+/* The name as sentences say it: "rollout.top_p". Returns out. */
 enum { PARAMETER_NAME_MAX = 96 };
-const char *parameter_group_nearest(const char *name, size_t length);
-const char *parameter_nearest(const char *group, const char *name, size_t length, char *out);
-const char *parameter_nearest_of(const struct parameter *rows, int count, const char *name);
-const char *parameter_word_nearest(const struct parameter *parameter, const char *word);
-
-/* The name as sentences say it: "rollout.top_p". `out` as above; returns out. */
-const char *parameter_full_name(const struct parameter *parameter, char *out);
+const char *parameter_full_name(const struct parameter *parameter, char out[PARAMETER_NAME_MAX]);
 
 /* The value inside `base`, a struct settings or a record. */
 void *parameter_value(const struct parameter *parameter, void *base);
@@ -94,6 +95,14 @@ void parameter_clear(const struct parameter *parameter, void *base);
 
 /* Copies `length` bytes into a text value that is empty. */
 enum status parameter_set_text(char **value, const char *text, size_t length) MUST_USE;
+
+/* Appends the value inside `base` as libconfig reads it; nothing for an absent text (writer.c). */
+enum status parameter_append_value(const struct parameter *parameter, const void *base,
+                                   struct strbuf *out) MUST_USE;
+
+/* Appends "objective.gate is sigmoid, erf or arctan" (writer.c). */
+enum status parameter_append_condition(const struct parameter_condition *condition,
+                                       struct strbuf *out) MUST_USE;
 
 /* Fills *settings, which is all zeros, with every default (reader.c). */
 enum status settings_set_defaults(struct settings *settings) MUST_USE;

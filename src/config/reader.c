@@ -17,6 +17,7 @@
 
 #include "base/memory.h"
 #include "base/utf8.h"
+#include "config/advice.h"
 #include "config/scan.h"
 
 enum { INPUT_BYTES_MAX = 1 << 20, LABEL_MAX = 2 * PARAMETER_NAME_MAX };
@@ -62,8 +63,10 @@ static enum status source_init(struct source *source, const char *path) {
                    : FAIL(STATUS_IO, "the working directory cannot be found: %s", strerror(errno));
     }
     const size_t length = strlen(path);
-    const char *const tail = length > 80 ? path + length - 77 : path;
+    const char *tail = length > 80 ? path + length - 77 : path;
     char quoted[STATUS_QUOTE_MAX];
+    for (int i = 0; i < 3 && tail > path && ((unsigned char)*tail & 0xc0) == 0x80; i++)
+        tail++; /* to the beginning of a character */
     snprintf(source->where, sizeof source->where, "%s%s", tail == path ? "" : "...",
              status_quote(quoted, tail, SIZE_MAX));
     const char *const slash = strrchr(path, '/');
@@ -192,13 +195,10 @@ static enum status read_choice(const struct item *item, const struct parameter *
                      type_words(item->setting), parameter->words[0]);
     const char *const given = config_setting_get_string(item->setting);
     const int index = parameter_word_find(parameter, given);
-    char quoted[STATUS_QUOTE_MAX];
+    char quoted[STATUS_QUOTE_MAX], advice[SETTINGS_ADVICE_MAX];
     if (index < 0)
-        return WRONG(item,
-                     "= \"%s\" is not known; the nearest of its words is \"%s\" (gradus params %s "
-                     "lists all)",
-                     status_quote(quoted, given, SIZE_MAX),
-                     parameter_word_nearest(parameter, given), item->label);
+        return WRONG(item, "= \"%s\" is not known%s", status_quote(quoted, given, SIZE_MAX),
+                     advice_on_word(parameter, given, advice));
     *value = index;
     return STATUS_OK;
 }
@@ -286,11 +286,10 @@ static enum status read_record(const struct item *item, const struct parameter *
         const config_setting_t *const member = config_setting_get_elem(item->setting, (unsigned)i);
         const char *const name = config_setting_name(member);
         const struct parameter *const field = field_find(parameter, name);
-        char quoted[STATUS_QUOTE_MAX];
+        char quoted[STATUS_QUOTE_MAX], advice[SETTINGS_ADVICE_MAX];
         if (field == NULL)
-            return WRONG(item, "has no field %s; the nearest is %s",
-                         status_quote(quoted, name, SIZE_MAX),
-                         parameter_nearest_of(parameter->fields, parameter->field_count, name));
+            return WRONG(item, "has no field %s%s", status_quote(quoted, name, SIZE_MAX),
+                         advice_on_field(parameter, name, advice));
         char label[LABEL_MAX];
         snprintf(label, sizeof label, "%.120s.%.60s", item->label, name);
         TRY(read_value(&(struct item){item->source, member, label}, field, record));
@@ -322,7 +321,21 @@ static enum status read_records(const struct item *item, const struct parameter 
 
 /* --- texts that libconfig parses --- */
 
-/* What libconfig could not read: the line, quoted, for a file. */
+/* The last line of text before `at` that holds more than spaces and a comment; `text` when there is
+ * none. */
+static const char *line_before(const char *text, const char *at) {
+    while (at > text) {
+        for (at--; at > text && at[-1] != '\n'; at--)
+            ;
+        const char *const first = at + strspn(at, " \t\r");
+        if (*first != '\n' && *first != '#' && strncmp(first, "//", 2) != 0)
+            return first;
+    }
+    return text;
+}
+
+/* What libconfig could not read: the line, quoted, for a file. A line with nothing on it is the end
+ * of the file. */
 static enum status syntax_error(const struct source *source, const char *where,
                                 const config_t *config, const char *text) {
     const int line = config_error_line(config);
@@ -333,12 +346,18 @@ static enum status syntax_error(const struct source *source, const char *where,
     const char *at = text;
     for (int i = 1; i < line && strchr(at, '\n') != NULL; i++)
         at = strchr(at, '\n') + 1;
-    at += strspn(at, " \t");
+    at += strspn(at, " \t\r");
     if (strcmp(config_error_text(config), "duplicate setting name") == 0)
         return FAIL(STATUS_INPUT, "%s:%d: this name is given twice: %s", where, line,
                     status_quote(quoted, at, strcspn(at, "\r\n")));
-    return FAIL(STATUS_INPUT, "%s:%d: %s in or before: %s", where, line, config_error_text(config),
-                status_quote(quoted, at, strcspn(at, "\r\n")));
+    if (*at != '\0' && *at != '\n')
+        return FAIL(STATUS_INPUT, "%s:%d: %s in or before: %s", where, line,
+                    config_error_text(config), status_quote(quoted, at, strcspn(at, "\r\n")));
+    at = line_before(text, at);
+    return FAIL(
+        STATUS_INPUT,
+        "%s:%d: the file ends in the middle of a group, list or value; the last line is: %s", where,
+        line, status_quote(quoted, at, strcspn(at, "\r\n")));
 }
 
 /* Parses into *config, which the caller destroys in any case. */
@@ -430,16 +449,22 @@ static enum status set_origin(struct settings *settings, const struct parameter 
     return parameter_set_text(place, origin, strlen(origin));
 }
 
+static enum status unknown_parameter(const char *place, const char *group, size_t group_length,
+                                     const char *name, size_t length) {
+    char of[STATUS_QUOTE_MAX], quoted[STATUS_QUOTE_MAX], advice[SETTINGS_ADVICE_MAX];
+    return FAIL(STATUS_INPUT, "%s: unknown parameter %s.%s%s", place,
+                status_quote(of, group, group_length), status_quote(quoted, name, length),
+                advice_on_parameter(group, group_length, name, length, advice));
+}
+
 static enum status read_member(const struct source *source, const char *group,
                                const config_setting_t *setting, struct settings *settings) {
     const char *const name = config_setting_name(setting);
     const struct parameter *const parameter = parameter_find(group, name);
-    char place[PLACE_MAX], quoted[STATUS_QUOTE_MAX], full[PARAMETER_NAME_MAX];
+    char place[PLACE_MAX], full[PARAMETER_NAME_MAX];
     source_place(source, setting, place);
     if (parameter == NULL)
-        return FAIL(STATUS_INPUT, "%s: unknown parameter %s.%s; the nearest known name is %s",
-                    place, group, status_quote(quoted, name, SIZE_MAX),
-                    parameter_nearest(group, name, strlen(name), full));
+        return unknown_parameter(place, group, strlen(group), name, strlen(name));
     TRY(read_value(&(struct item){source, setting, parameter_full_name(parameter, full)}, parameter,
                    settings));
     return set_origin(settings, parameter, place);
@@ -448,12 +473,12 @@ static enum status read_member(const struct source *source, const char *group,
 static enum status read_group(const struct source *source, const config_setting_t *setting,
                               struct settings *settings) {
     const char *const name = config_setting_name(setting);
-    char place[PLACE_MAX], quoted[STATUS_QUOTE_MAX];
+    const size_t length = strlen(name);
+    char place[PLACE_MAX], quoted[STATUS_QUOTE_MAX], advice[SETTINGS_ADVICE_MAX];
     source_place(source, setting, place);
-    if (parameter_group_find(name, strlen(name)) == NULL)
-        return FAIL(STATUS_INPUT, "%s: unknown group %s; the nearest known name is %s", place,
-                    status_quote(quoted, name, SIZE_MAX),
-                    parameter_group_nearest(name, strlen(name)));
+    if (parameter_group_find(name, length) == NULL)
+        return FAIL(STATUS_INPUT, "%s: unknown group %s%s", place,
+                    status_quote(quoted, name, length), advice_on_group(name, length, advice));
     if (config_setting_type(setting) != CONFIG_TYPE_GROUP)
         return FAIL(STATUS_INPUT, "%s: %s is %s; it takes parameters in braces, as %s : { … };",
                     place, name, type_words(setting), name);
@@ -500,15 +525,13 @@ static enum status apply_override(const struct source *source, const char *overr
         return FAIL(STATUS_USAGE, "%s: \"%s\" is not of the form group.name=value", source->where,
                     status_quote(quoted, override, SIZE_MAX));
     const struct parameter *const parameter = parameter_find_full(override, length);
-    if (parameter == NULL) {
-        char group[PARAMETER_NAME_MAX];
-        snprintf(group, sizeof group, "%.*s",
-                 (int)(dot - override < PARAMETER_NAME_MAX ? dot - override : 0), override);
-        return FAIL(STATUS_INPUT, "%s: unknown parameter %s; the nearest known name is %s",
-                    source->where, status_quote(quoted, override, length),
-                    parameter_nearest(group, dot + 1, (size_t)(override + length - dot - 1), full));
-    }
+    const size_t group = (size_t)(dot - override);
+    if (parameter == NULL)
+        return unknown_parameter(source->where, override, group, dot + 1, length - group - 1);
     const char *const value = override + length + 1;
+    if (value[strspn(value, " \t")] == '\0' && parameter->kind != PARAMETER_TEXT)
+        return FAIL(STATUS_INPUT, "%s: %s= has no value behind it", source->where,
+                    parameter_full_name(parameter, full));
     struct strbuf text = STRBUF_EMPTY;
     enum status status =
         is_bare(parameter, value) ? quote_text(value, &text) : strbuf_append_text(&text, value);
@@ -553,16 +576,17 @@ enum status settings_read_text(const char *path, const char *text, size_t length
 }
 
 static enum status read_whole(FILE *file, const char *path, struct strbuf *text) {
-    char piece[4096];
+    char piece[4096], quoted[STATUS_QUOTE_MAX];
     size_t n;
     while ((n = fread(piece, 1, sizeof piece, file)) > 0) {
         TRY(strbuf_append(text, piece, n));
         if (text->length > INPUT_BYTES_MAX)
-            return FAIL(STATUS_INPUT, "%.200s is longer than 1 MiB; this is no input file", path);
+            return FAIL(STATUS_INPUT, "%s is longer than 1 MiB; this is no input file",
+                        status_quote(quoted, path, SIZE_MAX));
     }
     if (ferror(file))
-        return FAIL(STATUS_INPUT, "the input file %.200s cannot be read: %s", path,
-                    strerror(errno));
+        return FAIL(STATUS_INPUT, "the input file %s cannot be read: %s",
+                    status_quote(quoted, path, SIZE_MAX), strerror(errno));
     return STATUS_OK;
 }
 

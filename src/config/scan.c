@@ -57,13 +57,64 @@ static enum status skip_comment(struct scan *scan) {
     return STATUS_OK;
 }
 
+bool scan_is_command(char letter, const char *rest) {
+    /* LaTeX's commands with n, but for those whose rest is a word: a line break before "less",
+     * "mid" or "parallel" is meant as one. */
+    static const char *const names[] = {
+        "abla",      "atural",    "cong",   "e",        "earrow", "eg",       "eq",
+        "ewcommand", "ewline",    "ewpage", "exists",   "geq",    "geqslant", "gtr",
+        "i",         "leftarrow", "leq",    "leqslant", "obreak", "oindent",  "olimits",
+        "onumber",   "ormalsize", "ot",     "otag",     "otin",   "prec",     "rightarrow",
+        "sim",       "subseteq",  "succ",   "supseteq", "u",      "vdash",    "warrow"};
+    size_t length = 0;
+    while (isalpha((unsigned char)rest[length]))
+        length++;
+    if (letter == 't')
+        return length > 0;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strlen(names[i]) == length && memcmp(names[i], rest, length) == 0)
+            return true;
+    return false;
+}
+
+/* The escape at scan->at, which is a backslash; what follows it is there. */
+static enum status check_escape(const struct scan *scan, const char *from) {
+    static const struct {
+        char letter, *character, *number;
+    } escapes[] = {
+        {'a', "a bell", "07"},        {'b', "a backspace", "08"},       {'f', "a form feed", "0c"},
+        {'n', "a line break", "0a"},  {'r', "a carriage return", "0d"}, {'t', "a tab", "09"},
+        {'v', "a vertical tab", "0b"}};
+    const char letter = scan->at[1];
+    if (starts_with(scan, "\\x00"))
+        return WRONG(scan, "a text cannot hold the character %s", "\\x00");
+    size_t i = 0;
+    while (i < sizeof escapes / sizeof *escapes && escapes[i].letter != letter)
+        i++;
+    const bool common = letter == 'n' || letter == 't';
+    if (i == sizeof escapes / sizeof *escapes || (common && !scan_is_command(letter, scan->at + 2)))
+        return STATUS_OK;
+    struct scan here = *scan; /* the line of the escape, not of the quote */
+    count_lines(&here, from);
+    size_t length = 0;
+    while (isalpha((unsigned char)scan->at[1 + length]))
+        length++;
+    const int shown = length < 20 ? (int)length : 20;
+    return WRONG(&here,
+                 "\"\\%.*s\" in a text would become %s and \"%.*s\": write \"\\\\%.*s\" for a "
+                 "backslash, or \"\\x%s\" where %s is meant",
+                 shown, scan->at + 1, escapes[i].character, shown - 1, scan->at + 2, shown,
+                 scan->at + 1, escapes[i].number, escapes[i].character);
+}
+
 static enum status skip_quoted(struct scan *scan) {
     const char *const from = scan->at++;
     char quoted[STATUS_QUOTE_MAX];
     while (scan->at < scan->end && *scan->at != '"') {
-        if (starts_with(scan, "\\x00"))
-            return WRONG(scan, "a text cannot hold the character %s", "\\x00");
-        scan->at += *scan->at == '\\' && scan->at + 1 < scan->end ? 2 : 1;
+        const bool escape = *scan->at == '\\' && scan->at + 1 < scan->end;
+        if (escape)
+            TRY(check_escape(scan, from));
+        scan->at += escape ? 2 : 1;
     }
     if (scan->at >= scan->end)
         return WRONG(scan, "the text that begins here has no closing quote: %s",

@@ -105,6 +105,17 @@ const char *settings_origin(const struct settings *settings, const char *name);
 /* The word of a choice: settings_word(settings, "objective.gate") is "erf". */
 const char *settings_word(const struct settings *settings, const char *name);
 
+/* What to say behind a word that is not known in a list that the settings do not check, such as
+ * "reward.parts.name" or "command": ": it is called answer here", ": it is not there yet: …", or ""
+ * (config/advice.def). Returns out. */
+enum { SETTINGS_ADVICE_MAX = 400 };
+const char *settings_advice(const char *place, const char *word, char out[SETTINGS_ADVICE_MAX]);
+
+/* Tells, one sentence each, which parameters were given another value than their default although
+ * they do not matter with the other choices: "x.cfg:3: objective.tau_pos has no effect: …". */
+enum status settings_unused(const struct settings *settings,
+                            void (*tell)(const char *sentence)) MUST_USE;
+
 /* Appends all parameters as an input file: each with its value (17 digits), origin, unit and
  * sentence. Reading the text gives the same settings. */
 enum status settings_dump(const struct settings *settings, struct strbuf *out) MUST_USE;

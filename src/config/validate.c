@@ -67,6 +67,23 @@ static enum status check_objective(const struct settings *settings) {
     return STATUS_OK;
 }
 
+/* An empty think block in the prompt leaves no place for the one that the format reward asks for. */
+static enum status check_thinking(const struct settings *settings) {
+    const struct settings_prompt *const prompt = &settings->prompt;
+    const bool closed = !prompt->thinking &&
+                        (prompt->chat == SETTING_CHAT_AUTO || prompt->chat == SETTING_CHAT_QWEN3);
+    if (!closed || settings->run.method != SETTING_METHOD_RL)
+        return STATUS_OK;
+    for (int64_t i = 0; i < settings->reward.parts_count; i++)
+        if (strcmp(settings->reward.parts[i].name, "format") == 0)
+            return FAIL(STATUS_INPUT,
+                        "%s: prompt.thinking = false closes an empty think block before the "
+                        "answer, and the format reward asks each answer for one of its own: set it "
+                        "to true, or give reward.parts without format",
+                        settings_origin(settings, "prompt.thinking"));
+    return STATUS_OK;
+}
+
 static enum status check_training(const struct settings *settings) {
     const struct settings_rollout *const rollout = &settings->rollout;
     if (settings->run.method == SETTING_METHOD_RL && rollout->group_size < 2)
@@ -93,5 +110,8 @@ enum status settings_validate(struct settings *settings, enum settings_purpose p
     TRY(derive_clip_bounds(settings));
     TRY(check_texts(settings));
     TRY(check_objective(settings));
-    return purpose == SETTINGS_FOR_TRAINING ? check_training(settings) : STATUS_OK;
+    if (purpose != SETTINGS_FOR_TRAINING)
+        return STATUS_OK;
+    TRY(check_thinking(settings));
+    return check_training(settings);
 }

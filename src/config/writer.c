@@ -11,6 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/advice.h"
+#include "config/scan.h"
+
 /* --- values --- */
 
 /* The fewest digits that give the number back, and no exponent where it can be read without. */
@@ -26,13 +29,15 @@ static enum status append_real(double value, struct strbuf *out) {
     return strbuf_append_format(out, "%s%s", text, strpbrk(text, ".e") == NULL ? ".0" : "");
 }
 
+/* A line break or tab before a letter that would be taken for the name of a LaTeX command, and all
+ * other control characters, are written by their number. */
 static enum status append_quoted(const char *text, struct strbuf *out) {
     TRY(strbuf_append_text(out, "\""));
     for (const char *c = text; *c != '\0'; c++) {
         const unsigned char byte = (unsigned char)*c;
         if (*c == '"' || *c == '\\')
             TRY(strbuf_append_format(out, "\\%c", *c));
-        else if (*c == '\n')
+        else if (*c == '\n' && !scan_is_command('n', c + 1))
             TRY(strbuf_append_text(out, "\\n"));
         else if (byte < 0x20 || byte == 0x7f)
             TRY(strbuf_append_format(out, "\\x%02x", byte));
@@ -51,9 +56,6 @@ static enum status append_texts(char *const *texts, int64_t count, struct strbuf
     return STATUS_OK;
 }
 
-static enum status append_value(const struct parameter *parameter, const void *base,
-                                struct strbuf *out);
-
 static enum status append_records(const struct parameter *parameter, const void *base,
                                   struct strbuf *out) {
     const int64_t count = parameter_count_const(parameter, base);
@@ -62,7 +64,8 @@ static enum status append_records(const struct parameter *parameter, const void 
         TRY(strbuf_append_text(out, "{ "));
         for (int f = 0; f < parameter->field_count; f++) {
             TRY(strbuf_append_format(out, "%s = ", parameter->fields[f].name));
-            TRY(append_value(&parameter->fields[f], parameter_record(parameter, base, i), out));
+            TRY(parameter_append_value(&parameter->fields[f], parameter_record(parameter, base, i),
+                                       out));
             TRY(strbuf_append_text(out, "; "));
         }
         TRY(strbuf_append_text(out, i + 1 < count ? "}, " : "} )"));
@@ -75,9 +78,8 @@ static bool is_absent(const struct parameter *parameter, const void *base) {
            *(char *const *)parameter_value_const(parameter, base) == NULL;
 }
 
-/* As libconfig reads it; nothing for an absent text. */
-static enum status append_value(const struct parameter *parameter, const void *base,
-                                struct strbuf *out) {
+enum status parameter_append_value(const struct parameter *parameter, const void *base,
+                                   struct strbuf *out) {
     const void *const value = parameter_value_const(parameter, base);
     switch (parameter->kind) {
     case PARAMETER_INT:
@@ -162,7 +164,7 @@ static enum status append_default(const struct parameter *parameter, const void 
     if (is_absent(parameter, base))
         return strbuf_append_text(out, "absent unless given");
     TRY(strbuf_append_text(out, "default "));
-    return append_value(parameter, base, out);
+    return parameter_append_value(parameter, base, out);
 }
 
 /* The fields of a record, one per line after `indent`. */
@@ -186,6 +188,37 @@ static enum status append_fields(const struct parameter *parameter, const char *
     return STATUS_OK;
 }
 
+enum status parameter_append_condition(const struct parameter_condition *condition,
+                                       struct strbuf *out) {
+    char full[PARAMETER_NAME_MAX];
+    const struct parameter *const other = &parameter_table[condition->other];
+    TRY(strbuf_append_format(out, "%s is ", parameter_full_name(other, full)));
+    if (other->kind != PARAMETER_CHOICE)
+        return strbuf_append_text(out, condition->words);
+    for (const char *word = condition->words; *word != '\0';) {
+        const size_t length = strcspn(word, " ");
+        const char *const next = word + length + (word[length] == ' ');
+        const bool last = *next == '\0' || strchr(next, ' ') == NULL;
+        TRY(strbuf_append(out, word, length));
+        TRY(strbuf_append_text(out, *next == '\0' ? "" : last ? " or " : ", "));
+        word = next;
+    }
+    return STATUS_OK;
+}
+
+/* "; only where … and …", which a parameter without conditions has not. */
+static enum status append_conditions(const struct parameter *parameter, struct strbuf *out) {
+    const char *before = "; only where ";
+    for (int i = 0; i < parameter_condition_count; i++) {
+        if (&parameter_table[parameter_conditions[i].parameter] != parameter)
+            continue;
+        TRY(strbuf_append_text(out, before));
+        TRY(parameter_append_condition(&parameter_conditions[i], out));
+        before = " and ";
+    }
+    return STATUS_OK;
+}
+
 /* --- settings.cfg --- */
 
 static enum status dump_parameter(const struct settings *settings,
@@ -196,7 +229,7 @@ static enum status dump_parameter(const struct settings *settings,
     TRY(strbuf_append_format(out,
                              missing ? "    # %s is not given" : "    %s = ", parameter->name));
     if (!missing) {
-        TRY(append_value(parameter, settings, out));
+        TRY(parameter_append_value(parameter, settings, out));
         TRY(strbuf_append_text(out, ";"));
     }
     const bool unit = parameter->unit[0] != '\0' && strcmp(parameter->unit, "1") != 0;
@@ -228,12 +261,13 @@ static enum status refer_parameter(const struct settings *defaults,
     TRY(append_type(parameter, out));
     TRY(strbuf_append_text(out, "; "));
     TRY(append_default(parameter, defaults, out));
+    TRY(append_conditions(parameter, out));
     TRY(strbuf_append_text(out, "\n"));
     TRY(append_fields(parameter, "    #   ", out));
     if (missing)
         return strbuf_append_format(out, "    # %s = …;\n", parameter->name);
     TRY(strbuf_append_format(out, "    %s = ", parameter->name));
-    TRY(append_value(parameter, defaults, out));
+    TRY(parameter_append_value(parameter, defaults, out));
     return strbuf_append_text(out, ";\n");
 }
 
@@ -264,6 +298,7 @@ static enum status help_page(const struct settings *defaults, const struct param
     TRY(append_type(parameter, out));
     TRY(strbuf_append_text(out, "; "));
     TRY(append_default(parameter, defaults, out));
+    TRY(append_conditions(parameter, out));
     TRY(strbuf_append_text(out, "\n"));
     return append_fields(parameter, "        ", out);
 }
@@ -298,15 +333,13 @@ static enum status help_any(const struct settings *defaults, const char *name, s
         return help_group(defaults, group, out);
     if (parameter != NULL)
         return help_page(defaults, parameter, out);
-    char quoted[STATUS_QUOTE_MAX], full[PARAMETER_NAME_MAX], group_name[PARAMETER_NAME_MAX];
+    char quoted[STATUS_QUOTE_MAX], advice[SETTINGS_ADVICE_MAX];
     const char *const dot = strchr(name, '.');
     if (dot == NULL)
-        return FAIL(STATUS_USAGE, "there is no group %s; the nearest is %s",
-                    status_quote(quoted, name, SIZE_MAX), parameter_group_nearest(name, length));
-    snprintf(group_name, sizeof group_name, "%.*s", (int)strcspn(name, "."), name);
-    return FAIL(STATUS_USAGE, "there is no parameter %s; the nearest is %s",
-                status_quote(quoted, name, SIZE_MAX),
-                parameter_nearest(group_name, dot + 1, strlen(dot + 1), full));
+        return FAIL(STATUS_USAGE, "there is no group %s%s", status_quote(quoted, name, length),
+                    advice_on_group(name, length, advice));
+    return FAIL(STATUS_USAGE, "there is no parameter %s%s", status_quote(quoted, name, length),
+                advice_on_parameter(name, (size_t)(dot - name), dot + 1, strlen(dot + 1), advice));
 }
 
 /* Both need the defaults as a struct, which they print. */

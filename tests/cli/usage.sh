@@ -47,7 +47,7 @@ case " $(echo $commands) " in *" params "*) ;; *) fail "gradus --help does not l
 expect 0 "rollout.top_p" params
 expect 0 "default 1.0" params rollout.top_p
 expect 0 "rollout : {" params --reference
-expect 1 "there is no parameter rollout.topp; the nearest is rollout.top_p" params rollout.topp
+expect 1 "there is no parameter rollout.topp; the nearest known name is rollout.top_p" params rollout.topp
 expect 1 "params does not take the argument b" params rollout b
 expect 1 "--reference takes no value" params --reference=3
 expect 1 "--reference is given twice" params --reference --reference

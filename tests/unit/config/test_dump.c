@@ -17,7 +17,9 @@ static char *const hard[] = {
     "optimizer.weight_decay=0.30000000000000004",
     "rollout.temperature=7",
     "run.seed=9223372036854775807",
-    "prompt.system=tab\t quote \" back \\ new\nline \x01\x7f é 数 # // /* \\n",
+    "prompt.system=tab\t quote \" back \\ new\nline \x01\x7f é 数 # // /* \\n \\frac \\neq \neq "
+    "\nu\tan\rho\x0c"
+    "rac",
     "prompt.template={prompt}@include \"x\"",
     "rollout.stop=[\"\\\"\", \"\\\\\", \"\\n\"]",
     ("data.train=({path=\"a b\";prompt=\"#\";answer=\"};\";weight=1e-9;},"
@@ -119,7 +121,11 @@ static void pages(void) {
     CHECK_TEXT(page.text, "objective.gate\n"
                           "    how a token's term depends on the ratio of new to old probability\n"
                           "    one of clip, sigmoid, erf, arctan, softsign, none; default "
-                          "\"clip\"\n");
+                          "\"clip\"; only where run.method is rl\n");
+    strbuf_clear(&page);
+    CHECK_OK(settings_help("objective.tau_pos", &page));
+    CHECK(strstr(page.text, "; only where objective.gate is sigmoid, erf, arctan or softsign\n") !=
+          NULL);
     strbuf_clear(&page);
     CHECK_OK(settings_help("update", &page));
     CHECK(strstr(page.text, "update.iterations\n") != NULL);

@@ -20,7 +20,8 @@ static const struct {
                                 "is rollout.top_"},
     {"\nrollot:{};", "x.cfg:2: unknown group rollot; the nearest known name is rollout"},
     {"\nobjective:{temperature=1;};", "the nearest known name is rollout.temperature"},
-    {"\nseed=5;", "unknown group seed"},
+    {"\nseed=5;",
+     "x.cfg:2: unknown group seed: it is a parameter of a group: run : { seed = …; };"},
     {"\nrollout=5;", "x.cfg:2: rollout is an integer; it takes parameters in braces"},
     {"\nrollout:{top_p=1.0;\ntop_p=1.0;};", "x.cfg:3: this name is given twice: top_p=1.0;};"},
     {"\nrun:{seed=1;};", "x.cfg:2: this name is given twice: run"},
@@ -63,11 +64,16 @@ static const struct {
     {"\nreward:{parts=({name=\"x\";\nweight=1e10;});};",
      "x.cfg:3: reward.parts[0].weight = 1e+10 is too large"},
     {"\nrollout:{top_p=1.0;", "x.cfg:2: syntax error in or before: rollout:{top_p=1.0;"},
+    {"\nrollout:{top_p=1.0;\n\n  # so far\n\n",
+     "x.cfg:6: the file ends in the middle of a group, list or value; the last line is: "
+     "rollout:{top_p=1.0;"},
+    {"\nrollout:{\r\ntop_p=\r\n", "value; the last line is: top_p="},
     {"\n\"", "x.cfg:2: the text that begins here has no closing quote"},
     {"\n/* x", "x.cfg:2: the comment that begins"},
     {"\nobjective:{clip_low=1.0;};", "x.cfg:2: objective.clip_low = 1 leaves no bound"},
     {"\nobjective:{clip_dual=1.1;};", "is not above 1 + objective.clip_high = 1.2"},
     {"\nrollout:{group_size=1;};", "it takes at least 2"},
+    {"\nprompt:{thinking=false;};", "x.cfg:2: prompt.thinking = false closes an empty think block"},
     {"\nupdate:{mini_batches=9;};", "is more than rollout.prompts_per_step = 8"},
     {"\noptimizer:{warmup_steps=11;};", "is more than run.steps = 10"},
 };
@@ -94,6 +100,15 @@ static void wrong_files(void) {
     CHECK_STATUS(read_text("a\0b", 3, NULL, 0), STATUS_INPUT, "x.cfg:1: byte 2 is zero");
 }
 
+/* What the sentence of thinking = false names helps. */
+static void closed_think_block(void) {
+    const char *const text = NEEDED "prompt:{thinking=false;};";
+    char *remedies[] = {"prompt.thinking=true", "reward.parts=({name=\"answer\";})",
+                        "run.method=sft", "prompt.chat=chatml"};
+    for (size_t i = 0; i < sizeof remedies / sizeof *remedies; i++)
+        CHECK_OK(read_text(text, strlen(text), &remedies[i], 1));
+}
+
 static void missing_parameters(void) {
     const char *const no_steps = "run:{directory=\"r\";};model:{path=\"m\";};";
     CHECK_STATUS(read_text(no_steps, strlen(no_steps), NULL, 0), STATUS_INPUT,
@@ -115,7 +130,7 @@ static void wrong_overrides(void) {
         {"rollout.topp=1", STATUS_INPUT, "the nearest known name is rollout.top_p"},
         {"rollout.top_p=2", STATUS_INPUT, "command line: rollout.top_p = 2 is too large"},
         {"rollout.top_p=1;top_k=2", STATUS_INPUT, "rollout.top_p takes one value"},
-        {"rollout.top_p=", STATUS_INPUT, "command line: rollout.top_p: syntax error"},
+        {"rollout.top_p=", STATUS_INPUT, "command line: rollout.top_p= has no value behind it"},
         {"rollout.top_p=x", STATUS_INPUT, "command line: rollout.top_p: x is no value"},
         {"objective.gate=erv", STATUS_INPUT, "the nearest of its words is \"erf\""},
         {"run.directory=", STATUS_INPUT, "run.directory is empty"},
@@ -135,13 +150,14 @@ static void wrong_paths(void) {
     CHECK_STATUS(settings_read("tests", NULL, 0, SETTINGS_FOR_TRAINING, &s), STATUS_INPUT, "tests");
     struct strbuf page = STRBUF_EMPTY;
     CHECK_STATUS(settings_help("rollout.topp", &page), STATUS_USAGE,
-                 "there is no parameter rollout.topp; the nearest is rollout.top_p");
-    CHECK_STATUS(settings_help("rollot", &page), STATUS_USAGE, "the nearest is rollout");
+                 "there is no parameter rollout.topp; the nearest known name is rollout.top_p");
+    CHECK_STATUS(settings_help("rollot", &page), STATUS_USAGE, "the nearest known name is rollout");
     strbuf_release(&page);
 }
 
 int main(void) {
     wrong_files();
+    closed_think_block();
     missing_parameters();
     wrong_overrides();
     wrong_paths();

@@ -20,7 +20,7 @@ static const char input[] =
     "\"####\"; } ); };\n"
     "rollout : { temperature = 1; stop = [ \"</answer>\", \"\\n\\n\" ]; };\n"
     "/* two\n lines */ prompt : { system = \"\"; template = \"a \"\n"
-    "  \"{prompt}\\tb\"; };\n"
+    "  \"{prompt}\\t1\"; };\n"
     "optimizer : { learning_rate = 2.5e-5; };  // the end\n"
     "objective : { gate = \"erf\"; entropy_coef = -0.5; };";
 
@@ -48,7 +48,7 @@ static void values(void) {
     CHECK_NEAR(s.rollout.temperature, 1.0, 0.0);
     CHECK(s.prompt.system != NULL);
     CHECK_TEXT(s.prompt.system, "");
-    CHECK_TEXT(s.prompt.template, "a {prompt}\tb");
+    CHECK_TEXT(s.prompt.template, "a {prompt}\t1");
     CHECK_NEAR(s.optimizer.learning_rate, 2.5e-5, 0.0);
     CHECK_NEAR(s.objective.entropy_coef, -0.5, 0.0);
     CHECK_EQ(s.objective.gate, SETTING_GATE_ERF);
