@@ -183,12 +183,27 @@ static enum status put_results(const struct score *score, struct h5 *h5, int thr
                                                   .threads = threads,
                                                   .inputs = &input,
                                                   .input_count = 1}));
-    TRY(h5_put_list(h5, "/token_ids", H5_KIND_I32, score->ids.count, score->ids.ids));
-    TRY(h5_put_list(h5, "/offsets", H5_KIND_I64, score->count + 1, score->offsets));
-    TRY(h5_put_list(h5, "/logprob", H5_KIND_F32, score->ids.count, score->logprob));
-    TRY(h5_put_list(h5, "/entropy", H5_KIND_F32, score->ids.count, score->entropy));
-    TRY(h5_put_attribute(h5, "/logprob", "units", "nat"));
-    return h5_put_attribute(h5, "/entropy", "units", "nat");
+    const struct {
+        const char *path, *unit, *text;
+        enum h5_kind kind;
+        int64_t count;
+        const void *values;
+    } datasets[] = {
+        {"/token_ids", "1", "token ids of all texts, one text behind another", H5_KIND_I32,
+         score->ids.count, score->ids.ids},
+        {"/offsets", "1", "text i is elements [offsets[i], offsets[i + 1]) of the others",
+         H5_KIND_I64, score->count + 1, score->offsets},
+        {"/logprob", "nat", "log-probability of the token; NaN for the first of a text",
+         H5_KIND_F32, score->ids.count, score->logprob},
+        {"/entropy", "nat", "entropy at the token's place; NaN for the first of a text",
+         H5_KIND_F32, score->ids.count, score->entropy},
+    };
+    for (size_t i = 0; i < sizeof datasets / sizeof *datasets; i++) {
+        TRY(h5_put_list(h5, datasets[i].path, datasets[i].kind, datasets[i].count,
+                        datasets[i].values));
+        TRY(h5_describe(h5, datasets[i].path, datasets[i].unit, datasets[i].text));
+    }
+    return STATUS_OK;
 }
 
 static enum status write_output(const struct score *score, const char *path, int threads) {

@@ -80,6 +80,12 @@ enum status h5_put_texts(struct h5 *h5, const char *path, const char *const *tex
 /* Attributes of a group or dataset that exists. */
 enum status h5_put_attribute(struct h5 *h5, const char *path, const char *name,
                              const char *text) MUST_USE;
+
+/* The attributes that every dataset of ours has: "units" ("1" for a pure number or a name) and
+ * "description". */
+enum status h5_describe(struct h5 *h5, const char *path, const char *units,
+                        const char *description) MUST_USE;
+
 /* --- reading --- */
 
 struct h5_shape {

@@ -151,3 +151,9 @@ enum status h5_put_attribute(struct h5 *h5, const char *path, const char *name, 
     H5Tclose(type);
     return status;
 }
+
+enum status h5_describe(struct h5 *h5, const char *path, const char *units,
+                        const char *description) {
+    TRY(h5_put_attribute(h5, path, "units", units));
+    return h5_put_attribute(h5, path, "description", description);
+}

@@ -14,22 +14,54 @@ static const char *or_empty(const char *text) {
     return text != NULL ? text : "";
 }
 
-static enum status write_build(struct h5 *h5) {
-    char now[24];
-    TRY(h5_put_text(h5, "/provenance/version", REVISION_VERSION));
-    TRY(h5_put_text(h5, "/provenance/git_revision", REVISION_COMMIT));
-    TRY(h5_put_integer(h5, "/provenance/git_modified", REVISION_MODIFIED));
-    TRY(h5_put_text(h5, "/provenance/compiler", REVISION_COMPILER));
-    TRY(h5_put_text(h5, "/provenance/flags", REVISION_FLAGS));
-    return h5_put_text(h5, "/provenance/created", clock_utc(now));
-}
-
-static enum status write_libraries(struct h5 *h5, const struct provenance *provenance) {
-    char text[2048];
-    snprintf(text, sizeof text, "HDF5 %s; jansson " JANSSON_VERSION "%s%s", h5_version(),
+/* Versions of what the program is linked with. */
+static const char *libraries_text(const struct provenance *provenance, char *out, size_t size) {
+    snprintf(out, size, "HDF5 %s; jansson " JANSSON_VERSION "%s%s", h5_version(),
              or_empty(provenance->libraries)[0] != '\0' ? "; " : "",
              or_empty(provenance->libraries));
-    return h5_put_text(h5, "/provenance/libraries", text);
+    return out;
+}
+
+static enum status write_texts(struct h5 *h5, const struct provenance *provenance) {
+    char now[24], libraries[2048];
+    const struct {
+        const char *path, *value, *text;
+    } texts[] = {
+        {"/provenance/version", REVISION_VERSION, "version of the program that wrote this file"},
+        {"/provenance/git_revision", REVISION_COMMIT, "commit that the program was built from"},
+        {"/provenance/compiler", REVISION_COMPILER, "compiler of the program"},
+        {"/provenance/flags", REVISION_FLAGS, "flags of the compiler"},
+        {"/provenance/libraries", libraries_text(provenance, libraries, sizeof libraries),
+         "versions of the libraries"},
+        {"/provenance/created", clock_utc(now), "when the file was made, UTC"},
+        {"/provenance/command", provenance->command, "the command that made it"},
+        {"/provenance/hosts", provenance->hosts, "host of each rank"},
+        {"/provenance/devices", provenance->devices, "what computed"},
+        {"/provenance/settings", provenance->settings, "settings.cfg of the run"},
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        TRY(h5_put_text(h5, texts[i].path, or_empty(texts[i].value)));
+        TRY(h5_describe(h5, texts[i].path, "1", texts[i].text));
+    }
+    return STATUS_OK;
+}
+
+static enum status write_integers(struct h5 *h5, const struct provenance *provenance) {
+    const struct {
+        const char *path, *unit, *text;
+        int64_t value;
+    } integers[] = {
+        {"/provenance/git_modified", "1", "1: built from a tree with changes beyond the commit",
+         REVISION_MODIFIED},
+        {"/provenance/ranks", "processes", "MPI ranks of the job", provenance->ranks},
+        {"/provenance/threads", "threads", "threads of a rank", provenance->threads},
+        {"/provenance/seed", "1", "run.seed", provenance->seed},
+    };
+    for (size_t i = 0; i < sizeof integers / sizeof *integers; i++) {
+        TRY(h5_put_integer(h5, integers[i].path, integers[i].value));
+        TRY(h5_describe(h5, integers[i].path, integers[i].unit, integers[i].text));
+    }
+    return STATUS_OK;
 }
 
 static enum status write_inputs(struct h5 *h5, const struct provenance *provenance) {
@@ -45,19 +77,14 @@ static enum status write_inputs(struct h5 *h5, const struct provenance *provenan
     if (status == STATUS_OK)
         status = h5_put_texts(h5, "/provenance/inputs/sha256", sums, n);
     memory_release(&paths);
-    return status;
+    TRY(status);
+    TRY(h5_describe(h5, "/provenance/inputs/path", "1", "files of data that were read"));
+    return h5_describe(h5, "/provenance/inputs/sha256", "1", "their SHA-256, in hexadecimal");
 }
 
 enum status provenance_write(struct h5 *h5, const struct provenance *provenance) {
-    TRY(write_build(h5));
-    TRY(write_libraries(h5, provenance));
-    TRY(h5_put_text(h5, "/provenance/command", or_empty(provenance->command)));
-    TRY(h5_put_text(h5, "/provenance/hosts", or_empty(provenance->hosts)));
-    TRY(h5_put_text(h5, "/provenance/devices", or_empty(provenance->devices)));
-    TRY(h5_put_text(h5, "/provenance/settings", or_empty(provenance->settings)));
-    TRY(h5_put_integer(h5, "/provenance/ranks", provenance->ranks));
-    TRY(h5_put_integer(h5, "/provenance/threads", provenance->threads));
-    TRY(h5_put_integer(h5, "/provenance/seed", provenance->seed));
+    TRY(write_texts(h5, provenance));
+    TRY(write_integers(h5, provenance));
     return write_inputs(h5, provenance);
 }
 

@@ -23,7 +23,8 @@
 
 /* A named value of /state; the arrays are borrowed. */
 struct checkpoint_value {
-    const char *name; /* "step", "data/position" */
+    const char *name;               /* "step", "data/position" */
+    const char *unit, *description; /* the attributes of its dataset */
     enum { CHECKPOINT_INTEGERS, CHECKPOINT_REALS, CHECKPOINT_TEXT } kind;
     int64_t count;           /* 1 gives a list of one; ignored for a text */
     const int64_t *integers; /* one of these three */

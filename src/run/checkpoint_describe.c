@@ -70,8 +70,8 @@ enum status checkpoint_describe(const struct h5 *h5, struct strbuf *out) {
     struct report report = {.h5 = h5, .out = out};
     TRY(strbuf_append_text(out, "checkpoint\n"));
     for (int section = 0; section < CHECKPOINT_SECTIONS; section++)
-        TRY(append_tensors(&report, checkpoint_section_paths[section],
-                           checkpoint_section_paths[section] + 1));
+        TRY(append_tensors(&report, checkpoint_sections[section].group,
+                           checkpoint_sections[section].group + 1));
     if (h5_has(h5, "/state"))
         TRY(h5_walk(h5, "/state", append_value, &report));
     return h5_has(h5, "/model") ? h5_list(h5, "/model", append_file, &report) : STATUS_OK;

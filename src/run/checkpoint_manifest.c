@@ -6,10 +6,11 @@
 
 #include "base/memory.h"
 
-const char *const checkpoint_section_paths[CHECKPOINT_SECTIONS] = {
-    [CHECKPOINT_PARAMETERS] = "/parameters",
-    [CHECKPOINT_EXP_AVG] = "/optimizer/exp_avg",
-    [CHECKPOINT_EXP_AVG_SQ] = "/optimizer/exp_avg_sq",
+const struct checkpoint_section_info checkpoint_sections[CHECKPOINT_SECTIONS] = {
+    [CHECKPOINT_PARAMETERS] = {"/parameters", "a parameter of the model"},
+    [CHECKPOINT_EXP_AVG] = {"/optimizer/exp_avg", "AdamW's mean of the parameter's gradients"},
+    [CHECKPOINT_EXP_AVG_SQ] = {"/optimizer/exp_avg_sq",
+                               "AdamW's mean of the parameter's squared gradients"},
 };
 
 int64_t checkpoint_elements(const struct parameter *parameter) {
@@ -19,7 +20,7 @@ int64_t checkpoint_elements(const struct parameter *parameter) {
 const char *checkpoint_section_name(char out[CHECKPOINT_NAME_BYTES],
                                     enum checkpoint_section section,
                                     const struct parameter *parameter) {
-    snprintf(out, CHECKPOINT_NAME_BYTES, "%s/%s", checkpoint_section_paths[section],
+    snprintf(out, CHECKPOINT_NAME_BYTES, "%s/%s", checkpoint_sections[section].group,
              parameter->name);
     return out;
 }

@@ -16,8 +16,11 @@
 
 enum { CHECKPOINT_NAME_BYTES = 256, CHECKPOINT_DIGEST_BYTES = 32 };
 
-/* The group of each section, as "/optimizer/exp_avg". */
-extern const char *const checkpoint_section_paths[CHECKPOINT_SECTIONS];
+/* The group of each section, as "/optimizer/exp_avg", and what its datasets are. */
+struct checkpoint_section_info {
+    const char *group, *text;
+};
+extern const struct checkpoint_section_info checkpoint_sections[CHECKPOINT_SECTIONS];
 
 /* The dataset of a parameter in a section; returns `out`. */
 const char *checkpoint_section_name(char out[CHECKPOINT_NAME_BYTES],

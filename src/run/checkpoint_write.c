@@ -27,13 +27,13 @@ static enum status put_section(struct h5 *h5, enum checkpoint_section section,
         checkpoint_section_name(name, section, parameter);
         TRY(h5_put(h5, name, H5_KIND_F32, H5_STORAGE_PLAIN, parameter->matrix ? 2 : 1, sizes,
                    NULL));
+        TRY(h5_describe(h5, name, "1", checkpoint_sections[section].text));
     }
     return STATUS_OK;
 }
 
-static enum status put_value(struct h5 *h5, const struct checkpoint_value *value) {
-    char name[CHECKPOINT_NAME_BYTES];
-    snprintf(name, sizeof name, "/state/%s", value->name);
+static enum status put_numbers(struct h5 *h5, const char *name,
+                               const struct checkpoint_value *value) {
     switch (value->kind) {
     case CHECKPOINT_INTEGERS:
         return h5_put(h5, name, H5_KIND_I64, H5_STORAGE_PLAIN, 1, &value->count, value->integers);
@@ -45,6 +45,13 @@ static enum status put_value(struct h5 *h5, const struct checkpoint_value *value
     return FAIL(STATUS_DEFECT, "%s has no kind", name);
 }
 
+static enum status put_value(struct h5 *h5, const struct checkpoint_value *value) {
+    char name[CHECKPOINT_NAME_BYTES];
+    snprintf(name, sizeof name, "/state/%s", value->name);
+    TRY(put_numbers(h5, name, value));
+    return h5_describe(h5, name, value->unit, value->description);
+}
+
 static enum status put_files(struct h5 *h5, const struct model_files *files) {
     char name[CHECKPOINT_NAME_BYTES];
     for (int i = 0; i < files->count; i++) {
@@ -52,6 +59,7 @@ static enum status put_files(struct h5 *h5, const struct model_files *files) {
         snprintf(name, sizeof name, "/model/%s", files->files[i].name);
         TRY(h5_put(h5, name, H5_KIND_U8, H5_STORAGE_PLAIN, 1, &length,
                    strbuf_text(&files->files[i].bytes)));
+        TRY(h5_describe(h5, name, "byte", "a file of the model's directory, as it was read"));
     }
     return STATUS_OK;
 }
@@ -63,6 +71,7 @@ static enum status put_content(struct h5 *h5, const struct checkpoint_content *c
     for (int64_t i = 0; i < content->state_count; i++)
         TRY(put_value(h5, &content->state[i]));
     TRY(h5_put_text(h5, "/settings", content->settings));
+    TRY(h5_describe(h5, "/settings", "1", "settings.cfg of the run"));
     TRY(put_files(h5, content->files));
     return provenance_write(h5, content->provenance);
 }
@@ -79,6 +88,8 @@ static enum status put_manifest(struct checkpoint_writer *writer, struct h5 *h5)
     memory_release(&names);
     TRY(status);
     TRY(h5_put(h5, "/manifest/sha256", H5_KIND_U8, H5_STORAGE_PLAIN, 2, sizes, NULL));
+    TRY(h5_describe(h5, "/manifest/name", "1", "paths of all other datasets"));
+    TRY(h5_describe(h5, "/manifest/sha256", "1", "SHA-256 of the bytes of each of them"));
     return h5_place(h5, "/manifest/sha256", &writer->sums_offset, &bytes);
 }
 

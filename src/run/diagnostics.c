@@ -24,8 +24,7 @@ static const char *dataset_name(char out[NAME_BYTES], const char *group, enum me
 
 static enum status describe_dataset(struct h5 *h5, const char *path, const struct metric_info *info,
                                     const char *reduction) {
-    TRY(h5_put_attribute(h5, path, "units", info->unit));
-    TRY(h5_put_attribute(h5, path, "description", info->sentence));
+    TRY(h5_describe(h5, path, info->unit, info->sentence));
     return h5_put_attribute(h5, path, "reduction", reduction);
 }
 
@@ -49,9 +48,8 @@ static enum status put_metric(struct h5 *h5, enum metric metric, int64_t steps, 
 static enum status fill_file(struct h5 *h5, int64_t steps, int passes,
                              const struct provenance *provenance) {
     TRY(h5_put_integer(h5, VALID_PATH, 0));
-    TRY(h5_put_attribute(h5, VALID_PATH, "units", "steps"));
-    TRY(h5_put_attribute(h5, VALID_PATH, "description",
-                         "how many rows hold a finished step; the others are NaN"));
+    TRY(h5_describe(h5, VALID_PATH, "steps",
+                    "how many rows hold a finished step; the others are NaN"));
     TRY(h5_put_attribute(h5, VALID_PATH, "reduction", "value"));
     for (enum metric metric = 0; metric < METRIC_COUNT; metric++)
         TRY(put_metric(h5, metric, steps, passes));

@@ -48,6 +48,16 @@ static enum status write_sections(struct run *run, const struct checkpoint_conte
     return checkpoint_commit(&writer);
 }
 
+static struct checkpoint_value integer(const char *name, const char *unit, const char *description,
+                                       const int64_t *value) {
+    return (struct checkpoint_value){.name = name,
+                                     .unit = unit,
+                                     .description = description,
+                                     .kind = CHECKPOINT_INTEGERS,
+                                     .count = 1,
+                                     .integers = value};
+}
+
 /* The state beside the vectors: all that the next step depends on. */
 static enum status write_checkpoint_files(struct run *run, const struct model_files *files,
                                           const int64_t *position) {
@@ -56,32 +66,22 @@ static enum status write_checkpoint_files(struct run *run, const struct model_fi
     const struct parameter *parameters = model_parameters(run->lm.model, &count);
     const struct run_counters *counters = &run->counters;
     const struct checkpoint_value state[] = {
-        {.name = "step", .kind = CHECKPOINT_INTEGERS, .count = 1, .integers = &counters->step},
-        {.name = "optimizer_steps",
-         .kind = CHECKPOINT_INTEGERS,
-         .count = 1,
-         .integers = &run->optimizer->steps},
-        {.name = "counters/backward_passes",
-         .kind = CHECKPOINT_INTEGERS,
-         .count = 1,
-         .integers = &counters->backward_passes},
-        {.name = "counters/optimizer_steps",
-         .kind = CHECKPOINT_INTEGERS,
-         .count = 1,
-         .integers = &counters->optimizer_steps},
-        {.name = "counters/tokens",
-         .kind = CHECKPOINT_INTEGERS,
-         .count = 1,
-         .integers = &counters->tokens},
-        {.name = "counters/prompts",
-         .kind = CHECKPOINT_INTEGERS,
-         .count = 1,
-         .integers = &counters->prompts},
-        {.name = "counters/flat_steps",
-         .kind = CHECKPOINT_INTEGERS,
-         .count = 1,
-         .integers = &run->flat_steps},
+        integer("step", "steps", "finished steps of the run", &counters->step),
+        integer("optimizer_steps", "steps", "steps that the optimizer's moments have seen",
+                &run->optimizer->steps),
+        integer("counters/backward_passes", "passes", "backward passes so far",
+                &counters->backward_passes),
+        integer("counters/optimizer_steps", "steps", "optimizer steps so far",
+                &counters->optimizer_steps),
+        integer("counters/tokens", "tokens", "answer tokens so far", &counters->tokens),
+        integer("counters/prompts", "prompts", "prompts taken so far", &counters->prompts),
+        integer("counters/flat_steps", "steps",
+                "steps in a row in which all rewards of each "
+                "group were equal",
+                &run->flat_steps),
         {.name = "data/position",
+         .unit = "prompts",
+         .description = "prompts given so far: in all, then of each source of data.train",
          .kind = CHECKPOINT_INTEGERS,
          .count = stream_position_size(run->stream),
          .integers = position},

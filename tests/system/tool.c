@@ -246,17 +246,41 @@ static enum status finite(char **arguments, int count) {
     return status;
 }
 
+/* --- described --- */
+
+static enum status check_description(void *context, const char *path) {
+    static const char *const names[] = {"units", "description"};
+    enum status status = STATUS_OK;
+    for (int i = 0; i < 2 && status == STATUS_OK; i++) {
+        struct strbuf text = STRBUF_EMPTY;
+        status = h5_get_attribute(context, path, names[i], &text);
+        if (status == STATUS_OK && text.length == 0)
+            status = FAIL(STATUS_INPUT, "%s has no %s", path, names[i]);
+        strbuf_release(&text);
+    }
+    return status;
+}
+
+/* 0 when every dataset of the files says its units and what it is. */
+static enum status described(char **files, int count) {
+    for (int i = 0; i < count; i++) {
+        struct h5 *h5;
+        TRY(h5_open(&h5, files[i]));
+        const enum status status = h5_walk(h5, "/", check_description, h5);
+        (void)h5_close(&h5);
+        TRY(status);
+    }
+    return STATUS_OK;
+}
+
 /* --- the program --- */
 
 static const struct {
     const char *name;
     int least; /* arguments */
     enum status (*run)(char **arguments, int count);
-} questions[] = {{"same", 2, same},
-                 {"value", 2, value},
-                 {"positions", 1, positions},
-                 {"prompts", 1, prompts},
-                 {"finite", 1, finite}};
+} questions[] = {{"same", 2, same},       {"value", 2, value},   {"positions", 1, positions},
+                 {"prompts", 1, prompts}, {"finite", 1, finite}, {"described", 1, described}};
 
 int main(int argc, char **argv) {
     for (size_t i = 0; i < sizeof questions / sizeof *questions; i++)
@@ -266,6 +290,6 @@ int main(int argc, char **argv) {
                 fprintf(stderr, "%s: %s\n", argv[1], status_sentence());
             return status == STATUS_OK ? 0 : 1;
         }
-    fprintf(stderr, "usage: tool same|value|positions|prompts|finite FILE [...]\n");
+    fprintf(stderr, "usage: tool same|value|positions|prompts|finite|described FILE [...]\n");
     return 2;
 }

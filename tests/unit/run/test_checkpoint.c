@@ -27,9 +27,23 @@ static struct model_files files;
 static const int64_t positions[3] = {4, 5, 1 << 30};
 static const double baseline = 0.1;
 static const struct checkpoint_value state[] = {
-    {.name = "data/position", .kind = CHECKPOINT_INTEGERS, .count = 3, .integers = positions},
-    {.name = "baseline", .kind = CHECKPOINT_REALS, .count = 1, .reals = &baseline},
-    {.name = "machine", .kind = CHECKPOINT_TEXT, .text = "one kind of processor"},
+    {.name = "data/position",
+     .unit = "prompts",
+     .description = "a",
+     .kind = CHECKPOINT_INTEGERS,
+     .count = 3,
+     .integers = positions},
+    {.name = "baseline",
+     .unit = "1",
+     .description = "b",
+     .kind = CHECKPOINT_REALS,
+     .count = 1,
+     .reals = &baseline},
+    {.name = "machine",
+     .unit = "1",
+     .description = "c",
+     .kind = CHECKPOINT_TEXT,
+     .text = "one kind of processor"},
 };
 static const struct provenance provenance = {.seed = 3};
 
