@@ -46,9 +46,15 @@ enum status model_load(struct model *model, const char *directory, float *master
 /* The working copy becomes that of the flat fp32 vector (backend memory). */
 enum status model_refresh(struct model *model, const float *master) MUST_USE;
 
+/* Refuses a flat vector (parameters, or anything aligned with them) that holds a number which is
+ * not finite; the sentence begins with `what` and names the tensor and the place. */
+enum status model_check_finite(const struct model *model, const float *vector,
+                               const char *what) MUST_USE;
+
 /* Runs the blocks over the batch and the head over its targets. logprob and entropy are host arrays
  * (target_count), of softmax(z / temperature). keep: activations stay for model_backward, until the
- * next forward. */
+ * next forward. Like model_prefill, model_decode and model_draw it fails with STATUS_NUMERIC when a
+ * result is not finite, naming the tensor or the layer from which that comes. */
 enum status model_forward(struct model *model, const struct batch *batch, float temperature,
                           bool keep, float *logprob, float *entropy) MUST_USE;
 

@@ -159,7 +159,7 @@ static enum status layer_backward(struct model *model, const struct batch *batch
     const int64_t T = batch->T;
     if (shape->recompute) {
         TRY(layer_project(model, l, &s, T, positions));
-        TRY(layer_attend(model, &s, batch->segments, batch->segment_count, T));
+        TRY(layer_attend(model, l, &s, batch->segments, batch->segment_count, T));
         TRY(layer_expand(model, l, &s, T));
     }
     TRY(mlp_backward(model, l, &s, T));

@@ -7,6 +7,7 @@
 #include "model/cache.h"
 
 #include "base/memory.h"
+#include "model/model_finite.h"
 
 #include <inttypes.h>
 
@@ -97,18 +98,36 @@ static enum status too_long(const struct model *model) {
                 model->settings.max_positions);
 }
 
+/* Rows that go through the layers. */
+struct decoding {
+    struct model *model;
+    struct space_shape shape;
+    struct batch_integers in;
+};
+
+/* Runs the layers; looks for the cause when a hidden state that they leave in x is not finite. */
+static enum status run_layers(struct decoding *decoding, enum status (*layers)(void *context),
+                              const float *x) {
+    struct model *model = decoding->model;
+    bool finite;
+    TRY(layers(decoding));
+    TRY(all_finite(model->backend, x, decoding->shape.T * model->hparams.C, &finite));
+    return finite ? STATUS_OK : find_not_finite(model, layers, decoding);
+}
+
 /* --- the prompt --- */
 
-static enum status prefill_layers(struct model *model, const struct space_shape *shape,
-                                  const struct batch_integers *in) {
-    const int64_t n = shape->T;
+static enum status prefill_layers(void *context) {
+    const struct decoding *decoding = context;
+    struct model *model = decoding->model;
+    const int64_t n = decoding->shape.T;
     const struct segment segment = {.start = 0, .length = (int32_t)n, .parent = -1, .position = 0};
-    const struct layer_state s = layer_state(model, shape, 0);
-    RUN(embed, .table = model->embed, .tokens = in->tokens, .out = s.x, .T = n);
+    const struct layer_state s = layer_state(model, &decoding->shape, 0);
+    RUN(embed, .table = model->embed, .tokens = decoding->in.tokens, .out = s.x, .T = n);
     for (int64_t l = 0; l < model->hparams.layers; l++) {
-        TRY(layer_project(model, l, &s, n, in->positions));
+        TRY(layer_project(model, l, &s, n, decoding->in.positions));
         TRY(store(model, &s, l, n));
-        TRY(layer_attend(model, &s, &segment, 1, n));
+        TRY(layer_attend(model, l, &s, &segment, 1, n));
         TRY(layer_expand(model, l, &s, n));
         TRY(layer_close(model, l, &s, n));
     }
@@ -118,7 +137,7 @@ static enum status prefill_layers(struct model *model, const struct space_shape 
 enum status model_prefill(struct model *model, struct cache *cache, const int32_t *tokens,
                           int64_t n, struct cache_sequence *sequence, int64_t row) {
     const int64_t C = model->hparams.C;
-    const struct space_shape shape = {.T = n};
+    struct decoding decoding = {.model = model, .shape = {.T = n}};
     if (n < 1)
         return FAIL(STATUS_INPUT, "a prompt has no tokens; at least one is needed to begin from");
     if (n > model->settings.max_positions)
@@ -127,36 +146,38 @@ enum status model_prefill(struct model *model, struct cache *cache, const int32_
     model->kept = (struct space_shape){.T = 0};
     TRY(scratch_reserve(model, n));
     TRY(hidden_reserve(model, row + 1));
-    TRY(workspace_reserve(model, &shape));
+    TRY(workspace_reserve(model, &decoding.shape));
     TRY(cache_sequence_reserve(cache, sequence, n));
     for (int64_t i = 0; i < n; i++) {
         model->decode->positions[i] = (int32_t)i;
         place(model->decode, i, sequence, i);
     }
-    const struct batch_integers in = batch_integers(model, &shape);
-    TRY(upload_rows(model, &in, n, tokens, model->decode->positions));
-    TRY(prefill_layers(model, &shape, &in));
+    decoding.in = batch_integers(model, &decoding.shape);
+    TRY(upload_rows(model, &decoding.in, n, tokens, model->decode->positions));
+    const struct layer_state s = layer_state(model, &decoding.shape, 0);
+    TRY(run_layers(&decoding, prefill_layers, s.x));
     sequence->length = (int32_t)n;
     model->positions += n;
     model->positions_decoded += n;
-    const struct layer_state s = layer_state(model, &shape, 0);
     return copy_floats(model, model->hidden + row * C, s.x + (n - 1) * C, C);
 }
 
 /* --- a step --- */
 
-static enum status decode_layers(struct model *model, const struct space_shape *shape,
-                                 const struct batch_integers *in) {
+static enum status decode_layers(void *context) {
+    const struct decoding *decoding = context;
+    struct model *model = decoding->model;
     const struct hparams *h = &model->hparams;
-    const int64_t B = shape->T;
-    struct layer_state s = layer_state(model, shape, 0);
+    const int64_t B = decoding->shape.T;
+    struct layer_state s = layer_state(model, &decoding->shape, 0);
     s.x = s.x2 = s.next = model->hidden;
-    RUN(embed, .table = model->embed, .tokens = in->tokens, .out = s.x, .T = B);
+    RUN(embed, .table = model->embed, .tokens = decoding->in.tokens, .out = s.x, .T = B);
     for (int64_t l = 0; l < h->layers; l++) {
-        TRY(layer_project(model, l, &s, B, in->positions));
+        TRY(layer_project(model, l, &s, B, decoding->in.positions));
         TRY(store(model, &s, l, B));
         RUN(attention_decode, .qkv = s.qkv, .runs = model->decode->runs, .out = s.attention, .B = B,
             .H = h->H, .K = h->K, .D = h->D, .layer = l);
+        TRY(watch(model, l, "attention", s.attention, B, h->H * h->D));
         TRY(layer_expand(model, l, &s, B));
         TRY(layer_close(model, l, &s, B));
     }
@@ -184,18 +205,18 @@ static enum status open_row(struct model *model, struct cache *cache, const stru
 
 enum status model_decode(struct model *model, struct cache *cache, const struct decode_row *rows,
                          int64_t B) {
-    const struct space_shape shape = {.T = B};
+    struct decoding decoding = {.model = model, .shape = {.T = B}};
     if (B == 0)
         return STATUS_OK;
     model->kept = (struct space_shape){.T = 0};
     TRY(scratch_reserve(model, B));
     TRY(hidden_reserve(model, B));
-    TRY(workspace_reserve(model, &shape));
+    TRY(workspace_reserve(model, &decoding.shape));
     for (int64_t b = 0; b < B; b++)
         TRY(open_row(model, cache, &rows[b], b));
-    const struct batch_integers in = batch_integers(model, &shape);
-    TRY(upload_rows(model, &in, B, model->decode->tokens, model->decode->positions));
-    TRY(decode_layers(model, &shape, &in));
+    decoding.in = batch_integers(model, &decoding.shape);
+    TRY(upload_rows(model, &decoding.in, B, model->decode->tokens, model->decode->positions));
+    TRY(run_layers(&decoding, decode_layers, model->hidden));
     for (int64_t b = 0; b < B; b++)
         rows[b].own->length++;
     model->positions += B;
@@ -205,22 +226,34 @@ enum status model_decode(struct model *model, struct cache *cache, const struct 
 
 /* --- a draw --- */
 
-static enum status draw_tokens(struct model *model, const struct draw_args *args, int32_t *tokens) {
+struct draw {
+    struct model *model;
+    const struct draw_args *args;
+    struct batch_integers in;
+};
+
+static enum status draw_run(void *context) {
+    const struct draw *draw = context;
+    struct model *model = draw->model;
     struct backend *b = model->backend;
+    const struct draw_args *args = draw->args;
     const int64_t B = args->B, V = model->hparams.V;
-    TRY(b->ops->upload(b, SPACE(UNIFORMS), args->uniforms, (size_t)B * sizeof(double)));
+    const bool greedy = args->settings.temperature <= 0.0f;
+    const float temperature = greedy ? 1.0f : args->settings.temperature; /* of log-probabilities */
+    int32_t *tokens = draw->in.target_tokens;
+    TRY(head_open(model, model->hidden, draw->in.target_rows, B));
     TRY(head_logits(model, 0, V, V, B));
     RUN(sample, .logits = SPACE(LOGITS), .uniforms = SPACE(UNIFORMS), .seen = args->seen,
         .seen_counts = args->seen_counts, .tokens = tokens, .B = B, .V = V, .ld = V,
         .settings = args->settings);
-    return b->ops->download(b, args->tokens, tokens, (size_t)B * sizeof(int32_t));
+    TRY(b->ops->download(b, args->tokens, tokens, (size_t)B * sizeof(int32_t)));
+    TRY(head_pass(model, 0, V, V, B, tokens, temperature));
+    return head_close(model, B, temperature, args->logprob, args->entropy);
 }
 
 enum status model_draw(struct model *model, const struct draw_args *args) {
     struct backend *b = model->backend;
-    const int64_t B = args->B, V = model->hparams.V;
-    const bool greedy = args->settings.temperature <= 0.0f;
-    const float temperature = greedy ? 1.0f : args->settings.temperature; /* of log-probabilities */
+    const int64_t B = args->B;
     const struct space_shape shape = {.R = B, .draw = true};
     if (B == 0)
         return STATUS_OK;
@@ -228,10 +261,13 @@ enum status model_draw(struct model *model, const struct draw_args *args) {
         ASSERT(args->source[i] >= 0 && args->source[i] < model->hidden_rows);
     model->kept = (struct space_shape){.T = 0};
     TRY(workspace_reserve(model, &shape));
-    const struct batch_integers in = batch_integers(model, &shape);
-    TRY(b->ops->upload(b, in.target_rows, args->source, (size_t)B * sizeof(int32_t)));
-    TRY(head_open(model, model->hidden, in.target_rows, B));
-    TRY(draw_tokens(model, args, in.target_tokens));
-    TRY(head_pass(model, 0, V, V, B, in.target_tokens, temperature));
-    return head_close(model, B, temperature, args->logprob, args->entropy);
+    struct draw draw = {.model = model, .args = args, .in = batch_integers(model, &shape)};
+    TRY(b->ops->upload(b, draw.in.target_rows, args->source, (size_t)B * sizeof(int32_t)));
+    TRY(b->ops->upload(b, SPACE(UNIFORMS), args->uniforms, (size_t)B * sizeof(double)));
+    const enum status status = draw_run(&draw);
+    const bool finite = status == STATUS_OK && first_not_finite(args->logprob, B) < 0 &&
+                        first_not_finite(args->entropy, B) < 0;
+    return finite || (status != STATUS_OK && status != STATUS_NUMERIC)
+               ? status
+               : find_not_finite(model, draw_run, &draw);
 }

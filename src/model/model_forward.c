@@ -4,7 +4,7 @@
  * (backend.h), so the numbers of a token depend on its own context alone, and decoding, which runs
  * the same pieces, gives the same bits.
  */
-#include "model/model_state.h"
+#include "model/model_finite.h"
 
 #include <inttypes.h>
 
@@ -33,27 +33,31 @@ enum status layer_project(struct model *model, int64_t l, const struct layer_sta
     float *const *vectors = model->layers[l].vectors;
     float *normed = model->workspace.memory[SPACE_NORMED];
     TRY(norm_rows(model, s->x, vectors[PART_INPUT_NORM], normed, s->inverse_rms1, T));
+    TRY(watch(model, l, "input_layernorm", normed, T, h->C));
     TRY(multiply(model, l, PART_QKV, PART_QKV_BIAS, normed, NULL, s->raw, T));
-    return backend_run(model->backend, rope, .qkv = s->raw, .positions = positions,
-                       .table = model->rope, .q_norm = vectors[PART_Q_NORM],
-                       .k_norm = vectors[PART_K_NORM], .out = s->qkv, .T = T, .H = h->H, .K = h->K,
-                       .D = h->D, .epsilon = h->rms_epsilon);
+    RUN(rope, .qkv = s->raw, .positions = positions, .table = model->rope,
+        .q_norm = vectors[PART_Q_NORM], .k_norm = vectors[PART_K_NORM], .out = s->qkv, .T = T,
+        .H = h->H, .K = h->K, .D = h->D, .epsilon = h->rms_epsilon);
+    return watch(model, l, "q_proj, k_proj or v_proj", s->qkv, T, (h->H + 2 * h->K) * h->D);
 }
 
-enum status layer_attend(struct model *model, const struct layer_state *s,
+enum status layer_attend(struct model *model, int64_t l, const struct layer_state *s,
                          const struct segment *segments, int64_t segment_count, int64_t T) {
     const struct hparams *h = &model->hparams;
-    return backend_run(model->backend, attention, .qkv = s->qkv, .segments = segments,
-                       .out = s->attention, .log_sum = s->log_sum, .T = T, .H = h->H, .K = h->K,
-                       .D = h->D, .segment_count = segment_count);
+    RUN(attention, .qkv = s->qkv, .segments = segments, .out = s->attention, .log_sum = s->log_sum,
+        .T = T, .H = h->H, .K = h->K, .D = h->D, .segment_count = segment_count);
+    return watch(model, l, "attention", s->attention, T, h->H * h->D);
 }
 
 enum status layer_expand(struct model *model, int64_t l, const struct layer_state *s, int64_t T) {
     float *normed = model->workspace.memory[SPACE_NORMED];
     TRY(multiply(model, l, PART_O, PART_O_BIAS, s->attention, s->x, s->x2, T));
+    TRY(watch(model, l, "o_proj", s->x2, T, model->hparams.C));
     TRY(norm_rows(model, s->x2, model->layers[l].vectors[PART_POST_NORM], normed, s->inverse_rms2,
                   T));
-    return multiply(model, l, PART_GATE_UP, PART_GATE_UP_BIAS, normed, NULL, s->gate_up, T);
+    TRY(watch(model, l, "post_attention_layernorm", normed, T, model->hparams.C));
+    TRY(multiply(model, l, PART_GATE_UP, PART_GATE_UP_BIAS, normed, NULL, s->gate_up, T));
+    return watch(model, l, "gate_proj or up_proj", s->gate_up, T, 2 * model->hparams.F);
 }
 
 enum status layer_product(struct model *model, const struct layer_state *s, int64_t T) {
@@ -63,26 +67,33 @@ enum status layer_product(struct model *model, const struct layer_state *s, int6
 }
 
 enum status layer_close(struct model *model, int64_t l, const struct layer_state *s, int64_t T) {
+    float *product = model->workspace.memory[SPACE_PRODUCT];
     TRY(layer_product(model, s, T));
-    return multiply(model, l, PART_DOWN, PART_DOWN_BIAS, model->workspace.memory[SPACE_PRODUCT],
-                    s->x2, s->next, T);
+    TRY(watch(model, l, "the product of gate_proj and up_proj", product, T, model->hparams.F));
+    TRY(multiply(model, l, PART_DOWN, PART_DOWN_BIAS, product, s->x2, s->next, T));
+    return watch(model, l, "down_proj", s->next, T, model->hparams.C);
 }
 
 /* --- the output head --- */
 
 enum status head_open(struct model *model, const float *x, const int32_t *rows, int64_t R) {
     float *gathered = model->workspace.memory[SPACE_HEAD_X];
+    float *normed = model->workspace.memory[SPACE_HEAD_NORMED];
     RUN(gather_rows, .x = x, .rows = rows, .out = gathered, .R = R, .C = model->hparams.C);
-    return norm_rows(model, gathered, model->final_norm, model->workspace.memory[SPACE_HEAD_NORMED],
-                     model->workspace.memory[SPACE_HEAD_RMS], R);
+    TRY(norm_rows(model, gathered, model->final_norm, normed,
+                  model->workspace.memory[SPACE_HEAD_RMS], R));
+    return watch(model, model->hparams.layers, "the final norm", normed, R, model->hparams.C);
 }
 
 enum status head_logits(struct model *model, int64_t begin, int64_t columns, int64_t ld,
                         int64_t R) {
-    return backend_run(model->backend, gemm, .x = model->workspace.memory[SPACE_HEAD_NORMED],
-                       .weight = weight_view(&model->head, begin, columns),
-                       .y = model->workspace.memory[SPACE_LOGITS], .M = R, .ldx = model->hparams.C,
-                       .ldy = ld);
+    float *logits = model->workspace.memory[SPACE_LOGITS];
+    RUN(gemm, .x = model->workspace.memory[SPACE_HEAD_NORMED],
+        .weight = weight_view(&model->head, begin, columns), .y = logits, .M = R,
+        .ldx = model->hparams.C, .ldy = ld);
+    for (int64_t r = 0; model->watched && r < R; r++)
+        TRY(watch(model, model->hparams.layers, "lm_head", logits + r * ld, 1, columns));
+    return STATUS_OK;
 }
 
 enum status head_pass(struct model *model, int64_t begin, int64_t columns, int64_t ld, int64_t R,
@@ -157,30 +168,56 @@ static enum status upload_batch(struct model *model, const struct batch *batch,
     return b->ops->upload(b, to->target_tokens, batch->target_tokens, targets);
 }
 
+/* A forward and where its results go. */
+struct forward {
+    struct model *model;
+    const struct batch *batch;
+    float temperature;
+    struct space_shape shape;
+    float *logprob, *entropy;
+};
+
+static enum status forward_run(void *context) {
+    const struct forward *forward = context;
+    struct model *model = forward->model;
+    const struct batch *batch = forward->batch;
+    const int64_t T = batch->T, layers = model->hparams.layers;
+    const struct batch_integers in = batch_integers(model, &forward->shape);
+    struct layer_state s = layer_state(model, &forward->shape, 0);
+    RUN(embed, .table = model->embed, .tokens = in.tokens, .out = s.x, .T = T);
+    for (int64_t l = 0; l < layers; l++) {
+        s = layer_state(model, &forward->shape, l);
+        TRY(layer_project(model, l, &s, T, in.positions));
+        TRY(layer_attend(model, l, &s, batch->segments, batch->segment_count, T));
+        TRY(layer_expand(model, l, &s, T));
+        TRY(layer_close(model, l, &s, T));
+    }
+    return head_forward(model, s.next, &in, forward->shape.R, forward->temperature,
+                        forward->logprob, forward->entropy);
+}
+
 enum status model_forward(struct model *model, const struct batch *batch, float temperature,
                           bool keep, float *logprob, float *entropy) {
     const int64_t T = batch->T, R = batch->target_count;
-    const struct space_shape shape = {
-        .T = T, .R = R, .keep = keep, .recompute = model->settings.recompute};
+    struct forward forward = {
+        .model = model,
+        .batch = batch,
+        .temperature = temperature,
+        .shape = {.T = T, .R = R, .keep = keep, .recompute = model->settings.recompute},
+        .logprob = logprob,
+        .entropy = entropy};
     model->kept = (struct space_shape){.T = 0};
     if (T == 0)
         return STATUS_OK;
     TRY(check_batch(model, batch));
-    TRY(workspace_reserve(model, &shape));
-    const struct batch_integers in = batch_integers(model, &shape);
-    struct layer_state s = layer_state(model, &shape, 0);
+    TRY(workspace_reserve(model, &forward.shape));
+    const struct batch_integers in = batch_integers(model, &forward.shape);
     TRY(upload_batch(model, batch, &in));
-    RUN(embed, .table = model->embed, .tokens = in.tokens, .out = s.x, .T = T);
-    for (int64_t l = 0; l < model->hparams.layers; l++) {
-        s = layer_state(model, &shape, l);
-        TRY(layer_project(model, l, &s, T, in.positions));
-        TRY(layer_attend(model, &s, batch->segments, batch->segment_count, T));
-        TRY(layer_expand(model, l, &s, T));
-        TRY(layer_close(model, l, &s, T));
-    }
+    TRY(forward_run(&forward));
+    if (first_not_finite(logprob, R) >= 0 || first_not_finite(entropy, R) >= 0)
+        return find_not_finite(model, forward_run, &forward);
     model->positions += T;
-    TRY(head_forward(model, s.next, &in, R, temperature, logprob, entropy));
     if (keep)
-        model->kept = shape;
+        model->kept = forward.shape;
     return STATUS_OK;
 }

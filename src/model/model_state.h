@@ -98,6 +98,7 @@ struct model {
     int64_t row_capacity;
     struct decode_scratch *decode;
     int64_t positions, positions_decoded;
+    bool watched; /* activations are looked through as they are made (model_finite.h) */
 };
 
 /* model_weights.c */
@@ -134,7 +135,7 @@ enum status layer_product(struct model *model, const struct layer_state *state,
                           int64_t T) MUST_USE; /* gate_up → SPACE_PRODUCT */
 enum status layer_close(struct model *model, int64_t layer, const struct layer_state *state,
                         int64_t T) MUST_USE; /* gate_up → next */
-enum status layer_attend(struct model *model, const struct layer_state *state,
+enum status layer_attend(struct model *model, int64_t layer, const struct layer_state *state,
                          const struct segment *segments, int64_t segment_count,
                          int64_t T) MUST_USE; /* qkv → attention */
 enum status norm_rows(struct model *model, const float *x, const float *weight, float *y,

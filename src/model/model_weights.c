@@ -3,7 +3,7 @@
  * The working copy of the weights: one table of blocks tells which run of the flat vector fills
  * which packed matrix or vector; loading and refreshing walk the same table.
  */
-#include "model/model_state.h"
+#include "model/model_finite.h"
 
 #include "base/log.h"
 #include "base/memory.h"
@@ -158,6 +158,12 @@ static enum status load_parameter(struct loading *loading, const struct paramete
     if (!same_shape(tensor, parameter))
         return refuse_shape(tensor, parameter);
     dtype_to_f32(stored_dtype(tensor), tensor->data, loading->host, n);
+    const int64_t bad = first_not_finite(loading->host, n);
+    if (bad >= 0)
+        return FAIL(STATUS_INPUT,
+                    "%s: the tensor %s holds %g at element %" PRId64 " of %" PRId64
+                    ": the file is damaged, or was written after a run had diverged",
+                    tensor->path, parameter->name, (double)loading->host[bad], bad, n);
     struct backend *backend = loading->model->backend;
     return backend->ops->upload(backend, to, loading->host, (size_t)n * sizeof(float));
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Loading: a file, an index of several, bf16 and fp16 give the working weights and the master that
- * the stored numbers say; stacked matrices hold their parts in order; what does not fit is a
- * sentence.
+ * the stored numbers say; stacked matrices hold their parts in order; what does not fit, or is not
+ * finite, is a sentence.
  */
 #include "base/memory.h"
 #include "base/strbuf.h"
@@ -157,6 +157,20 @@ static void test_model(struct backend *backend, const char *name) {
         write_model(parameters, count, values, &bad[i]);
         check_refused(backend, &h, words[i]);
         folder_remove();
+    }
+    const float odd[] = {NAN, INFINITY, -INFINITY};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        char sentence[200];
+        const struct parameter *p = &parameters[count - 1 - (int64_t)i];
+        float *value = &values[p->offset + 5], kept = *value;
+        *value = odd[i];
+        snprintf(sentence, sizeof sentence, "the tensor %s holds %g at element 5 of %lld", p->name,
+                 (double)odd[i], (long long)(p->rows * p->columns));
+        folder_make();
+        write_model(parameters, count, values, &good[i]);
+        check_refused(backend, &h, sentence);
+        folder_remove();
+        *value = kept;
     }
     memory_release(&values);
     memory_release(&parameters);
