@@ -396,7 +396,7 @@ static enum status append_entry(struct strbuf *header, const struct safetensors_
     char *text = json_dumps(name, JSON_ENCODE_ANY);
     json_decref(name);
     if (text == NULL)
-        return FAIL(STATUS_DEFECT, "a tensor's name is not UTF-8");
+        return FAIL(STATUS_MEMORY, "memory ran out while a header of safetensors was made");
     enum status status =
         strbuf_append_format(header, ",%s:{\"dtype\":\"%s\",\"shape\":[", text, entry->dtype);
     free(text);

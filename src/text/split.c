@@ -73,6 +73,8 @@ enum status splitter_add(struct splitter *splitter, enum split_rule rule) {
     ASSERT(i < SPLIT_RULES_MAX);
     pcre2_code *code = pcre2_compile((PCRE2_SPTR)rules[rule].pattern, PCRE2_ZERO_TERMINATED,
                                      PCRE2_UTF | PCRE2_UCP | PCRE2_ANCHORED, &error, &where, NULL);
+    if (code == NULL && error == PCRE2_ERROR_HEAP_FAILED)
+        return FAIL(STATUS_MEMORY, "memory ran out while a splitting rule was compiled");
     if (code == NULL)
         return FAIL(STATUS_DEFECT, "PCRE2 does not compile splitting rule %d: error %d at %zu",
                     (int)rule, error, where);
