@@ -2,6 +2,7 @@
 #include "base/memory.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +21,7 @@ struct header {
 
 struct account {
     char label[48];
-    _Atomic int64_t held, peak;
+    _Atomic int64_t held, peak, at_peak;
 };
 
 static _Atomic int64_t held, peak, watched_peak, allocations;
@@ -28,10 +29,13 @@ static struct account accounts[MEMORY_LABELS];
 static _Atomic int account_count;
 static atomic_flag accounts_are_written = ATOMIC_FLAG_INIT;
 
-static void raise_to(_Atomic int64_t *most, int64_t value) {
+/* Whether it was raised. */
+static bool raise_to(_Atomic int64_t *most, int64_t value) {
     int64_t seen = atomic_load(most);
-    while (value > seen && !atomic_compare_exchange_weak(most, &seen, value)) {
-    }
+    while (value > seen)
+        if (atomic_compare_exchange_weak(most, &seen, value))
+            return true;
+    return false;
 }
 
 static int account_find(const char *label) {
@@ -64,11 +68,18 @@ static int account_of(const char *label) {
     return found;
 }
 
+static void note_peak(void) {
+    const int count = atomic_load(&account_count);
+    for (int i = 0; i < count; i++)
+        atomic_store(&accounts[i].at_peak, atomic_load(&accounts[i].held));
+}
+
 static void book(int account, int64_t bytes) {
     const int64_t now = atomic_fetch_add(&held, bytes) + bytes;
     raise_to(&peak, now);
-    raise_to(&watched_peak, now);
     raise_to(&accounts[account].peak, atomic_fetch_add(&accounts[account].held, bytes) + bytes);
+    if (raise_to(&watched_peak, now))
+        note_peak();
 }
 
 /* --- blocks --- */
@@ -150,10 +161,7 @@ void memory_watch(void) {
     for (int i = 0; i < count; i++)
         atomic_store(&accounts[i].peak, atomic_load(&accounts[i].held));
     atomic_store(&watched_peak, atomic_load(&held));
-}
-
-int64_t memory_watched_peak(void) {
-    return atomic_load(&watched_peak);
+    note_peak();
 }
 
 int memory_accounts(struct memory_account *out, int capacity) {
@@ -162,6 +170,7 @@ int memory_accounts(struct memory_account *out, int capacity) {
         memcpy(out[i].label, accounts[i].label, sizeof out[i].label);
         out[i].bytes = atomic_load(&accounts[i].held);
         out[i].peak_bytes = atomic_load(&accounts[i].peak);
+        out[i].at_peak_bytes = atomic_load(&accounts[i].at_peak);
     }
     return count;
 }

@@ -39,15 +39,15 @@ struct memory_totals {
 };
 struct memory_totals memory_totals(void);
 
-/* The same of one label: bytes held now, and most held since the last memory_watch. */
+/* The same of one label: bytes held now, most held since the last memory_watch, and held when the
+ * sum over all labels was largest since then. */
 struct memory_account {
     char label[48]; /* cut at 47 bytes */
-    int64_t bytes, peak_bytes;
+    int64_t bytes, peak_bytes, at_peak_bytes;
 };
 
-/* From now on peaks of labels, and the peak that memory_watched_peak gives, are counted anew. */
+/* From now on peaks of labels, and of the sum, are counted anew. */
 void memory_watch(void);
-int64_t memory_watched_peak(void);
 
 /* Writes the accounts of up to `capacity` labels, in the order in which they first came, and
  * returns how many there are, at most MEMORY_LABELS. Labels beyond share the last account. */

@@ -43,6 +43,9 @@ int64_t model_parameter_elements(const struct model *model); /* elements of the 
  * tensors are logged. */
 enum status model_load(struct model *model, const char *directory, float *master) MUST_USE;
 
+/* On a planned backend: refuses what model_load refuses and books what it takes; reads no weights. */
+enum status model_plan_load(struct model *model, const char *directory, float *master) MUST_USE;
+
 /* The working copy becomes that of the flat fp32 vector (backend memory). */
 enum status model_refresh(struct model *model, const float *master) MUST_USE;
 

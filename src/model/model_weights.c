@@ -117,6 +117,7 @@ struct loading {
     float *master;  /* NULL: each block passes through `staging` */
     float *staging; /* backend memory of the largest block */
     float *host;    /* of the largest parameter */
+    char *mapped;   /* the files' bytes, in the books alone */
 };
 
 static bool same_shape(const struct safetensor *tensor, const struct parameter *parameter) {
@@ -150,13 +151,18 @@ static enum dtype stored_dtype(const struct safetensor *tensor) {
     return DTYPE_F16; /* safetensors_weight lets nothing else pass */
 }
 
+/* The tensor of a parameter, of the right shape and a kind that is understood. */
+static enum status find_tensor(const struct safetensors *files, const struct parameter *parameter,
+                               const struct safetensor **tensor) {
+    TRY(safetensors_weight(files, parameter->name, tensor));
+    return same_shape(*tensor, parameter) ? STATUS_OK : refuse_shape(*tensor, parameter);
+}
+
 static enum status load_parameter(struct loading *loading, const struct parameter *parameter,
                                   float *to) {
     const int64_t n = parameter->rows * parameter->columns;
     const struct safetensor *tensor;
-    TRY(safetensors_weight(loading->files, parameter->name, &tensor));
-    if (!same_shape(tensor, parameter))
-        return refuse_shape(tensor, parameter);
+    TRY(find_tensor(loading->files, parameter, &tensor));
     dtype_to_f32(stored_dtype(tensor), tensor->data, loading->host, n);
     const int64_t bad = first_not_finite(loading->host, n);
     if (bad >= 0)
@@ -208,9 +214,11 @@ static void log_extra(const struct model *model, const struct safetensors *files
                  status_quote(quote, first, SIZE_MAX));
 }
 
-static enum status loading_allocate(struct loading *loading) {
+/* Room for the largest tensor and, without a master, for the largest block; the mapped files are
+ * booked too, since their pages become resident as they are read. */
+static enum status loading_allocate(struct loading *loading, bool plans) {
     const struct model *model = loading->model;
-    int64_t block = 1, parameter = 1;
+    int64_t block = 1, parameter = 1, mapped = 0;
     for (int64_t i = 0; i < model->block_count; i++)
         if (model->blocks[i].elements > block)
             block = model->blocks[i].elements;
@@ -218,24 +226,47 @@ static enum status loading_allocate(struct loading *loading) {
         const int64_t n = model->parameters[i].rows * model->parameters[i].columns;
         parameter = n > parameter ? n : parameter;
     }
-    TRY(memory_new(&loading->host, parameter, "a tensor being loaded"));
+    for (int64_t i = 0; i < safetensors_count(loading->files); i++)
+        mapped += safetensors_at(loading->files, i)->bytes;
+    TRY(memory_pretend(&loading->mapped, (size_t)mapped, 1, "files of weights, mapped"));
+    TRY((plans ? memory_pretend : memory_allocate)(&loading->host, (size_t)parameter,
+                                                   sizeof *loading->host, "a tensor being loaded"));
     if (loading->master != NULL)
         return STATUS_OK;
     return backend_new(model->backend, &loading->staging, block, "weights being loaded");
 }
 
-enum status model_load(struct model *model, const char *directory, float *master) {
+/* All that can be refused is refused before the first tensor is read. */
+static enum status check_tensors(const struct loading *loading) {
+    const struct safetensor *tensor;
+    for (int64_t i = 0; i < loading->model->parameter_count; i++)
+        TRY(find_tensor(loading->files, &loading->model->parameters[i], &tensor));
+    return STATUS_OK;
+}
+
+static enum status load(struct model *model, const char *directory, float *master, bool plans) {
     struct loading loading = {.model = model, .master = master};
     struct safetensors *files = NULL;
     enum status status;
     TRY_ELSE(status, done, safetensors_open(&files, directory));
     loading.files = files;
-    TRY_ELSE(status, done, loading_allocate(&loading));
-    TRY_ELSE(status, done, load_blocks(&loading));
+    TRY_ELSE(status, done, check_tensors(&loading));
+    TRY_ELSE(status, done, loading_allocate(&loading, plans));
+    if (!plans)
+        TRY_ELSE(status, done, load_blocks(&loading));
     log_extra(model, files);
 done:
     backend_release(model->backend, &loading.staging);
     memory_release(&loading.host);
+    memory_release(&loading.mapped);
     safetensors_close(&files);
     return status;
+}
+
+enum status model_load(struct model *model, const char *directory, float *master) {
+    return load(model, directory, master, false);
+}
+
+enum status model_plan_load(struct model *model, const char *directory, float *master) {
+    return load(model, directory, master, true);
 }

@@ -6,8 +6,7 @@ static enum status open_tokenizer(struct language_model *lm, const struct settin
     return tokenizer_fit(lm->tokenizer, lm->hparams.V, settings->model.path);
 }
 
-enum status language_model_open(struct language_model *lm, const struct settings *settings,
-                                int threads) {
+static enum status open_text(struct language_model *lm, const struct settings *settings) {
     *lm = (struct language_model){.model = NULL};
     TRY(hparams_read(settings->model.path, &lm->hparams));
     TRY(open_tokenizer(lm, settings));
@@ -18,8 +17,21 @@ enum status language_model_open(struct language_model *lm, const struct settings
                                     .thinking = settings->prompt.thinking,
                                     .date = settings->prompt.date,
                                     .tokenizer = lm->tokenizer};
-    TRY(prompt_form_check(&lm->form));
+    return prompt_form_check(&lm->form);
+}
+
+enum status language_model_open(struct language_model *lm, const struct settings *settings,
+                                int threads) {
+    TRY(open_text(lm, settings));
     TRY(backend_open(&lm->backend, settings_word(settings, "run.device"), threads));
+    lm->backend_is_open = true;
+    return STATUS_OK;
+}
+
+enum status language_model_plan(struct language_model *lm, const struct settings *settings,
+                                int threads) {
+    TRY(open_text(lm, settings));
+    TRY(backend_plan(&lm->backend, settings_word(settings, "run.device"), threads));
     lm->backend_is_open = true;
     return STATUS_OK;
 }

@@ -32,6 +32,10 @@ struct language_model {
 enum status language_model_open(struct language_model *lm, const struct settings *settings,
                                 int threads) MUST_USE;
 
+/* The same on a planned backend (backend_plan). */
+enum status language_model_plan(struct language_model *lm, const struct settings *settings,
+                                int threads) MUST_USE;
+
 /* Makes the model for sequences of at most max_positions tokens; its weights are not loaded yet
  * (model_load). */
 enum status language_model_create(struct language_model *lm, const struct settings *settings,

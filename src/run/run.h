@@ -73,6 +73,7 @@ struct tile_buffers {
 struct run {
     const struct settings *settings; /* borrowed */
     struct comm *comm;               /* borrowed */
+    bool plans;                      /* opened by run_plan */
     const struct method *method;
     const struct update_rule *rule;
     struct loss_settings loss;
@@ -103,6 +104,12 @@ struct run {
 /* Opens the run on all ranks; on failure nothing is left open. */
 enum status run_open(struct run *run, const struct settings *settings, struct comm *comm) MUST_USE;
 void run_close(struct run *run);
+
+/* Opens it on a planned backend: everything that can be refused is, in the same words, and all
+ * memory is booked, but no weights are read and nothing is computed. Not collective; comm says
+ * which rank of how many is planned. */
+enum status run_plan(struct run *run, const struct settings *settings, struct comm *comm,
+                     int threads) MUST_USE;
 
 /* Parameters, optimizer state and refreshed weights as this step's rule leaves them; fills
  * run->step.passes. Collective. */

@@ -84,13 +84,15 @@ static enum status open_model(struct run *run, int64_t prompt_limit) {
         .recompute = settings->model.recompute,
         .max_positions = run->method->likelihood ? run->lm.hparams.max_positions
                                                  : prompt_limit + settings->rollout.max_new_tokens};
+    enum status (*const load)(struct model *, const char *, float *) =
+        run->plans ? model_plan_load : model_load;
     TRY(language_model_create(&run->lm, settings, how.max_positions));
     TRY(open_layout(run));
     TRY(backend_new(&run->lm.backend, &run->master, run->layout->elements, "parameters"));
-    TRY(model_load(run->lm.model, settings->model.path, run->master));
+    TRY(load(run->lm.model, settings->model.path, run->master));
     if (settings->objective.kl_coef != 0.0) {
         TRY(model_create(&run->reference, &run->lm.backend, &run->lm.hparams, &how));
-        TRY(model_load(run->reference, settings->model.path, NULL));
+        TRY(load(run->reference, settings->model.path, NULL));
     }
     const struct optimizer_settings adamw = {.beta1 = settings->optimizer.beta1,
                                              .beta2 = settings->optimizer.beta2,
@@ -124,7 +126,7 @@ static enum status open_all(struct run *run, int threads) {
     TRY(tiles_init(&run->tiles, settings->rollout.prompts_per_step,
                    (int)settings->update.mini_batches, settings->parallel.groups_per_tile,
                    run->comm->size));
-    TRY(language_model_open(&run->lm, settings, threads));
+    TRY((run->plans ? language_model_plan : language_model_open)(&run->lm, settings, threads));
     if (run->lm.hparams.eos_count == 0 && run->method->likelihood)
         return FAIL(
             STATUS_INPUT,
@@ -146,6 +148,16 @@ enum status run_open(struct run *run, const struct settings *settings, struct co
     if (status == STATUS_OK)
         status = open_all(run, threads);
     status = comm_agree(comm, status);
+    if (status != STATUS_OK)
+        run_close(run);
+    return status;
+}
+
+enum status run_plan(struct run *run, const struct settings *settings, struct comm *comm,
+                     int threads) {
+    *run = (struct run){
+        .settings = settings, .comm = comm, .plans = true, .buffers.microbatch = MICROBATCH_EMPTY};
+    const enum status status = open_all(run, threads);
     if (status != STATUS_OK)
         run_close(run);
     return status;

@@ -31,11 +31,16 @@ static void accounts(void) {
     CHECK_OK(memory_pretend(&a, 1 << 20, 1 << 20, "pears")); /* 1 TiB */
     CHECK_EQ(account_of("pears").bytes, INT64_C(1) << 40);
     CHECK_EQ(memory_totals().bytes - held, INT64_C(1) << 40);
-    CHECK_EQ(memory_watched_peak() - held, INT64_C(1) << 40);
+    CHECK_EQ(account_of("pears").at_peak_bytes, INT64_C(1) << 40);
+    CHECK_EQ(account_of("apples").at_peak_bytes, 30);
     CHECK(a != NULL);
     memory_release(&a);
     CHECK_EQ(account_of("pears").bytes, 0);
     CHECK_EQ(account_of("pears").peak_bytes, INT64_C(1) << 40);
+    memory_release(&b);
+    CHECK_OK(memory_new(&b, 1000, "apples")); /* most of this label, not of all */
+    CHECK_EQ(account_of("apples").peak_bytes, 1000);
+    CHECK_EQ(account_of("apples").at_peak_bytes, 30);
     memory_release(&b);
     CHECK(memory_resident_bytes() > 0);
 }

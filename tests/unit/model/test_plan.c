@@ -83,7 +83,8 @@ static void compare(const char *name, bool recompute, int threads) {
     const int count = go_through(&backend, name, recompute, real);
     CHECK_EQ(planned_count, count);
     for (int i = 0; i < count; i++)
-        if (planned[i].peak_bytes != real[i].peak_bytes || planned[i].bytes != real[i].bytes)
+        if (planned[i].peak_bytes != real[i].peak_bytes ||
+            planned[i].at_peak_bytes != real[i].at_peak_bytes)
             CHECK_FAILED("%s, %d threads: %s: planned %lld, allocated %lld bytes", name, threads,
                          real[i].label, (long long)planned[i].peak_bytes,
                          (long long)real[i].peak_bytes);
