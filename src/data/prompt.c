@@ -70,12 +70,14 @@ enum status prompt_encode_answer(struct tokenizer *tokenizer, const char *answer
 
 enum status prompt_is_short(void *context, const struct dataset *dataset,
                             const struct dataset_item *item, bool *kept) {
-    const struct prompt_limit *limit = context;
+    struct prompt_limit *limit = context;
     struct strbuf text = STRBUF_EMPTY;
     struct token_list ids = {.ids = NULL};
     char sentence[STATUS_SENTENCE_MAX / 2];
     enum status status = prompt_encode(limit->form, item->prompt, &text, &ids);
     *kept = ids.count <= limit->max_tokens;
+    if (*kept && ids.count > limit->longest)
+        limit->longest = ids.count;
     strbuf_release(&text);
     memory_release(&ids.ids);
     if (status != STATUS_INPUT)

@@ -40,10 +40,11 @@ enum status prompt_encode_answer(struct tokenizer *tokenizer, const char *answer
                                  int32_t stop_id, struct token_list *ids) MUST_USE;
 
 /* For stream_options.keep, with a struct prompt_limit as context: keeps prompts of at most
- * max_tokens tokens. */
+ * max_tokens tokens, and notes the longest that it kept. */
 struct prompt_limit {
     const struct prompt_form *form;
     int64_t max_tokens;
+    int64_t longest;
 };
 enum status prompt_is_short(void *limit, const struct dataset *dataset,
                             const struct dataset_item *item, bool *kept) MUST_USE;

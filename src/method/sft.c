@@ -26,10 +26,12 @@ static enum status check(const struct settings *settings) {
 
 /* Prompt and answer must fit into the model's positions. */
 static enum status check_row(const struct prompt_form *form, const struct hparams *hparams,
-                             const struct dataset *dataset, const struct dataset_item *item) {
+                             const struct dataset *dataset, const struct dataset_item *item,
+                             int64_t *answer, int64_t *both) {
     struct strbuf text = STRBUF_EMPTY;
     struct token_list ids = {.ids = NULL};
     enum status status = prompt_encode(form, item->prompt, &text, &ids);
+    const int64_t prompt = ids.count;
     if (status == STATUS_OK)
         status = prompt_encode_answer(form->tokenizer, item->reference, item->reference_length,
                                       hparams->eos[0], &ids);
@@ -39,6 +41,8 @@ static enum status check_row(const struct prompt_form *form, const struct hparam
                       "filter such rows out with data.train.where",
                       dataset->path, (long long)item->row + 1, (long long)ids.count,
                       (long long)hparams->max_positions);
+    *answer = ids.count - prompt;
+    *both = ids.count;
     strbuf_release(&text);
     memory_release(&ids.ids);
     return status;

@@ -70,6 +70,12 @@ struct tile_buffers {
     float *logprob, *entropy, *d_logprob, *d_entropy; /* (targets of the microbatch) */
 };
 
+/* The longest rows that a run may meet, in tokens; an answer that is drawn counts as long as it may
+ * get. */
+struct row_lengths {
+    int64_t prompt, answer, both;
+};
+
 struct run {
     const struct settings *settings; /* borrowed */
     struct comm *comm;               /* borrowed */
@@ -81,6 +87,7 @@ struct run {
     struct language_model lm;
     struct model *reference; /* frozen copy, or NULL */
     struct stream *stream;
+    struct row_lengths longest; /* of the stream */
     struct tiles tiles;
 
     float *master; /* flat fp32 parameters, backend memory */

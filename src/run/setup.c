@@ -26,24 +26,35 @@ static struct loss_settings loss_of(const struct settings *settings, const struc
 
 /* For the stream: which rows take part, and a sentence where one that does cannot be used. */
 struct row_check {
-    const struct run *run;
-    struct prompt_limit longest;
+    struct run *run;
+    struct prompt_limit limit;
 };
+
+static int64_t larger(int64_t a, int64_t b) {
+    return a > b ? a : b;
+}
 
 static enum status check_row(void *context, const struct dataset *dataset,
                              const struct dataset_item *item, bool *kept) {
     struct row_check *check = context;
     const struct run *run = check->run;
-    TRY(prompt_is_short(&check->longest, dataset, item, kept));
-    if (!*kept || run->method->check_row == NULL)
+    struct row_lengths *longest = &check->run->longest;
+    int64_t answer = run->settings->rollout.max_new_tokens, both = 0;
+    TRY(prompt_is_short(&check->limit, dataset, item, kept));
+    if (*kept && run->method->check_row != NULL)
+        TRY(run->method->check_row(&run->lm.form, &run->lm.hparams, dataset, item, &answer, &both));
+    if (!*kept)
         return STATUS_OK;
-    return run->method->check_row(&run->lm.form, &run->lm.hparams, dataset, item);
+    longest->prompt = check->limit.longest;
+    longest->answer = larger(longest->answer, answer);
+    longest->both = larger(longest->both, both > 0 ? both : longest->prompt + answer);
+    return STATUS_OK;
 }
 
 static enum status open_stream(struct run *run, int64_t limit) {
     const struct settings *settings = run->settings;
     struct stream_source *sources;
-    struct row_check check = {.run = run, .longest = {.form = &run->lm.form, .max_tokens = limit}};
+    struct row_check check = {.run = run, .limit = {.form = &run->lm.form, .max_tokens = limit}};
     TRY(memory_new(&sources, settings->data.train_count, "sources"));
     for (int64_t i = 0; i < settings->data.train_count; i++) {
         const struct train_source *from = &settings->data.train[i];
