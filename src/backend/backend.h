@@ -10,8 +10,11 @@
  *
  * What every implementation promises (design, section 3):
  *   - Forward operations are row-invariant: the bits of an output row depend on that row's inputs
- * and the weights alone, never on the other rows, their number, or the number of threads. A product
- * is one chain of fused multiply-adds per output, in ascending order of the summed index.
+ *     and the weights alone, never on the other rows, their number, or the number of threads.
+ *   - A product is one chain per output, in ascending order of the summed index: with fp32 weights
+ *     of fused multiply-adds; with bf16 weights of fused multiply-adds with the widened weight or,
+ *     where the machine multiplies pairs of bf16 (CPU: avx512bf16), of one addition per pair, with
+ *     the inputs rounded to bf16. Sums are fp32.
  *   - Backward operations give the same bits for the same arguments, whatever the number of
  * threads.
  *   - Output marked `+=` accumulates; all other output is overwritten. Nothing may alias unless the
@@ -29,7 +32,9 @@
 #include "tensor/dtype.h"
 
 /* A matrix W (rows, columns) = (outputs, inputs) in the backend's own layout: y = x Wᵀ. On the CPU:
- * panels of 32 outputs, [rows / 32 rounded up][columns][32], the last panel padded with zeros. */
+ * panels of 32 outputs, [rows / 32 rounded up][columns][32], the last panel padded with zeros. In
+ * bf16 two neighbouring inputs stand side by side, [rows / 32 rounded up][columns / 2][32][2], so
+ * `columns` must be even. */
 enum { WEIGHT_PANEL = 32 };
 struct weight {
     void *panels;

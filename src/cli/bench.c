@@ -32,7 +32,7 @@ static enum status best_time(const struct bench *bench, enum status (*call)(void
     return STATUS_OK;
 }
 
-enum product { PRODUCT_FORWARD, PRODUCT_DX, PRODUCT_DW };
+enum product { PRODUCT_FORWARD, PRODUCT_FORWARD_BF16, PRODUCT_DX, PRODUCT_DW };
 
 struct product_case {
     struct backend *backend;
@@ -44,7 +44,7 @@ struct product_case {
 
 static enum status run_product(void *context) {
     struct product_case *c = context;
-    if (c->kind == PRODUCT_FORWARD)
+    if (c->kind == PRODUCT_FORWARD || c->kind == PRODUCT_FORWARD_BF16)
         return backend_run(c->backend, gemm, .x = c->x, .weight = c->weight, .y = c->y, .M = c->M,
                            .ldx = c->K, .ldy = c->N);
     if (c->kind == PRODUCT_DX)
@@ -68,8 +68,8 @@ static enum status fill_random(struct backend *backend, float *values, int64_t n
     return status;
 }
 
-static enum status open_product(struct product_case *c) {
-    TRY(weight_create(c->backend, &c->weight, c->N, c->K, DTYPE_F32, "bench weight"));
+static enum status open_product(struct product_case *c, enum dtype dtype) {
+    TRY(weight_create(c->backend, &c->weight, c->N, c->K, dtype, "bench weight"));
     TRY(backend_new(c->backend, &c->x, c->M * c->K, "bench input"));
     TRY(backend_new(c->backend, &c->y, c->M * c->N, "bench output"));
     TRY(backend_new(c->backend, &c->dw, c->N * c->K, "bench gradient"));
@@ -87,9 +87,11 @@ static void close_product(struct product_case *c) {
 }
 
 static enum status time_product(const struct bench *bench, struct product_case c) {
-    static const char *const names[] = {"forward", "input gradient", "weight gradient"};
+    static const char *const names[] = {"forward", "forward, bf16", "input gradient",
+                                        "weight gradient"};
+    const enum dtype dtype = c.kind == PRODUCT_FORWARD_BF16 ? DTYPE_BF16 : DTYPE_F32;
     double best_s = 0.0;
-    enum status status = open_product(&c);
+    enum status status = open_product(&c, dtype);
     if (status == STATUS_OK)
         status = best_time(bench, run_product, &c, &best_s);
     close_product(&c);
@@ -98,7 +100,7 @@ static enum status time_product(const struct bench *bench, struct product_case c
     printf("%-16s %6lld x %6lld x %6lld %10.1f GFLOP/s %6.1f %% of peak, weights at %.1f GB/s\n",
            names[c.kind], (long long)c.M, (long long)c.N, (long long)c.K, 1e-9 * flops,
            100.0 * flops / bench->ceilings.fma_flops_all,
-           4e-9 * (double)c.N * (double)c.K / best_s);
+           1e-9 * (double)dtype_bytes(dtype) * (double)c.N * (double)c.K / best_s);
     fflush(stdout);
     return STATUS_OK;
 }
@@ -114,7 +116,7 @@ enum status bench_gemm(const struct bench *bench, const struct hparams *hparams)
     for (size_t r = 0; r < sizeof rows / sizeof *rows; r++)
         for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
             for (int kind = PRODUCT_FORWARD;
-                 kind <= (rows[r] >= 256 ? PRODUCT_DW : PRODUCT_FORWARD); kind++)
+                 kind <= (rows[r] >= 256 ? PRODUCT_DW : PRODUCT_FORWARD_BF16); kind++)
                 TRY(time_product(bench, (struct product_case){.backend = bench->backend,
                                                               .kind = (enum product)kind,
                                                               .M = rows[r],

@@ -36,13 +36,6 @@ static float widen_f16(uint16_t half) {
     return from_bits(sign | (exponent + 112) << 23 | fraction << 13);
 }
 
-static uint16_t round_bf16(float value) {
-    const uint32_t bits = to_bits(value);
-    if (isnan(value))
-        return (uint16_t)(bits >> 16 | 0x40u);
-    return (uint16_t)((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
-}
-
 static uint16_t round_f16(float value) {
     const uint16_t sign = (uint16_t)(to_bits(value) >> 16 & 0x8000u);
     const float size = fabsf(value);
@@ -76,7 +69,8 @@ void dtype_from_f32(enum dtype dtype, const float *source, void *out, int64_t n)
     }
     unsigned char *bytes = out;
     for (int64_t i = 0; i < n; i++) {
-        const uint16_t half = dtype == DTYPE_BF16 ? round_bf16(source[i]) : round_f16(source[i]);
+        const uint16_t half =
+            dtype == DTYPE_BF16 ? dtype_bf16_bits(source[i]) : round_f16(source[i]);
         memcpy(bytes + 2 * i, &half, sizeof half);
     }
 }

@@ -7,6 +7,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 enum dtype { DTYPE_F32, DTYPE_BF16, DTYPE_F16 };
 
@@ -15,6 +16,15 @@ size_t dtype_bytes(enum dtype dtype);
 
 /* "F32", "BF16", "F16": the names of safetensors. */
 const char *dtype_name(enum dtype dtype);
+
+/* The bits of the nearest bf16, ties to even; a NaN stays one. */
+static inline uint16_t dtype_bf16_bits(float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    if (value != value)
+        return (uint16_t)(bits >> 16 | 0x40u);
+    return (uint16_t)((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
+}
 
 /* Widens n elements exactly; `source` may be unaligned. */
 void dtype_to_f32(enum dtype dtype, const void *source, float *out, int64_t n);

@@ -35,7 +35,8 @@ static enum status clear(struct backend *backend, void *memory, size_t bytes) {
 
 static size_t weight_bytes(int64_t rows, int64_t columns, enum dtype dtype) {
     const int64_t panels = (rows + WEIGHT_PANEL - 1) / WEIGHT_PANEL;
-    return dtype == DTYPE_F32 ? (size_t)(panels * WEIGHT_PANEL * columns) * sizeof(float) : 0;
+    const bool held = dtype == DTYPE_F32 || (dtype == DTYPE_BF16 && columns % 2 == 0);
+    return held ? (size_t)(panels * WEIGHT_PANEL * columns) * dtype_bytes(dtype) : 0;
 }
 
 /* --- scratch --- */
@@ -106,7 +107,7 @@ void cpu_run_items(struct backend *backend, int64_t n, int64_t operations,
 
 /* The best instruction set of this processor, or the one that the environment asks for. */
 static enum status choose_isa(enum cpu_isa *isa) {
-    static const char *const names[] = {"plain", "avx2", "avx512"};
+    static const char *const names[] = {"plain", "avx2", "avx512", "avx512bf16"};
     enum cpu_isa best = CPU_ISA_PLAIN;
 #if defined(__x86_64__)
     __builtin_cpu_init();
@@ -116,6 +117,8 @@ static enum status choose_isa(enum cpu_isa *isa) {
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512vl"))
         best = CPU_ISA_AVX512;
+    if (best == CPU_ISA_AVX512 && __builtin_cpu_supports("avx512bf16"))
+        best = CPU_ISA_AVX512BF16;
 #endif
     *isa = best;
     const char *wanted = getenv("GRADUS_ISA");
@@ -127,9 +130,10 @@ static enum status choose_isa(enum cpu_isa *isa) {
             return STATUS_OK;
         }
     char quoted[STATUS_QUOTE_MAX];
-    return FAIL(STATUS_INPUT,
-                "GRADUS_ISA is \"%s\", but this processor's best of plain, avx2, avx512 is %s",
-                status_quote(quoted, wanted, SIZE_MAX), names[best]);
+    return FAIL(
+        STATUS_INPUT,
+        "GRADUS_ISA is \"%s\", but this processor's best of plain, avx2, avx512, avx512bf16 is %s",
+        status_quote(quoted, wanted, SIZE_MAX), names[best]);
 }
 
 enum status cpu_open(struct backend *backend, int threads) {

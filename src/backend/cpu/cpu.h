@@ -20,17 +20,19 @@
 
 #include "backend/backend.h"
 
-enum cpu_isa { CPU_ISA_PLAIN, CPU_ISA_AVX2, CPU_ISA_AVX512 };
+enum cpu_isa { CPU_ISA_PLAIN, CPU_ISA_AVX2, CPU_ISA_AVX512, CPU_ISA_AVX512BF16 };
 
 #if defined(__x86_64__)
 #define CPU_KERNEL_FORMS(type, name, arguments)                                                    \
     type name##_plain arguments;                                                                   \
     type name##_avx2 arguments;                                                                    \
-    type name##_avx512 arguments
+    type name##_avx512 arguments;                                                                  \
+    type name##_avx512bf16 arguments
 #define CPU_KERNEL(backend, name)                                                                  \
-    (cpu_state(backend)->isa == CPU_ISA_AVX512 ? name##_avx512                                     \
-     : cpu_state(backend)->isa == CPU_ISA_AVX2 ? name##_avx2                                       \
-                                               : name##_plain)
+    (cpu_state(backend)->isa == CPU_ISA_AVX512BF16 ? name##_avx512bf16                             \
+     : cpu_state(backend)->isa == CPU_ISA_AVX512   ? name##_avx512                                 \
+     : cpu_state(backend)->isa == CPU_ISA_AVX2     ? name##_avx2                                   \
+                                                   : name##_plain)
 #else
 #define CPU_KERNEL_FORMS(type, name, arguments) type name##_plain arguments
 #define CPU_KERNEL(backend, name)               ((void)(backend), name##_plain)

@@ -4,6 +4,10 @@
  * a matrix is first brought into panels in the shared scratch (dX = dY W: the transposed weight; dW
  * = dYᵀ X: X), then it is the same product.
  *
+ * A weight of bf16 keeps pairs of inputs in words. The forward goes through it word by word (see
+ * cpu_kernel_product.h for what a term is); for dX it is widened, so that gradients are products of
+ * fp32 numbers.
+ *
  * Blocks, as in Goto and van de Geijn, "Anatomy of high-performance matrix multiplication" (2008):
  * rows of A are repacked tile by tile and stay in the second-level cache while panels of B pass.
  */
@@ -23,6 +27,7 @@ struct cut {
     const struct cpu_product *product;
     int64_t tile_rows;                  /* rows of a whole tile */
     int64_t row_tiles, panels, k_block; /* of the product */
+    int64_t a_words;                    /* of a row of A for each k */
     int64_t row_items, panel_items;     /* its grid of items */
     size_t pack_floats, sum_floats;     /* scratch of a thread */
 };
@@ -46,7 +51,8 @@ static struct cut cut_product(const struct backend *backend, const struct cpu_pr
     cut.panels = ceil_div(p->columns, WEIGHT_PANEL);
     const int64_t pieces = cut.row_tiles > 2 ? ceil_div(p->k, BLOCK_K) : 1;
     cut.k_block = at_least(ceil_div(p->k, pieces), 1);
-    const int64_t tiles = at_least(BLOCK_FLOATS / (cut.tile_rows * cut.k_block), 1);
+    cut.a_words = p->terms == CPU_TERMS_WIDENED ? 2 : 1;
+    const int64_t tiles = at_least(BLOCK_FLOATS / (cut.tile_rows * cut.k_block * cut.a_words), 1);
     cut.row_items = ceil_div(cut.row_tiles, tiles);
     const double work = (double)p->rows * (double)p->columns * (double)p->k;
     const int64_t threads = at_most(backend->threads, 1 + (int64_t)(work / WORTH_A_THREAD));
@@ -56,7 +62,7 @@ static struct cut cut_product(const struct backend *backend, const struct cpu_pr
         cut.panel_items = at_least(cut.panel_items, ceil_div(cut.panels, BLOCK_PANELS));
     cut.panel_items = at_most(cut.panel_items, cut.panels);
     const int64_t item_rows = ceil_div(cut.row_tiles, cut.row_items) * cut.tile_rows;
-    cut.pack_floats = (size_t)(item_rows * cut.k_block);
+    cut.pack_floats = (size_t)(item_rows * cut.k_block * cut.a_words);
     if (pieces > 1)
         cut.sum_floats = (size_t)(item_rows * ceil_div(cut.panels, cut.panel_items) * WEIGHT_PANEL);
     return cut;
@@ -74,18 +80,27 @@ struct item {
     float *sums;   /* [row][column], where sums are cut into pieces */
 };
 
+/* Repacks the terms [k, k + count) of a tile's rows, which begin at `row`. */
+static void pack_tile(const struct cut *cut, int64_t row, int64_t rows, int64_t k, int64_t count,
+                      float *to) {
+    const struct cpu_product *p = cut->product;
+    const float *from = p->a + row * p->a_row;
+    if (p->terms == CPU_TERMS_PAIRS)
+        CPU_KERNEL(cut->backend, cpu_kernel_transpose_pairs)
+    (to, rows, from + 2 * k, p->a_row, rows, count);
+    else if (p->a_k == 1) CPU_KERNEL(cut->backend, cpu_kernel_transpose)(
+        to, rows, from + cut->a_words * k, p->a_row, rows, cut->a_words * count);
+    else /* a_row is 1 */
+        CPU_KERNEL(cut->backend, cpu_kernel_copy)(to, rows, from + k * p->a_k, p->a_k, count, rows);
+}
+
 /* Repacks the terms [k, k + count) of the item's rows, tile by tile. */
 static void pack_rows(const struct cut *cut, const struct item *item, int64_t k, int64_t count) {
-    const struct cpu_product *p = cut->product;
     float *to = item->packed;
     for (int64_t t = item->tile_begin; t < item->tile_end; t++) {
         const int64_t row = tile_begin(cut, t), rows = tile_begin(cut, t + 1) - row;
-        const float *from = p->a + row * p->a_row + k * p->a_k;
-        if (p->a_k == 1)
-            CPU_KERNEL(cut->backend, cpu_kernel_transpose)(to, rows, from, p->a_row, rows, count);
-        else /* a_row is 1 */
-            CPU_KERNEL(cut->backend, cpu_kernel_copy)(to, rows, from, p->a_k, count, rows);
-        to += rows * count;
+        pack_tile(cut, row, rows, k, count, to);
+        to += rows * count * cut->a_words;
     }
 }
 
@@ -123,7 +138,7 @@ static void multiply(const struct cut *cut, const struct item *item, int64_t pan
                          ? whole->residual + row * whole->residual_row + column
                          : NULL;
         CPU_KERNEL(cut->backend, cpu_kernel_product)(&p);
-        packed += p.rows * count;
+        packed += p.rows * count * cut->a_words;
         if (p.fetch != NULL)
             p.fetch += count * p.fetch_k;
     }
@@ -179,21 +194,25 @@ static enum status matmul(struct backend *backend, const struct cpu_product *pro
 }
 
 enum status cpu_gemm(struct backend *backend, const struct gemm_args *args) {
-    const int64_t K = args->weight.columns;
-    return matmul(backend, &(struct cpu_product){.a = args->x,
-                                                 .a_row = args->ldx,
-                                                 .a_k = 1,
-                                                 .b = args->weight.panels,
-                                                 .b_panel = K * WEIGHT_PANEL,
-                                                 .b_k = WEIGHT_PANEL,
-                                                 .c = args->y,
-                                                 .c_row = args->ldy,
-                                                 .rows = args->M,
-                                                 .columns = args->weight.rows,
-                                                 .k = K,
-                                                 .bias = args->bias,
-                                                 .residual = args->residual,
-                                                 .residual_row = args->ldy});
+    const bool pairs = args->weight.dtype == DTYPE_BF16;
+    const int64_t k = pairs ? args->weight.columns / 2 : args->weight.columns;
+    return matmul(backend,
+                  &(struct cpu_product){
+                      .terms = pairs ? CPU_KERNEL(backend, cpu_kernel_bf16_terms)() : CPU_TERMS_F32,
+                      .a = args->x,
+                      .a_row = args->ldx,
+                      .a_k = 1,
+                      .b = args->weight.panels,
+                      .b_panel = k * WEIGHT_PANEL,
+                      .b_k = WEIGHT_PANEL,
+                      .c = args->y,
+                      .c_row = args->ldy,
+                      .rows = args->M,
+                      .columns = args->weight.rows,
+                      .k = k,
+                      .bias = args->bias,
+                      .residual = args->residual,
+                      .residual_row = args->ldy});
 }
 
 /* --- dX = dY W --- */
@@ -204,16 +223,25 @@ struct transpose {
     float *out; /* [columns / 32][rows][32] */
 };
 
+/* A block of a weight's panel, 32 inputs from k on by 32 outputs from n on, turned around. */
+static void transpose_block(const struct transpose *t, int64_t k, int64_t n) {
+    const int64_t N = t->args->weight.rows, K = t->args->weight.columns;
+    const int64_t outputs = at_most(WEIGHT_PANEL, N - n), inputs = at_most(WEIGHT_PANEL, K - k);
+    const float *panels = t->args->weight.panels;
+    float *to = t->out + k * N + n * WEIGHT_PANEL;
+    if (t->args->weight.dtype == DTYPE_BF16)
+        CPU_KERNEL(t->backend, cpu_kernel_widen_pairs)
+    (to, WEIGHT_PANEL, panels + (n * K + k * WEIGHT_PANEL) / 2, WEIGHT_PANEL, outputs, inputs / 2);
+    else CPU_KERNEL(t->backend, cpu_kernel_transpose)(
+        to, WEIGHT_PANEL, panels + n * K + k * WEIGHT_PANEL, WEIGHT_PANEL, inputs, outputs);
+}
+
 /* The weight's columns, 32 at a time, become panels. */
 static void transpose_weight(const void *context, struct cpu_range range) {
     const struct transpose *t = context;
-    const int64_t N = t->args->weight.rows, K = t->args->weight.columns;
-    const float *panels = t->args->weight.panels;
     for (int64_t k = range.begin; k < range.end; k += WEIGHT_PANEL)
-        for (int64_t n = 0; n < N; n += WEIGHT_PANEL)
-            CPU_KERNEL(t->backend, cpu_kernel_transpose)
-    (t->out + k * N + n * WEIGHT_PANEL, WEIGHT_PANEL, panels + n * K + k * WEIGHT_PANEL,
-     WEIGHT_PANEL, at_most(WEIGHT_PANEL, K - k), at_most(WEIGHT_PANEL, N - n));
+        for (int64_t n = 0; n < t->args->weight.rows; n += WEIGHT_PANEL)
+            transpose_block(t, k, n);
 }
 
 static size_t panel_bytes(int64_t rows, int64_t columns) {

@@ -37,6 +37,13 @@ enum { TILE_ROWS = 4, TILE_VECS = 8, LEAST_VECS = 2 };
 
 enum { PANEL_VECS = WEIGHT_PANEL / VEC };
 
+/* What a product with a bf16 weight adds up. */
+#if defined(GRADUS_ISA_AVX512BF16)
+#define BF16_TERMS CPU_TERMS_PAIRS
+#else
+#define BF16_TERMS CPU_TERMS_WIDENED
+#endif
+
 /* One tile at row i and column j of the product, written to c. */
 struct tile {
     int64_t i, j;
@@ -57,29 +64,53 @@ struct sums {
     const float *a[TILE_ROWS], *b[TILE_VECS];
 };
 
-/* The chains. R, V and `fetches` are constants where this is inlined. */
-SIMD void add_terms(const int R, const int V, const bool fetches, const struct cpu_product *p,
-                    struct sums *s) {
+/* Row r of A times vectors of B, added to the row's sums. */
+SIMD void add_row(const int V, const enum cpu_terms terms, const float *a, const vec *x, vec *sum) {
+    const vec y = v_set1(*a);
+    EACH(v, V, 1) {
+#if defined(GRADUS_ISA_AVX512BF16)
+        if (terms == CPU_TERMS_PAIRS) {
+            sum[v] = v_dot_pairs(y, x[v], sum[v]);
+            continue;
+        }
+#endif
+        (void)terms;
+        sum[v] = v_fma(y, x[v], sum[v]);
+    }
+}
+
+/* The term of one k, or, of pairs with fp32, its even (half 0) or odd half. */
+SIMD void add_term(const int R, const int V, const enum cpu_terms terms, const int half,
+                   const struct cpu_product *p, struct sums *s) {
     const int panel = V < PANEL_VECS ? V : PANEL_VECS; /* vectors that lie side by side in B */
-    const int64_t a_row = p->a_row, a_k = p->a_k, b_k = p->b_k, fetch_k = p->fetch_k;
+    const int64_t a_row = p->a_row;
+    vec x[TILE_VECS];
+    EACH(v, V, 1) {
+        x[v] = v_load(s->b[v / panel * panel] + v % panel * VEC);
+        if (terms == CPU_TERMS_WIDENED)
+            x[v] = half == 0 ? v_low(x[v]) : v_high(x[v]);
+    }
+    EACH(r, R, 1) {
+        add_row(V, terms, s->a[r / 3 * 3] + r % 3 * a_row, x, s->sum[r]);
+    }
+    EACH(r, R, 3) {
+        s->a[r] += p->a_k;
+    }
+}
+
+/* The chains. R, V, `terms` and `fetches` are constants where this is inlined. */
+SIMD void add_terms(const int R, const int V, const enum cpu_terms terms, const bool fetches,
+                    const struct cpu_product *p, struct sums *s) {
+    const int panel = V < PANEL_VECS ? V : PANEL_VECS;
+    const int64_t b_k = p->b_k, fetch_k = p->fetch_k;
     const float *fetch = p->fetch;
     for (int64_t k = p->k; k > 0; k--) {
-        vec x[TILE_VECS];
-        EACH(v, V, 1) {
-            x[v] = v_load(s->b[v / panel * panel] + v % panel * VEC);
-        }
-        EACH(r, R, 1) {
-            const vec y = v_set1(s->a[r / 3 * 3][r % 3 * a_row]);
-            EACH(v, V, 1) {
-                s->sum[r][v] = v_fma(y, x[v], s->sum[r][v]);
-            }
-        }
+        add_term(R, V, terms, 0, p, s);
+        if (terms == CPU_TERMS_WIDENED)
+            add_term(R, V, terms, 1, p, s);
         if (fetches) {
             __builtin_prefetch(fetch);
             fetch += fetch_k;
-        }
-        EACH(r, R, 3) {
-            s->a[r] += a_k;
         }
         EACH(v, V, panel) {
             s->b[v] += b_k;
@@ -87,8 +118,9 @@ SIMD void add_terms(const int R, const int V, const bool fetches, const struct c
     }
 }
 
-/* R and V are constants where this is inlined. */
-SIMD void run_tile(const int R, const int V, const struct cpu_product *p, struct tile tile) {
+/* R, V and `terms` are constants where this is inlined. */
+SIMD void run_tile(const int R, const int V, const enum cpu_terms terms,
+                   const struct cpu_product *p, struct tile tile) {
     const int panel = V < PANEL_VECS ? V : PANEL_VECS;
     struct sums s;
     EACH(r, R, 3) {
@@ -103,9 +135,9 @@ SIMD void run_tile(const int R, const int V, const struct cpu_product *p, struct
         }
     }
     if (p->fetch != NULL)
-        add_terms(R, V, true, p, &s);
+        add_terms(R, V, terms, true, p, &s);
     else
-        add_terms(R, V, false, p, &s);
+        add_terms(R, V, terms, false, p, &s);
     const float *const bias = tile.finish ? p->bias : NULL;
     const float *const residual = tile.finish ? p->residual : NULL;
     EACH(r, R, 1) {
@@ -121,21 +153,31 @@ SIMD void run_tile(const int R, const int V, const struct cpu_product *p, struct
     }
 }
 
-#define TILE_FUNCTION(R, V)                                                                        \
-    static void tile_##R##_##V(const struct cpu_product *p, struct tile tile) {                    \
-        run_tile(R, V, p, tile);                                                                   \
+/* clang-format off */
+#define TILE_FUNCTIONS(R, V)                                                                       \
+    static void f32_##R##_##V(const struct cpu_product *p, struct tile tile) {                     \
+        run_tile(R, V, CPU_TERMS_F32, p, tile);                                                    \
+    }                                                                                              \
+    static void bf16_##R##_##V(const struct cpu_product *p, struct tile tile) {                    \
+        run_tile(R, V, BF16_TERMS, p, tile);                                                       \
     }
-TILE_SHAPES(TILE_FUNCTION)
+/* clang-format on */
+TILE_SHAPES(TILE_FUNCTIONS)
 
-static void (*const tiles[TILE_ROWS + 1][TILE_VECS + 1])(const struct cpu_product *,
-                                                         struct tile) = {
-#define TILE_ENTRY(R, V) [R][V] = tile_##R##_##V,
-    TILE_SHAPES(TILE_ENTRY)};
+typedef void tile_function(const struct cpu_product *, struct tile);
+static tile_function *const tiles[CPU_TERMS_COUNT][TILE_ROWS + 1][TILE_VECS + 1] = {
+#define F32_ENTRY(R, V)  [CPU_TERMS_F32][R][V] = f32_##R##_##V,
+#define BF16_ENTRY(R, V) [BF16_TERMS][R][V] = bf16_##R##_##V,
+    TILE_SHAPES(F32_ENTRY) TILE_SHAPES(BF16_ENTRY)};
+
+enum cpu_terms ISA(cpu_kernel_bf16_terms)(void) {
+    return BF16_TERMS;
+}
 
 /* The widest tile of `rows` rows that stays within the columns that are left. */
 static int widest(int rows, int64_t columns) {
     int vecs = TILE_VECS;
-    while (vecs > LEAST_VECS && (tiles[rows][vecs] == NULL || vecs * VEC > columns))
+    while (vecs > LEAST_VECS && (tiles[CPU_TERMS_F32][rows][vecs] == NULL || vecs * VEC > columns))
         vecs /= 2;
     return vecs;
 }
@@ -151,7 +193,7 @@ static void run_edge(const struct cpu_product *p, struct tile tile, int rows, in
     tile.c = copy[0];
     tile.c_row = LEAST_VECS * VEC;
     tile.finish = false;
-    tiles[rows][LEAST_VECS](p, tile);
+    tiles[p->terms][rows][LEAST_VECS](p, tile);
     for (int r = 0; r < rows; r++)
         for (int64_t j = 0; j < columns; j++) {
             float sum = copy[r][j];
@@ -178,7 +220,7 @@ void ISA(cpu_kernel_product)(const struct cpu_product *p) {
             const int rows = (int)(end - begin);
             const struct tile tile = {begin, j, p->c + begin * p->c_row + j, p->c_row, true};
             if (j + width <= p->columns)
-                tiles[rows][vecs](p, tile);
+                tiles[p->terms][rows][vecs](p, tile);
             else
                 run_edge(p, tile, rows, p->columns - j);
         }
@@ -202,14 +244,17 @@ SIMD void transpose_block(float *to, int64_t to_row, const float *from, int64_t 
 
 enum { BLOCK = 4 };
 
-SIMD void transpose_block(float *to, int64_t to_row, const float *from, int64_t from_row) {
-    __m128 a = _mm_loadu_ps(from), b = _mm_loadu_ps(from + from_row),
-           c = _mm_loadu_ps(from + 2 * from_row), d = _mm_loadu_ps(from + 3 * from_row);
+SIMD void store_transposed(float *to, int64_t to_row, __m128 a, __m128 b, __m128 c, __m128 d) {
     _MM_TRANSPOSE4_PS(a, b, c, d);
     _mm_storeu_ps(to, a);
     _mm_storeu_ps(to + to_row, b);
     _mm_storeu_ps(to + 2 * to_row, c);
     _mm_storeu_ps(to + 3 * to_row, d);
+}
+
+SIMD void transpose_block(float *to, int64_t to_row, const float *from, int64_t from_row) {
+    store_transposed(to, to_row, _mm_loadu_ps(from), _mm_loadu_ps(from + from_row),
+                     _mm_loadu_ps(from + 2 * from_row), _mm_loadu_ps(from + 3 * from_row));
 }
 
 #endif
@@ -227,6 +272,75 @@ void ISA(cpu_kernel_transpose)(float *to, int64_t to_row, const float *from, int
     for (int64_t i = whole_rows; i < rows; i++)
         for (int64_t j = 0; j < columns; j++)
             to[j * to_row + i] = from[i * from_row + j];
+}
+
+/* --- pairs of bf16 --- */
+
+/* One word of two neighbours. */
+SIMD void round_pair(float *to, const float *from) {
+    const uint32_t word = dtype_bf16_bits(from[0]) | (uint32_t)dtype_bf16_bits(from[1]) << 16;
+    memcpy(to, &word, sizeof word);
+}
+
+#if defined(GRADUS_ISA_PLAIN)
+
+SIMD void round_block(float *to, int64_t to_row, const float *from, int64_t from_row) {
+    (void)to_row, (void)from_row;
+    round_pair(to, from);
+}
+
+#else
+
+/* Four words of eight neighbours. */
+SIMD __m128 round_pairs(const float *from) {
+#if defined(GRADUS_ISA_AVX512BF16) /* takes subnormal numbers for 0, as the product does */
+    return (__m128)_mm256_cvtneps_pbh(_mm256_loadu_ps(from));
+#else
+    const __m256 values = _mm256_loadu_ps(from);
+    const __m256i bits = _mm256_castps_si256(values), top = _mm256_srli_epi32(bits, 16),
+                  odd = _mm256_and_si256(top, _mm256_set1_epi32(1)),
+                  up = _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff))),
+                  quiet = _mm256_or_si256(top, _mm256_set1_epi32(0x40)),
+                  is_nan = _mm256_castps_si256(_mm256_cmp_ps(values, values, _CMP_UNORD_Q)),
+                  half = _mm256_blendv_epi8(_mm256_srli_epi32(up, 16), quiet, is_nan),
+                  word = _mm256_or_si256(half, _mm256_srli_epi64(half, 16)),
+                  even = _mm256_setr_epi32(0, 2, 4, 6, 0, 2, 4, 6);
+    return _mm_castsi128_ps(_mm256_castsi256_si128(_mm256_permutevar8x32_epi32(word, even)));
+#endif
+}
+
+SIMD void round_block(float *to, int64_t to_row, const float *from, int64_t from_row) {
+    store_transposed(to, to_row, round_pairs(from), round_pairs(from + from_row),
+                     round_pairs(from + 2 * from_row), round_pairs(from + 3 * from_row));
+}
+
+#endif
+
+void ISA(cpu_kernel_transpose_pairs)(float *to, int64_t to_row, const float *from, int64_t from_row,
+                                     int64_t rows, int64_t pairs) {
+    const int64_t whole_rows = rows - rows % BLOCK, whole_pairs = pairs - pairs % BLOCK;
+    for (int64_t i = 0; i < whole_rows; i += BLOCK) {
+        for (int64_t j = 0; j < whole_pairs; j += BLOCK)
+            round_block(to + j * to_row + i, to_row, from + i * from_row + 2 * j, from_row);
+        for (int64_t j = whole_pairs; j < pairs; j++)
+            for (int64_t r = i; r < i + BLOCK; r++)
+                round_pair(to + j * to_row + r, from + r * from_row + 2 * j);
+    }
+    for (int64_t i = whole_rows; i < rows; i++)
+        for (int64_t j = 0; j < pairs; j++)
+            round_pair(to + j * to_row + i, from + i * from_row + 2 * j);
+}
+
+void ISA(cpu_kernel_widen_pairs)(float *to, int64_t to_row, const float *from, int64_t from_row,
+                                 int64_t rows, int64_t pairs) {
+    for (int64_t j = 0; j < pairs; j++)
+        for (int64_t i = 0; i < rows; i++) {
+            uint32_t halves[2];
+            memcpy(&halves[1], from + j * from_row + i, sizeof *halves);
+            halves[0] = halves[1] << 16;
+            halves[1] &= 0xffff0000u;
+            memcpy(to + i * to_row + 2 * j, halves, sizeof halves);
+        }
 }
 
 void ISA(cpu_kernel_copy)(float *to, int64_t to_row, const float *from, int64_t from_row,

@@ -20,26 +20,44 @@ struct pack_work {
     float *out;
 };
 
+/* Where the panel that begins with `row` stands: each of its columns, or of its pairs of columns,
+ * takes 32 words. */
+static float *panel_at(const struct weight *weight, int64_t row) {
+    const int64_t words = weight->dtype == DTYPE_BF16 ? weight->columns / 2 : weight->columns;
+    return (float *)weight->panels + row * words;
+}
+
 static void pack_panels(const void *context, struct cpu_range range) {
     const struct pack_work *work = context;
     const int64_t columns = work->weight.columns;
+    const bool pairs = work->weight.dtype == DTYPE_BF16;
     for (int64_t row = range.begin; row < range.end; row += WEIGHT_PANEL) {
-        const int64_t rows = panel_rows(&work->weight, row);
-        float *panel = (float *)work->weight.panels + row * columns;
+        const int64_t rows = panel_rows(&work->weight, row), words = pairs ? columns / 2 : columns;
+        float *panel = panel_at(&work->weight, row);
+        const float *source = work->source + row * columns;
         if (rows < WEIGHT_PANEL)
-            memset(panel, 0, (size_t)(WEIGHT_PANEL * columns) * sizeof *panel);
-        CPU_KERNEL(work->backend, cpu_kernel_transpose)
-        (panel, WEIGHT_PANEL, work->source + row * columns, columns, rows, columns);
+            memset(panel, 0, (size_t)(WEIGHT_PANEL * words) * sizeof *panel);
+        if (pairs)
+            CPU_KERNEL(work->backend, cpu_kernel_transpose_pairs)
+        (panel, WEIGHT_PANEL, source, columns, rows, words);
+        else CPU_KERNEL(work->backend, cpu_kernel_transpose)(panel, WEIGHT_PANEL, source, columns,
+                                                             rows, words);
     }
 }
 
 static void unpack_panels(const void *context, struct cpu_range range) {
     const struct pack_work *work = context;
     const int64_t columns = work->weight.columns;
-    for (int64_t row = range.begin; row < range.end; row += WEIGHT_PANEL)
-        CPU_KERNEL(work->backend, cpu_kernel_transpose)
-    (work->out + row * columns, columns, (const float *)work->weight.panels + row * columns,
-     WEIGHT_PANEL, columns, panel_rows(&work->weight, row));
+    for (int64_t row = range.begin; row < range.end; row += WEIGHT_PANEL) {
+        const int64_t rows = panel_rows(&work->weight, row);
+        const float *panel = panel_at(&work->weight, row);
+        float *out = work->out + row * columns;
+        if (work->weight.dtype == DTYPE_BF16)
+            CPU_KERNEL(work->backend, cpu_kernel_widen_pairs)
+        (out, columns, panel, WEIGHT_PANEL, rows, columns / 2);
+        else CPU_KERNEL(work->backend, cpu_kernel_transpose)(out, columns, panel, WEIGHT_PANEL,
+                                                             columns, rows);
+    }
 }
 
 enum status cpu_pack(struct backend *backend, const struct pack_args *args) {
@@ -58,11 +76,15 @@ static void embed_rows(const void *context, struct cpu_range range) {
     const struct embed_args *args = context;
     const int64_t C = args->table.columns;
     for (int64_t t = range.begin; t < range.end; t++) {
-        const int64_t token = args->tokens[t];
-        const float *from = (const float *)args->table.panels +
-                            token / WEIGHT_PANEL * WEIGHT_PANEL * C + token % WEIGHT_PANEL;
-        for (int64_t c = 0; c < C; c++)
-            args->out[t * C + c] = from[c * WEIGHT_PANEL];
+        const int64_t token = args->tokens[t], first = token - token % WEIGHT_PANEL;
+        const float *from = panel_at(&args->table, first) + token % WEIGHT_PANEL;
+        float *to = args->out + t * C;
+        if (args->table.dtype == DTYPE_BF16)
+            for (int64_t c = 0; c < C; c += 2)
+                dtype_to_f32(DTYPE_BF16, from + c / 2 * WEIGHT_PANEL, to + c, 2);
+        else
+            for (int64_t c = 0; c < C; c++)
+                to[c] = from[c * WEIGHT_PANEL];
     }
 }
 

@@ -2,7 +2,7 @@
  *
  * Vectors of fp32 for the kernels: VEC floats wide, 16 (AVX-512), 8 (AVX2 with FMA) or 4 (plain C
  * through the compiler's vector extension). Included by cpu_kernel_*.c alone, which are compiled
- * once with each of GRADUS_ISA_AVX512, GRADUS_ISA_AVX2 and GRADUS_ISA_PLAIN.
+ * once with each of GRADUS_ISA_AVX512BF16, GRADUS_ISA_AVX512, GRADUS_ISA_AVX2 and GRADUS_ISA_PLAIN.
  *
  * The same source gives the same bits on one instruction set, not across them: plain C multiplies
  * and adds with two roundings, and lanes are as many as the vector is wide.
@@ -14,9 +14,15 @@
 #include <stdint.h>
 #include <string.h>
 
+#if defined(GRADUS_ISA_AVX512BF16)
+#define GRADUS_ISA_AVX512
+#define ISA(name) name##_avx512bf16
+#elif defined(GRADUS_ISA_AVX512)
+#define ISA(name) name##_avx512
+#endif
+
 #if defined(GRADUS_ISA_AVX512)
 #include <immintrin.h>
-#define ISA(name) name##_avx512
 enum { VEC = 16 };
 typedef __m512 vec;
 #elif defined(GRADUS_ISA_AVX2)
@@ -29,6 +35,7 @@ typedef __m256 vec;
 enum { VEC = 4 };
 typedef float vec __attribute__((vector_size(16)));
 typedef int32_t vec_int __attribute__((vector_size(16)));
+typedef uint32_t vec_word __attribute__((vector_size(16)));
 #else
 #error "simd.h is for kernel files, which CMake compiles once for each instruction set"
 #endif
@@ -176,6 +183,37 @@ SIMD vec v_min(vec a, vec b) {
     return v_choose(a < b, a, b);
 }
 
+#endif
+
+/* Two bf16 numbers stand in each lane of `pairs`: the one in the low half, and the one in the high
+ * half, as fp32. */
+SIMD vec v_low(vec pairs) {
+#if defined(GRADUS_ISA_AVX512)
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(pairs), 16));
+#elif defined(GRADUS_ISA_AVX2)
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(pairs), 16));
+#else
+    return (vec)((vec_word)pairs << 16);
+#endif
+}
+SIMD vec v_high(vec pairs) {
+#if defined(GRADUS_ISA_AVX512)
+    const __m512i mask = _mm512_set1_epi32((int)0xffff0000u);
+    return _mm512_castsi512_ps(_mm512_and_si512(_mm512_castps_si512(pairs), mask));
+#elif defined(GRADUS_ISA_AVX2)
+    const __m256i mask = _mm256_set1_epi32((int)0xffff0000u);
+    return _mm256_castsi256_ps(_mm256_and_si256(_mm256_castps_si256(pairs), mask));
+#else
+    return (vec)((vec_word)pairs & 0xffff0000u);
+#endif
+}
+
+#if defined(GRADUS_ISA_AVX512BF16)
+/* c + high(a) high(b) + low(a) low(b), lane by lane, as VDPBF16PS adds: each product and sum rounded
+ * to fp32 and subnormal numbers taken for 0. */
+SIMD vec v_dot_pairs(vec a, vec b, vec c) {
+    return _mm512_dpbf16_ps(c, (__m512bh)a, (__m512bh)b);
+}
 #endif
 
 SIMD vec v_zero(void) {

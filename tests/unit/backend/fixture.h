@@ -96,15 +96,18 @@ static inline double *fixture_host(struct fixture *f, int64_t n) {
 }
 
 /* A packed weight with the values of a backend array (rows, columns). */
-static inline struct weight fixture_weight(struct fixture *f, const float *source, int64_t rows,
-                                           int64_t columns) {
-    const size_t bytes = f->backend.ops->weight_bytes(rows, columns, DTYPE_F32);
-    const struct weight weight = {.panels = fixture_upload(f, NULL, bytes),
-                                  .rows = rows,
-                                  .columns = columns,
-                                  .dtype = DTYPE_F32};
+static inline struct weight fixture_weight_as(struct fixture *f, const float *source, int64_t rows,
+                                              int64_t columns, enum dtype dtype) {
+    const size_t bytes = f->backend.ops->weight_bytes(rows, columns, dtype);
+    const struct weight weight = {
+        .panels = fixture_upload(f, NULL, bytes), .rows = rows, .columns = columns, .dtype = dtype};
     CHECK_OK(backend_run(&f->backend, pack, .source = source, .weight = weight));
     return weight;
+}
+
+static inline struct weight fixture_weight(struct fixture *f, const float *source, int64_t rows,
+                                           int64_t columns) {
+    return fixture_weight_as(f, source, rows, columns, DTYPE_F32);
 }
 
 /* Largest |have − want| over the largest |want| must stay below the tolerance. */
@@ -141,26 +144,36 @@ static inline void fixture_same(struct fixture *f, const char *what, const float
         }
 }
 
+static inline void fixture_run(void (*test)(struct fixture *f), const char *backend,
+                               const char *set) {
+    struct fixture f;
+    struct backend probe;
+    setenv("GRADUS_ISA", set, 1);
+    if (backend_open(&probe, "cpu", 1) != STATUS_OK) {
+        printf("not on this machine: %s\n", status_sentence());
+        return;
+    }
+    backend_close(&probe);
+    fixture_open(&f, backend, 2);
+    snprintf(f.name, sizeof f.name, "%s, %s", backend, set);
+    test(&f);
+    fixture_close(&f);
+    unsetenv("GRADUS_ISA");
+}
+
 /* Runs `test` on each backend with each instruction set that this machine has. */
 static inline void fixture_each(void (*test)(struct fixture *f)) {
-    static const char *const sets[] = {"plain", "avx2", "avx512"}, *const backends[] = {"cpu",
-                                                                                        "check"};
-    for (size_t s = 0; s < 3; s++)
-        for (size_t b = 0; b < 2; b++) {
-            struct fixture f;
-            setenv("GRADUS_ISA", sets[s], 1);
-            struct backend probe;
-            if (backend_open(&probe, "cpu", 1) != STATUS_OK) {
-                printf("not on this machine: %s\n", status_sentence());
-                continue;
-            }
-            backend_close(&probe);
-            fixture_open(&f, backends[b], 2);
-            snprintf(f.name, sizeof f.name, "%s, %s", backends[b], sets[s]);
-            test(&f);
-            fixture_close(&f);
-        }
-    unsetenv("GRADUS_ISA");
+    static const char *const sets[] = {"plain", "avx2", "avx512"};
+    for (size_t s = 0; s < sizeof sets / sizeof *sets; s++) {
+        fixture_run(test, "cpu", sets[s]);
+        fixture_run(test, "check", sets[s]);
+    }
+}
+
+/* The same for products, where avx512bf16 differs from avx512. */
+static inline void fixture_each_product(void (*test)(struct fixture *f)) {
+    fixture_each(test);
+    fixture_run(test, "cpu", "avx512bf16");
 }
 
 #endif

@@ -2,7 +2,8 @@
  *
  * The bits of a product's row are those of the row computed alone with one thread, whatever the
  * number of rows and threads, and whatever stands in the other rows; each element is one chain of
- * multiply-adds. Weights survive packing, and views of them are the same product.
+ * multiply-adds. The same with bf16 weights. Weights survive packing, and views of them are the
+ * same product.
  */
 #include "fixture.h"
 
@@ -25,11 +26,11 @@ static void rows_alone(const float *x, struct weight weight, const float *bias,
     backend_close(&one);
 }
 
-static void compare_rows(struct fixture *f, struct shape shape) {
+static void compare_rows(struct fixture *f, struct shape shape, enum dtype dtype) {
     const int64_t K = shape.K, N = shape.N;
     float *x = fixture_normal(f, MOST * K, 0, 1), *y = fixture_floats(f, NULL, MOST * N);
     const float *bias = fixture_normal(f, N, 0, 1), *residual = fixture_normal(f, MOST * N, 0, 1);
-    const struct weight weight = fixture_weight(f, fixture_normal(f, N * K, 0, 1), N, K);
+    const struct weight weight = fixture_weight_as(f, fixture_normal(f, N * K, 0, 1), N, K, dtype);
     float *want = fixture_floats(f, NULL, MOST * N);
     rows_alone(x, weight, bias, residual, want, MOST);
     for (int64_t M = 1; M <= MOST; M += M < 40 ? 1 : 87) {
@@ -50,8 +51,11 @@ static void compare_rows(struct fixture *f, struct shape shape) {
 
 static void test_rows(struct fixture *f) {
     const struct shape shapes[] = {{1, 1}, {37, 50}, {64, 96}, {96, 257}, {300, 200}, {2100, 40}};
-    for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++)
-        compare_rows(f, shapes[s]);
+    for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++) {
+        compare_rows(f, shapes[s], DTYPE_F32);
+        if (shapes[s].K % 2 == 0)
+            compare_rows(f, shapes[s], DTYPE_BF16);
+    }
 }
 
 /* The chain itself, with fused or (plain) two roundings, in ascending k. */
@@ -69,6 +73,66 @@ static void test_chain(struct fixture *f) {
     CHECK_OK(backend_run(&f->backend, gemm, .x = x, .weight = weight, .y = y, .M = M, .ldx = K,
                          .ldy = N));
     fixture_same(f, "gemm, one chain in ascending k", y, want, M * N);
+    fixture_reset(f);
+}
+
+/* n normal numbers, rounded to bf16. */
+static float *rounded_normal(struct fixture *f, int64_t n, double deviation) {
+    float *values = fixture_normal(f, n, 0, deviation);
+    uint16_t *bits = calloc((size_t)n, sizeof *bits);
+    ASSERT(bits != NULL);
+    dtype_from_f32(DTYPE_BF16, values, bits, n);
+    dtype_to_f32(DTYPE_BF16, bits, values, n);
+    free(bits);
+    return values;
+}
+
+/* A bf16 weight holds the rounded numbers; embedding, dX and, without pairs, the forward have the
+ * bits that the widened weight gives. */
+static void test_bf16(struct fixture *f) {
+    enum { M = 40, K = 90, N = 67 };
+    const bool pairs = strstr(f->name, "bf16") != NULL;
+    const float *x = fixture_normal(f, M * K, 0, 1), *dy = fixture_normal(f, M * N, 0, 1);
+    const float *w = rounded_normal(f, N * K, 1);
+    const struct weight half = fixture_weight_as(f, w, N, K, DTYPE_BF16),
+                        wide = fixture_weight(f, w, N, K);
+    const int32_t ids[] = {0, 66, 31, 32, 7};
+    const int32_t *tokens = fixture_ints(f, ids, 5);
+    float *back = fixture_floats(f, NULL, N * K), *rows = fixture_floats(f, NULL, 5 * K),
+          *y = fixture_floats(f, NULL, M * N), *want = fixture_floats(f, NULL, M * N),
+          *dx = fixture_floats(f, NULL, M * K), *want_dx = fixture_floats(f, NULL, M * K);
+    CHECK_OK(backend_run(&f->backend, unpack, .weight = half, .out = back));
+    fixture_same(f, "a bf16 weight, packed and unpacked", back, w, N * K);
+    CHECK_OK(backend_run(&f->backend, embed, .table = half, .tokens = tokens, .out = rows, .T = 5));
+    for (int i = 0; i < 5; i++)
+        fixture_same(f, "rows of a bf16 table", rows + i * K, w + ids[i] * K, K);
+    for (int i = 0; i < 2; i++) {
+        const struct weight weight = i == 0 ? half : wide;
+        CHECK_OK(backend_run(&f->backend, gemm, .x = x, .weight = weight, .y = i == 0 ? y : want,
+                             .M = M, .ldx = K, .ldy = N));
+        CHECK_OK(backend_run(&f->backend, gemm_dx, .dy = dy, .weight = weight,
+                             .dx = i == 0 ? dx : want_dx, .M = M, .ldy = N, .ldx = K));
+    }
+    fixture_same(f, "gemm_dx with a bf16 weight", dx, want_dx, M * K);
+    if (!pairs)
+        fixture_same(f, "gemm with a bf16 weight", y, want, M * N);
+    fixture_reset(f);
+}
+
+/* Where pairs are multiplied the inputs are rounded too; beyond that only the order of the sum
+ * differs from double. */
+static void test_bf16_sums(struct fixture *f) {
+    enum { M = 13, K = 3000, N = 65 };
+    const float *x = rounded_normal(f, M * K, 1), *w = rounded_normal(f, N * K, 0.02);
+    const struct weight weight = fixture_weight_as(f, w, N, K, DTYPE_BF16);
+    float *y = fixture_floats(f, NULL, M * N);
+    double *want = fixture_host(f, M * N);
+    CHECK_OK(backend_run(&f->backend, gemm, .x = x, .weight = weight, .y = y, .M = M, .ldx = K,
+                         .ldy = N));
+    for (int64_t i = 0; i < M * N; i++)
+        for (int64_t k = 0; k < K; k++)
+            want[i] += (double)x[i / N * K + k] * (double)w[i % N * K + k];
+    fixture_compare(f, "gemm of bf16 numbers", y, want, M * N, 2e-6);
     fixture_reset(f);
 }
 
@@ -144,7 +208,9 @@ static void test_refusals(void) {
     CHECK_STATUS(backend_open(&backend, "cpu", 1), STATUS_INPUT, "\"mmx\"");
     unsetenv("GRADUS_ISA");
     CHECK_OK(backend_open(&backend, "cpu", 1));
-    CHECK_STATUS(weight_create(&backend, &weight, 4, 4, DTYPE_BF16, "a weight"), STATUS_INPUT,
+    CHECK_STATUS(weight_create(&backend, &weight, 4, 4, DTYPE_F16, "a weight"), STATUS_INPUT,
+                 "F16");
+    CHECK_STATUS(weight_create(&backend, &weight, 4, 5, DTYPE_BF16, "a weight"), STATUS_INPUT,
                  "BF16");
     CHECK_STATUS(weight_create(&backend, &weight, 0, 4, DTYPE_F32, "a weight"), STATUS_INPUT,
                  "0 rows");
@@ -152,11 +218,13 @@ static void test_refusals(void) {
 }
 
 int main(void) {
-    fixture_each(test_rows);
+    fixture_each_product(test_rows);
     fixture_each(test_chain);
+    fixture_each_product(test_bf16);
+    fixture_each_product(test_bf16_sums);
     fixture_each(test_gradients);
     fixture_each(test_empty);
-    fixture_each(test_layout);
+    fixture_each_product(test_layout);
     test_refusals();
     return CHECK_END();
 }
