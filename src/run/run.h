@@ -30,6 +30,7 @@
 #include "optim/vector.h"
 #include "rollout/rollout.h"
 #include "rollout/tile.h"
+#include "run/flat.h"
 #include "run/language_model.h"
 #include "run/metrics.h"
 #include "update/update.h"
@@ -97,7 +98,7 @@ struct run {
     struct tile_buffers buffers;
 
     struct run_counters counters;
-    int64_t flat_steps; /* steps in a row in which every group's rewards were equal */
+    struct flat flat;
     struct step step;
 
     /* Rank 0's files. */

@@ -78,7 +78,7 @@ static enum status write_checkpoint_files(struct run *run, const struct model_fi
         integer("counters/flat_steps", "steps",
                 "steps in a row in which all rewards of each "
                 "group were equal",
-                &run->flat_steps),
+                &run->flat.steps),
         {.name = "data/position",
          .unit = "prompts",
          .description = "prompts given so far: in all, then of each source of data.train",

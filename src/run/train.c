@@ -11,10 +11,6 @@
 #include "base/log.h"
 #include "base/stop.h"
 
-/* Steps in a row in which nothing could be learned before the user hears of it, and how often after
- * that. */
-enum { FLAT_STEPS_WARN = 5 };
-
 /* Forgets the last step and makes room for the next one's answers. */
 static enum status begin_step(struct run *run) {
     struct step *step = &run->step;
@@ -47,23 +43,12 @@ static enum status run_step(struct run *run, struct metrics *metrics) {
 
 /* Equal rewards in every group of many steps: says so, and why it may be. */
 static void warn_when_flat(struct run *run, const struct metrics *metrics) {
-    run->flat_steps = metrics->step[METRIC_ZERO_STD] == 1.0 ? run->flat_steps + 1 : 0;
-    if (run->flat_steps == 0 || run->flat_steps % FLAT_STEPS_WARN != 0 || run->comm->rank != 0)
-        return;
-    const double mean = metrics->step[METRIC_REWARD];
-    const char *why =
-        metrics->step[METRIC_FORMAT_MEAN] == 0.0
-            ? "no answer has the form that the format reward asks for: show it in prompt.template, or teach it "
-              "by run.method = \"sft\" first"
-        : metrics->step[METRIC_CLIPPED_RATIO] == 1.0
-            ? "every answer is cut at rollout.max_new_tokens: raise it, or check the model's stop ids"
-        : metrics->step[METRIC_ENTROPY] < 1e-3
-            ? "the model gives the same answer every time: raise rollout.temperature or lower the learning rate"
-            : "the prompts are too easy or too hard for these rewards: take others, or raise rollout.group_size";
-    log_warning(
-        "run",
-        "in %lld steps in a row all answers to a prompt had equal rewards (mean %.3g), so nothing was learned: %s",
-        (long long)run->flat_steps, mean, why);
+    if (flat_watch(&run->flat, metrics) && run->comm->rank == 0)
+        log_warning("run",
+                    "in %lld steps in a row all answers to a prompt had equal rewards (mean %.3g), "
+                    "so nothing was learned: %s",
+                    (long long)run->flat.steps, metrics->step[METRIC_REWARD],
+                    flat_reason(&run->flat, metrics));
 }
 
 /* One live line on a terminal, one line a step in a batch log. */
@@ -128,7 +113,11 @@ static enum status run_loop(struct run *run, struct metrics *metrics) {
     return STATUS_OK;
 }
 
-static void report_start(const struct run *run) {
+static void warn_of_setting(const char *sentence) {
+    log_warning("settings", "%s", sentence);
+}
+
+static enum status report_start(const struct run *run) {
     for (int32_t i = 0; i < stream_source_count(run->stream); i++)
         log_info("data", "source = %s, prompts = %lld, left_out_as_too_long = %lld",
                  run->settings->data.train[i].path, (long long)stream_kept(run->stream, i),
@@ -136,14 +125,16 @@ static void report_start(const struct run *run) {
     log_info("run", "method = %s, parameters = %lld, ranks = %d, threads = %d, tiles = %lld",
              run->method->name, (long long)run->layout->elements, run->comm->size,
              run->lm.backend.threads, (long long)run->tiles.count);
+    return run->comm->rank == 0 ? settings_unused(run->settings, warn_of_setting) : STATUS_OK;
 }
 
 enum status run_train(struct run *run) {
     struct metrics metrics;
     TRY(comm_agree(run->comm, metrics_init(&metrics, run->step.pass_count)));
     log_set_quiet(run->comm->rank == 0 && isatty(STDERR_FILENO));
-    report_start(run);
-    const enum status status = run_loop(run, &metrics);
+    enum status status = comm_agree(run->comm, report_start(run));
+    if (status == STATUS_OK)
+        status = run_loop(run, &metrics);
     metrics_release(&metrics);
     return status;
 }
