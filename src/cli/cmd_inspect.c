@@ -15,6 +15,8 @@
 
 #include "base/memory.h"
 #include "base/strbuf.h"
+#include "cli/inspect_run.h"
+#include "config/settings.h"
 #include "file/bytes.h"
 #include "file/h5.h"
 #include "file/provenance.h"
@@ -28,6 +30,8 @@ struct request {
     const char *path;
     bool verify;
     int64_t answers;
+    int64_t answer;    /* the one to be shown token by token; −1: none */
+    const char *model; /* whose tokenizer gives its texts; NULL: that of the run */
 };
 
 /* --- safetensors --- */
@@ -151,9 +155,52 @@ static enum status append_scores(const struct h5 *h5, struct strbuf *out) {
     return append_mean(h5, "/entropy", out);
 }
 
+/* --- one answer --- */
+
+/* The tokenizer of the run's model, by the settings in the file; NULL with a remark where it is not
+ * to be had. */
+static enum status open_tokenizer(const struct h5 *h5, const char *model,
+                                  struct tokenizer **tokenizer, struct strbuf *out) {
+    struct strbuf text = STRBUF_EMPTY;
+    struct settings settings;
+    bool have_settings = false;
+    enum status status = STATUS_OK;
+    *tokenizer = NULL;
+    if (model == NULL) {
+        status = h5_get_text(h5, "/provenance/settings", &text);
+        if (status == STATUS_OK)
+            status = settings_read_text("settings.cfg", strbuf_text(&text), text.length, NULL, 0,
+                                        SETTINGS_FOR_GENERATION, &settings);
+        have_settings = status == STATUS_OK;
+    }
+    if (status == STATUS_OK)
+        status = tokenizer_open(tokenizer, model != NULL ? model : settings.model.path);
+    if (status != STATUS_OK && model == NULL)
+        status = strbuf_append_format(out, "ids without texts, for want of a tokenizer: %s\n",
+                                      status_sentence());
+    if (have_settings)
+        settings_release(&settings);
+    strbuf_release(&text);
+    return status;
+}
+
+static enum status append_one_answer(const struct h5 *h5, const struct request *request,
+                                     struct strbuf *out) {
+    struct tokenizer *tokenizer;
+    TRY(open_tokenizer(h5, request->model, &tokenizer, out));
+    const enum status status = rollout_file_describe_answer(h5, request->answer, tokenizer, out);
+    tokenizer_destroy(&tokenizer);
+    return status;
+}
+
 /* By what the file holds. */
 static enum status append_content(struct report *report, const struct request *request) {
     const struct h5 *h5 = report->h5;
+    if (request->answer >= 0 && h5_has(h5, "/answer/token_ids"))
+        return append_one_answer(h5, request, report->out);
+    if (request->answer >= 0)
+        return FAIL(STATUS_USAGE, "%s holds no answers: --answer is for a rollout file",
+                    request->path);
     if (h5_has(h5, "/parameters"))
         return checkpoint_describe(h5, report->out);
     if (h5_has(h5, "/step/valid"))
@@ -181,7 +228,7 @@ static enum status inspect_open_h5(struct h5 *h5, const struct request *request,
                                    struct strbuf *out) {
     struct report report = {.h5 = h5, .out = out};
     TRY(append_content(&report, request));
-    if (h5_has(h5, "/provenance/version"))
+    if (h5_has(h5, "/provenance/version") && request->answer < 0)
         TRY(provenance_describe(h5, out));
     return request->verify ? append_verdict(&report, request) : STATUS_OK;
 }
@@ -264,31 +311,53 @@ static enum status has_h5_signature(const char *path, bool *found) {
     return status;
 }
 
-static enum status run(struct cli *cli) {
-    struct request request = {
-        .path = cli->argv[0], .verify = cli_given(cli, "verify"), .answers = 3};
+/* A model's directory or file, or the directory of a run. */
+static enum status inspect_other(const struct request *request) {
     struct strbuf out = STRBUF_EMPTY;
-    bool is_h5;
-    TRY(cli_integer(cli, "answers", 0, INT32_MAX, &request.answers));
-    TRY(has_h5_signature(request.path, &is_h5));
-    if (is_h5)
-        return inspect_in_child(&request);
-    const enum status status = inspect_safetensors(&request, &out);
+    enum status status;
+    if (request->answer >= 0)
+        return FAIL(STATUS_USAGE, "--answer is for a rollout file, as rollouts/step-000001.h5");
+    if (!bytes_is_directory(request->path) || !inspect_is_run(request->path))
+        status = inspect_safetensors(request, &out);
+    else if (request->verify)
+        status =
+            FAIL(STATUS_USAGE, "%s is the directory of a run: --verify is for one of its files",
+                 request->path);
+    else
+        status = inspect_run(request->path, &out);
     if (status == STATUS_OK)
         fputs(strbuf_text(&out), stdout);
     strbuf_release(&out);
     return status;
 }
 
+static enum status run(struct cli *cli) {
+    struct request request = {.path = cli->argv[0],
+                              .verify = cli_given(cli, "verify"),
+                              .answers = 3,
+                              .answer = -1,
+                              .model = cli_value(cli, "model")};
+    bool is_h5;
+    TRY(cli_integer(cli, "answers", 0, INT32_MAX, &request.answers));
+    TRY(cli_integer(cli, "answer", 0, INT32_MAX, &request.answer));
+    TRY(has_h5_signature(request.path, &is_h5));
+    return is_h5 ? inspect_in_child(&request) : inspect_other(&request);
+}
+
 const struct cli_command cmd_inspect = {
     .name = "inspect",
-    .arguments = "FILE",
-    .text = "what is in a checkpoint, rollout, diagnostics, score or safetensors file",
+    .arguments = "FILE|DIRECTORY",
+    .text = "what is in a checkpoint, rollout, diagnostics, score or safetensors file, or in a run",
     .more =
-        "FILE may be a model directory as well. Diagnostics are shown as a table of first, last\n"
-        "and mean values, rollouts with the texts of their first answers.",
+        "Diagnostics are shown as a table of first, last and mean values, those of each pass below;\n"
+        "rollouts with the texts of their first answers, or one answer token by token; the\n"
+        "directory of a run with its state, whether it is alive, its newest checkpoint, the numbers\n"
+        "of its last step and its files; a model directory with its tensors.",
     .options = {{"verify", NULL, "read everything and check every checksum", false},
-                {"answers", "N", "how many answers of a rollout file to print [3]", false}},
+                {"answers", "N", "how many answers of a rollout file to print [3]", false},
+                {"answer", "K", "show answer K of a rollout file token by token", false},
+                {"model", "DIR", "whose tokenizer tells the texts of tokens [that of the run]",
+                 false}},
     .least = 1,
     .most = 1,
     .run = run,

@@ -156,6 +156,7 @@ struct table {
     const struct h5 *h5;
     struct strbuf *out;
     int64_t valid;
+    size_t prefix; /* of the path, left out */
 };
 
 /* Mean over the steps that have the number, and how many have it. */
@@ -170,31 +171,60 @@ static double mean_of(const double *values, int64_t n, int64_t *count) {
     return *count > 0 ? sum / (double)*count : (double)NAN;
 }
 
+/* The values of a metric at the steps that are in, of a metric per pass those of the last pass; n is
+ * 0 for other datasets. */
+static enum status read_column(const struct table *table, const char *path, double **values,
+                               int64_t *n) {
+    struct h5_shape shape;
+    *n = 0;
+    *values = NULL;
+    TRY(h5_shape(table->h5, path, &shape));
+    if (shape.rank == 0 || shape.is_text || shape.kind != H5_KIND_F64)
+        return STATUS_OK;
+    const int64_t rows = shape.sizes[0] < table->valid ? shape.sizes[0] : table->valid,
+                  width = shape.rank == 2 ? shape.sizes[1] : 1;
+    TRY(memory_new(values, rows * width, "values of a metric"));
+    TRY(h5_get(table->h5, path, H5_KIND_F64, 0, rows, *values));
+    for (int64_t i = 0; i < rows && width > 0; i++)
+        (*values)[i] = (*values)[i * width + width - 1];
+    *n = width > 0 ? rows : 0;
+    return STATUS_OK;
+}
+
 static enum status describe_metric(void *context, const char *path) {
     const struct table *table = context;
     struct strbuf unit = STRBUF_EMPTY;
-    struct h5_shape shape;
     double *values;
     int64_t n, count;
-    TRY(h5_shape(table->h5, path, &shape));
-    if (shape.rank != 1 || shape.is_text || shape.kind != H5_KIND_F64)
-        return STATUS_OK;
-    TRY(h5_get_list(table->h5, path, H5_KIND_F64, &values, &n));
-    if (n > table->valid)
-        n = table->valid;
+    enum status status = read_column(table, path, &values, &n);
     const double mean = mean_of(values, n, &count);
-    enum status status = h5_get_attribute(table->h5, path, "units", &unit);
+    if (status == STATUS_OK && count > 0)
+        status = h5_get_attribute(table->h5, path, "units", &unit);
     if (status == STATUS_OK && count > 0)
         status = strbuf_append_format(table->out, "  %-36s %13.6g %13.6g %13.6g  %s\n",
-                                      path + sizeof "/step/" - 1, values[0], values[n - 1], mean,
+                                      path + table->prefix, values[0], values[n - 1], mean,
                                       strbuf_text(&unit));
     memory_release(&values);
     strbuf_release(&unit);
     return status;
 }
 
+/* The metrics of each pass, which differ from those above when a step has several. */
+static enum status describe_passes(struct table *table) {
+    struct h5_shape shape;
+    char name[NAME_BYTES];
+    TRY(h5_shape(table->h5, dataset_name(name, "pass", METRIC_LOSS), &shape));
+    if (shape.rank != 2)
+        return FAIL(STATUS_INPUT, "%s has no passes", name);
+    TRY(strbuf_append_format(table->out,
+                             "passes: %lld a step; of the last one (above: the mean of them)\n",
+                             (long long)shape.sizes[1]));
+    table->prefix = 1; /* "pass/eur", as curves.py takes it */
+    return h5_walk(table->h5, "/pass", describe_metric, table);
+}
+
 enum status diagnostics_describe(const struct h5 *h5, struct strbuf *out) {
-    struct table table = {.h5 = h5, .out = out};
+    struct table table = {.h5 = h5, .out = out, .prefix = sizeof "/step/" - 1};
     struct h5_shape shape;
     char name[NAME_BYTES];
     TRY(h5_get_integer(h5, VALID_PATH, &table.valid));
@@ -207,5 +237,6 @@ enum status diagnostics_describe(const struct h5 *h5, struct strbuf *out) {
         return STATUS_OK;
     TRY(strbuf_append_format(out, "  %-36s %13s %13s %13s  %s\n", "metric", "first", "last", "mean",
                              "unit"));
-    return h5_walk(h5, "/step", describe_metric, &table);
+    TRY(h5_walk(h5, "/step", describe_metric, &table));
+    return describe_passes(&table);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/printable.h"
 #include "run/rollout_file.h"
 
 enum { SHOWN_BYTES_MAX = 1 << 20 };
@@ -47,6 +48,7 @@ static enum status append_mean(const struct h5 *h5, const char *path, struct str
 struct report {
     const struct h5 *h5;
     struct strbuf *out;
+    int64_t answer; /* for those that look at one */
 };
 
 /* For h5_list over /answer: every reward. */
@@ -100,6 +102,123 @@ static enum status append_answer(const struct h5 *h5, int64_t i, struct strbuf *
     TRY(strbuf_append_text(out, "\nanswer: "));
     TRY(append_row(h5, "/answer/text", "/answer/text_offsets", i, out));
     return strbuf_append_text(out, "\n");
+}
+
+/* --- one answer, token by token --- */
+
+static const struct {
+    const char *path, *title;
+} token_columns[] = {
+    {"/token/logprob_sampler", "sampler"},     {"/token/logprob", "logprob"},
+    {"/token/logprob_reference", "reference"}, {"/token/ratio", "ratio"},
+    {"/token/gate_derivative", "gate'"},       {"/token/entropy", "entropy"},
+};
+
+enum { TOKEN_COLUMNS = sizeof token_columns / sizeof *token_columns, TEXT_WIDTH = 20 };
+
+/* An answer's tokens and the numbers of each; a column that the file lacks is NULL. */
+struct answer_tokens {
+    int32_t *ids;
+    float *columns[TOKEN_COLUMNS];
+    int64_t n;
+};
+
+static void answer_tokens_release(struct answer_tokens *tokens) {
+    memory_release(&tokens->ids);
+    for (int c = 0; c < TOKEN_COLUMNS; c++)
+        memory_release(&tokens->columns[c]);
+}
+
+static enum status read_tokens(const struct h5 *h5, int64_t answer, struct answer_tokens *out) {
+    int64_t ends[2];
+    TRY(h5_get(h5, "/answer/offsets", H5_KIND_I64, answer, 2, ends));
+    out->n = ends[1] - ends[0];
+    if (ends[0] < 0 || out->n < 0 || out->n > SHOWN_BYTES_MAX)
+        return FAIL(STATUS_INPUT, "/answer/offsets: answer %lld runs from %lld to %lld",
+                    (long long)answer, (long long)ends[0], (long long)ends[1]);
+    TRY(memory_new(&out->ids, out->n, "tokens"));
+    TRY(h5_get(h5, "/answer/token_ids", H5_KIND_I32, ends[0], out->n, out->ids));
+    for (int c = 0; c < TOKEN_COLUMNS; c++)
+        if (h5_has(h5, token_columns[c].path)) {
+            TRY(memory_new(&out->columns[c], out->n, "numbers of tokens"));
+            TRY(h5_get(h5, token_columns[c].path, H5_KIND_F32, ends[0], out->n, out->columns[c]));
+        }
+    return STATUS_OK;
+}
+
+/* The token's text in quotes, escaped, cut, and filled up to a width in characters. */
+static enum status append_token_text(const struct tokenizer *tokenizer, int32_t id,
+                                     struct strbuf *out) {
+    struct strbuf text = STRBUF_EMPTY;
+    char shown[8 * TEXT_WIDTH];
+    int width = 2;
+    enum status status = tokenizer_decode(tokenizer, &id, 1, true, &text);
+    if (status == STATUS_OK) {
+        printable(shown, sizeof shown, TEXT_WIDTH - 4, "\"", strbuf_text(&text), text.length);
+        for (const char *c = shown; *c != '\0'; c++)
+            width += ((unsigned char)*c & 0xc0) != 0x80;
+        status = strbuf_append_format(out, " \"%s\"%*s", shown,
+                                      width < TEXT_WIDTH ? TEXT_WIDTH - width : 0, "");
+    }
+    strbuf_release(&text);
+    return status;
+}
+
+static enum status append_token(const struct answer_tokens *tokens, int64_t t,
+                                const struct tokenizer *tokenizer, struct strbuf *out) {
+    TRY(strbuf_append_format(out, "%6lld %8d", (long long)t, (int)tokens->ids[t]));
+    if (tokenizer != NULL)
+        TRY(append_token_text(tokenizer, tokens->ids[t], out));
+    for (int c = 0; c < TOKEN_COLUMNS; c++)
+        if (tokens->columns[c] != NULL)
+            TRY(strbuf_append_format(out, " %10.4g", (double)tokens->columns[c][t]));
+    return strbuf_append_text(out, "\n");
+}
+
+static enum status append_token_table(const struct answer_tokens *tokens,
+                                      const struct tokenizer *tokenizer, struct strbuf *out) {
+    TRY(strbuf_append_format(out, "\n%6s %8s", "token", "id"));
+    if (tokenizer != NULL)
+        TRY(strbuf_append_format(out, " %-*s", TEXT_WIDTH, "text"));
+    for (int c = 0; c < TOKEN_COLUMNS; c++)
+        if (tokens->columns[c] != NULL)
+            TRY(strbuf_append_format(out, " %10s", token_columns[c].title));
+    TRY(strbuf_append_text(out, "\n"));
+    for (int64_t t = 0; t < tokens->n; t++)
+        TRY(append_token(tokens, t, tokenizer, out));
+    return strbuf_append_text(out,
+                              "log-probabilities and entropy in nat; logprob and entropy of the "
+                              "first pass over the batch, ratio and gate' (the derivative of the "
+                              "gate) of the last\n");
+}
+
+/* Every number of /answer that begins with "reward", and the advantage. */
+static enum status append_answer_number(void *context, const char *path, bool is_group) {
+    const struct report *report = context;
+    const char *name = path + sizeof "/answer/" - 1;
+    double value;
+    if (is_group || (strncmp(name, "reward", 6) != 0 && strcmp(name, "advantage") != 0))
+        return STATUS_OK;
+    TRY(h5_get(report->h5, path, H5_KIND_F64, report->answer, 1, &value));
+    return strbuf_append_format(report->out, "%-24s %.6g\n", name, value);
+}
+
+enum status rollout_file_describe_answer(const struct h5 *h5, int64_t answer,
+                                         const struct tokenizer *tokenizer, struct strbuf *out) {
+    struct report report = {.h5 = h5, .out = out, .answer = answer};
+    struct answer_tokens tokens = {.n = 0};
+    int64_t have;
+    TRY(append_counts(h5, out, &have));
+    if (answer < 0 || answer >= have)
+        return FAIL(STATUS_INPUT, "there is no answer %lld: the file holds 0 to %lld",
+                    (long long)answer, (long long)have - 1);
+    TRY(append_answer(h5, answer, out));
+    TRY(h5_list(h5, "/answer", append_answer_number, &report));
+    enum status status = read_tokens(h5, answer, &tokens);
+    if (status == STATUS_OK)
+        status = append_token_table(&tokens, tokenizer, out);
+    answer_tokens_release(&tokens);
+    return status;
 }
 
 enum status rollout_file_describe(const struct h5 *h5, int64_t answers, struct strbuf *out) {

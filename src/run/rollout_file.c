@@ -163,7 +163,7 @@ static const struct field token_fields[] = {
     PER_TOKEN("/token/logprob_reference", logprob_reference, "nat",
               "log-probability under the reference, the frozen model of the start"),
     PER_TOKEN("/token/entropy", entropy, "nat",
-              "entropy of the distribution that the token was drawn from, first pass"),
+              "entropy of the next token over the whole vocabulary, first pass"),
     PER_TOKEN("/token/ratio", ratio, "1",
               "probability ratio to the policy that drew, last pass over the batch"),
     PER_TOKEN("/token/gate_derivative", gate_derivative, "1",

@@ -15,6 +15,7 @@
 #include "file/h5.h"
 #include "file/provenance.h"
 #include "rollout/rollout.h"
+#include "text/tokenizer.h"
 
 struct rollout_file_settings {
     bool rewards;             /* write reward, advantage and the parts */
@@ -34,5 +35,11 @@ enum status rollout_file_write(const char *path, const struct rollout *rollout,
  * answers. */
 enum status rollout_file_describe(const struct h5 *h5, int64_t answers,
                                   struct strbuf *out) MUST_USE;
+
+/* One answer token by token: id, text, and each number that the file holds of it. Without a
+ * tokenizer (NULL) ids stand for the texts. STATUS_INPUT when there is no such answer. */
+enum status rollout_file_describe_answer(const struct h5 *h5, int64_t answer,
+                                         const struct tokenizer *tokenizer,
+                                         struct strbuf *out) MUST_USE;
 
 #endif
