@@ -10,9 +10,13 @@
 
 #include "base/clock.h"
 
+enum { LINE_BYTES = 2048, EARLY_BYTES = 1 << 15 };
+
 static struct {
     int rank, file; /* file is 0 before log_open: standard input is never a log */
     bool quiet, live;
+    char early[EARLY_BYTES]; /* lines before log_open; what does not fit stays on standard error */
+    size_t early_used;
 } log_state;
 
 void log_set_rank(int rank) {
@@ -27,32 +31,47 @@ enum status log_open(const char *path) {
     const int file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     if (file < 0)
         return FAIL(STATUS_IO, "%s: the log cannot be opened: %s", path, strerror(errno));
+    const size_t early = log_state.early_used;
+    const bool written = early == 0 || write(file, log_state.early, early) == (ssize_t)early;
+    const int cause = errno;
     log_close();
     log_state.file = file;
-    return STATUS_OK;
+    return written ? STATUS_OK
+                   : FAIL(STATUS_IO, "%s: the log cannot be written: %s", path, strerror(cause));
 }
 
 void log_close(void) {
     if (log_state.file > 0)
         close(log_state.file);
     log_state.file = 0;
+    log_state.early_used = 0;
+}
+
+/* A line into the file, or kept for it. False when it is on no disk. */
+static bool keep_line(const char *line, size_t n) {
+    if (log_state.file > 0)
+        return write(log_state.file, line, n) == (ssize_t)n;
+    if (n <= EARLY_BYTES - log_state.early_used) {
+        memcpy(log_state.early + log_state.early_used, line, n);
+        log_state.early_used += n;
+    }
+    return true;
 }
 
 static void write_line(const char *kind, const char *module, const char *format, va_list arguments,
                        bool screen) {
-    char line[2048];
+    char line[LINE_BYTES];
     int used = snprintf(line, sizeof line, "[%d] %.3f %s: %s", log_state.rank, clock_elapsed_s(),
                         module, kind);
     const int room = (int)sizeof line - used - 1;
     const int text = vsnprintf(line + used, (size_t)room, format, arguments);
     used += text < room ? text : room - 1;
     line[used++] = '\n';
-    if (screen) {
+    if (screen)
         log_live_end();
+    const bool kept = keep_line(line, (size_t)used);
+    if (screen || !kept) /* a full disk: the line is not lost */
         fwrite(line, 1, (size_t)used, stderr);
-    }
-    if (log_state.file > 0 && write(log_state.file, line, (size_t)used) != used && !screen)
-        fwrite(line, 1, (size_t)used, stderr); /* a full disk: the line is not lost */
 }
 
 void log_info(const char *module, const char *format, ...) {
@@ -68,6 +87,15 @@ void log_warning(const char *module, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
     write_line("warning: ", module, format, arguments, true);
+    va_end(arguments);
+}
+
+void log_file(const char *module, const char *format, ...) {
+    if (log_state.file <= 0)
+        return;
+    va_list arguments;
+    va_start(arguments, format);
+    write_line("", module, format, arguments, false);
     va_end(arguments);
 }
 

@@ -6,7 +6,7 @@
  *
  * Rank 0 speaks for all; the other ranks are silent unless they warn. Lines go to standard error
  * and, once log_open was called, to the run's log.txt as well (opened for appending, one write per
- * line).
+ * line), which begins with the lines before. A standard error that nobody reads ends nothing.
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
@@ -21,12 +21,15 @@ void log_set_rank(int rank);
  * always do. */
 void log_set_quiet(bool quiet);
 
-/* Also append every line to the file at `path`. */
+/* Also append every line to the file at `path`, and those there were so far. */
 enum status log_open(const char *path) MUST_USE;
 void log_close(void);
 
 void log_info(const char *module, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void log_warning(const char *module, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* A line for the file alone: what is said on standard error in another form. */
+void log_file(const char *module, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* One live line on standard error, rewritten in place; ends when any other line is printed or
  * log_live_end is called. */
