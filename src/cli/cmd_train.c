@@ -10,8 +10,10 @@
 
 static enum status train(struct cli *cli, struct comm *comm, const struct settings *settings) {
     struct run run;
+    const bool fresh = cli_given(cli, "fresh");
+    TRY(run_output_check(settings, comm, fresh));
     TRY(run_open(&run, settings, comm));
-    enum status status = run_output_open(&run, cli_given(cli, "fresh"));
+    enum status status = run_output_open(&run, fresh);
     if (status == STATUS_OK) {
         status = run_train(&run);
         if (status != STATUS_OK && status != STATUS_STOPPED)

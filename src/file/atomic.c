@@ -15,10 +15,9 @@
 
 enum { PATH_BYTES = 4096 };
 
-/* Of things in the making, and of a directory that gave way and is not removed yet. Long, so that
- * no file of anybody else is called so. */
-#define PART ".gradus.part"
-#define OLD  ".gradus.old"
+/* Behind the name of a directory that gave way and is not removed yet. Like ATOMIC_PART it is long,
+ * so that no file of anybody else is called so. */
+#define OLD ".gradus.old"
 
 struct names {
     char path[PATH_BYTES], part[PATH_BYTES], old[PATH_BYTES];
@@ -58,11 +57,11 @@ static enum status name_parts(struct names *names, const char *path) {
     size_t length = strlen(path);
     while (length > 1 && path[length - 1] == '/')
         length--;
-    if (length == 0 || length + sizeof PART > PATH_BYTES)
+    if (length == 0 || length + sizeof ATOMIC_PART > PATH_BYTES)
         return FAIL(STATUS_INPUT, "a path of %zu bytes cannot be written: 1 to %zu are possible",
-                    length, PATH_BYTES - sizeof PART);
+                    length, PATH_BYTES - sizeof ATOMIC_PART);
     snprintf(names->path, PATH_BYTES, "%.*s", (int)length, path);
-    snprintf(names->part, PATH_BYTES, "%.*s" PART, (int)length, path);
+    snprintf(names->part, PATH_BYTES, "%.*s" ATOMIC_PART, (int)length, path);
     snprintf(names->old, PATH_BYTES, "%.*s" OLD, (int)length, path);
     return STATUS_OK;
 }

@@ -17,6 +17,9 @@
 
 #include "base/status.h"
 
+/* Behind the name of a thing in the making. */
+#define ATOMIC_PART ".gradus.part"
+
 struct atomic; /* one file or directory in the making */
 
 /* Begins the file `path`: PATH.part is made, empty, and open for reading and writing. */

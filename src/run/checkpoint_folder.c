@@ -3,24 +3,13 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/memory.h"
-
-/* The number in "step-000100.h5"; −1 for any other name. */
-static int64_t step_of(const char *name) {
-    long long step;
-    int length = 0;
-    if (strncmp(name, "step-", 5) != 0 || name[5] < '0' || name[5] > '9' || strlen(name) > 24)
-        return -1;
-    return sscanf(name, "step-%lld.h5%n", &step, &length) == 1 && length > 0 && name[length] == '\0'
-               ? (int64_t)step
-               : -1;
-}
+#include "run/step_name.h"
 
 static int newest_first(const void *a, const void *b) {
     const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
@@ -32,10 +21,11 @@ static enum status list_steps(DIR *folder, int64_t **steps, int64_t *count) {
     *steps = NULL;
     *count = 0;
     for (const struct dirent *entry; (entry = readdir(folder)) != NULL;) {
-        if (step_of(entry->d_name) < 0)
+        const int64_t step = step_name_parse(entry->d_name);
+        if (step < 0)
             continue;
         TRY(memory_grow(steps, *count + 1, "list of checkpoints"));
-        (*steps)[(*count)++] = step_of(entry->d_name);
+        (*steps)[(*count)++] = step;
     }
     if (*count > 0)
         qsort(*steps, (size_t)*count, sizeof **steps, newest_first);
@@ -44,15 +34,14 @@ static enum status list_steps(DIR *folder, int64_t **steps, int64_t *count) {
 
 enum status checkpoint_prune(const char *directory, int64_t keep) {
     int64_t *steps, count;
-    char name[32];
+    char name[STEP_NAME_BYTES];
     ASSERT(keep >= 1);
     DIR *folder = opendir(directory);
     if (folder == NULL)
         return FAIL(STATUS_IO, "%s: the folder cannot be read: %s", directory, strerror(errno));
     enum status status = list_steps(folder, &steps, &count);
     for (int64_t i = keep; i < count && status == STATUS_OK; i++) {
-        snprintf(name, sizeof name, "step-%06lld.h5", (long long)steps[i]);
-        if (unlinkat(dirfd(folder), name, 0) != 0)
+        if (unlinkat(dirfd(folder), step_name(name, steps[i]), 0) != 0)
             log_warning("checkpoint", "%s/%s cannot be removed: %s", directory, name,
                         strerror(errno));
     }

@@ -1,15 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "run/directory.h"
 
+#include <dirent.h>
 #include <errno.h>
-#include <glob.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/log.h"
-#include "file/bytes.h"
+#include "base/memory.h"
+#include "file/atomic.h"
+#include "file/json.h"
+#include "run/model_directory.h"
+#include "run/step_name.h"
+
+enum { NOTE_BYTES_MAX = 1 << 16, NAME_MAX_BYTES = 256 };
+
+/* Everything that a run writes. status.json comes first and goes last: it says that the rest is a
+ * run's. */
+static const char *const root_names[] = {"diagnostics.h5", "metrics.jsonl", "log.txt",
+                                         "settings.cfg", "status.json"};
+static const char *const step_folders[] = {"rollouts", "checkpoints"};
+
+enum {
+    ROOT_NAMES = sizeof root_names / sizeof *root_names,
+    STEP_FOLDERS = sizeof step_folders / sizeof *step_folders
+};
 
 enum status directory_path(const char *root, char out[DIRECTORY_PATH_BYTES], const char *name) {
     if (snprintf(out, DIRECTORY_PATH_BYTES, "%s/%s", root, name) >= DIRECTORY_PATH_BYTES)
@@ -34,56 +51,279 @@ static enum status make_directory(const char *path) {
     }
 }
 
-/* Everything that a run writes, as patterns inside its directory. */
-static const char *const run_files[] = {
-    "settings.cfg",          "log.txt",        "status.json",
-    "metrics.jsonl",         "diagnostics.h5", "rollouts/step-*.h5",
-    "checkpoints/step-*.h5", "*.part",         "rollouts/*.part",
-    "checkpoints/*.part",    "model/*"};
+/* --- whose a file is --- */
 
-static enum status remove_files(const char *root) {
-    for (size_t i = 0; i < sizeof run_files / sizeof *run_files; i++) {
-        char pattern[DIRECTORY_PATH_BYTES];
-        glob_t found;
-        TRY(directory_path(root, pattern, run_files[i]));
-        if (glob(pattern, GLOB_NOSORT, NULL, &found) != 0)
-            continue;
-        for (size_t k = 0; k < found.gl_pathc; k++)
-            if (unlink(found.gl_pathv[k]) != 0 && errno != ENOENT && errno != EISDIR)
-                log_warning("run", "%s cannot be removed: %s", found.gl_pathv[k], strerror(errno));
-        globfree(&found);
+/* The name without ".gradus.part", which a killed run leaves: the same file, unfinished. */
+static void finished_name(char out[NAME_MAX_BYTES], const char *name) {
+    const size_t length = strlen(name), tail = sizeof ATOMIC_PART - 1;
+    const bool part = length > tail && strcmp(name + length - tail, ATOMIC_PART) == 0;
+    snprintf(out, NAME_MAX_BYTES, "%.*s", (int)(part ? length - tail : length), name);
+}
+
+static bool is_root_name(const char *name) {
+    for (int i = 0; i < ROOT_NAMES; i++)
+        if (strcmp(root_names[i], name) == 0)
+            return true;
+    return false;
+}
+
+/* All but the one that says whose they are. */
+static bool is_other_root_name(const char *name) {
+    return is_root_name(name) && strcmp(name, "status.json") != 0;
+}
+
+static bool is_step_name(const char *name) {
+    return step_name_parse(name) >= 0;
+}
+
+/* A text of a small JSON file in an open directory; "" when there is none. */
+static void read_note(int folder, const char *root, const char *file, const char *name, char *out,
+                      size_t size) {
+    char text[NOTE_BYTES_MAX];
+    out[0] = '\0';
+    const int note = openat(folder, file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    const ssize_t length = note >= 0 ? read(note, text, sizeof text) : -1;
+    if (note >= 0)
+        close(note);
+    json_t *value = NULL;
+    if (length > 0 && json_parse(text, (size_t)length, root, 0, &value) == STATUS_OK) {
+        const char *word = json_string_value(json_object_get(value, name));
+        snprintf(out, size, "%s", word != NULL ? word : "");
+        json_decref(value);
+    } else {
+        status_clear();
+    }
+}
+
+/* --- going through the directory --- */
+
+/* One look at a run.directory: what a run has left there, and what is somebody else's. */
+struct sweep {
+    const char *root;
+    int folder;        /* of root */
+    const char *inner; /* the folder that is looked at: "", "rollouts", … */
+    bool remove;
+    char first[DIRECTORY_PATH_BYTES]; /* a run's file that was found, "" when none */
+};
+
+/* "root/inner/name: what"; `name` may be "" for the folder itself. */
+static enum status fail_entry(const struct sweep *sweep, const char *name, const char *what) {
+    char quoted[STATUS_QUOTE_MAX];
+    const char *slash = sweep->inner[0] != '\0' && name[0] != '\0' ? "/" : "";
+    return FAIL(STATUS_INPUT, "%s/%s%s%s: %s", sweep->root, sweep->inner, slash,
+                status_quote(quoted, name, SIZE_MAX), what);
+}
+
+/* Notes or removes one file of a run. Links are removed themselves, not what they point to; a device
+ * (/dev/null) is the user's wish and stays. */
+static enum status sweep_file(struct sweep *sweep, int folder, const char *name) {
+    struct stat info;
+    if (fstatat(folder, name, &info, 0) == 0 && S_ISCHR(info.st_mode))
+        return STATUS_OK;
+    if (sweep->first[0] == '\0')
+        snprintf(sweep->first, sizeof sweep->first, "%s%s%s", sweep->inner,
+                 sweep->inner[0] != '\0' ? "/" : "", name);
+    if (sweep->remove && unlinkat(folder, name, 0) != 0 && errno != ENOENT)
+        return fail_entry(sweep, name, strerror(errno));
+    return STATUS_OK;
+}
+
+/* Opens a folder of the directory, which must lie in it; *file is −1 when there is none. */
+static enum status open_inner(const struct sweep *sweep, const char *name, int *file) {
+    *file = openat(sweep->folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (*file >= 0 || errno == ENOENT)
+        return STATUS_OK;
+    return FAIL(STATUS_INPUT,
+                "%s/%s is a link or no folder: a run writes into folders of its own; move it away",
+                sweep->root, name);
+}
+
+/* Every entry of a folder that `is_ours` knows; takes over the descriptor. */
+static enum status sweep_folder(struct sweep *sweep, int file, bool (*is_ours)(const char *name)) {
+    DIR *folder = fdopendir(file);
+    char name[NAME_MAX_BYTES];
+    enum status status = STATUS_OK;
+    if (folder == NULL) {
+        close(file);
+        return fail_entry(sweep, "", "the folder cannot be read");
+    }
+    for (const struct dirent *entry; status == STATUS_OK && (entry = readdir(folder)) != NULL;) {
+        finished_name(name, entry->d_name);
+        if (is_ours(name))
+            status = sweep_file(sweep, dirfd(folder), entry->d_name);
+    }
+    closedir(folder);
+    return status;
+}
+
+static enum status sweep_steps(struct sweep *sweep) {
+    for (int i = 0; i < STEP_FOLDERS; i++) {
+        int file;
+        TRY(open_inner(sweep, step_folders[i], &file));
+        sweep->inner = step_folders[i];
+        if (file >= 0)
+            TRY(sweep_folder(sweep, file, is_step_name));
+        sweep->inner = "";
     }
     return STATUS_OK;
 }
 
-/* run.directory/model is replaced when the run ends, and emptied by --fresh. */
-static enum status check_model_path(const char *root, const char *model_path) {
-    char path[DIRECTORY_PATH_BYTES];
-    struct stat mine, start;
-    TRY(directory_path(root, path, "model"));
-    if (stat(path, &mine) == 0 && stat(model_path, &start) == 0 && mine.st_dev == start.st_dev &&
-        mine.st_ino == start.st_ino)
-        return FAIL(STATUS_INPUT,
-                    "model.path is %s, which the run replaces at its end: choose another "
-                    "run.directory",
-                    path);
+/* --- the model --- */
+
+static bool is_model_name(const char *name) {
+    return strcmp(name, DIRECTORY_MODEL_NOTE) == 0 || model_directory_writes(name);
+}
+
+/* Whether `model` was written by the run whose status.json lies beside it, and holds nothing else. */
+static enum status check_model(const struct sweep *sweep, int file) {
+    char mine[128], its[128], name[NAME_MAX_BYTES];
+    enum status status = STATUS_OK;
+    read_note(sweep->folder, sweep->root, "status.json", "run", mine, sizeof mine);
+    read_note(file, sweep->root, DIRECTORY_MODEL_NOTE, "run", its, sizeof its);
+    const int again = openat(file, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *folder = again >= 0 ? fdopendir(again) : NULL;
+    if (folder == NULL)
+        return fail_entry(sweep, "", "the folder cannot be read");
+    for (const struct dirent *entry; status == STATUS_OK && (entry = readdir(folder)) != NULL;) {
+        finished_name(name, entry->d_name);
+        if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+            continue;
+        if (mine[0] == '\0' || strcmp(mine, its) != 0)
+            status = fail_entry(sweep, "",
+                                "a model that no run here has left stands where this run's would "
+                                "go: move it away, or choose another run.directory");
+        else if (!is_model_name(name))
+            status = fail_entry(sweep, entry->d_name,
+                                "no run has written this: move it away, or choose another "
+                                "run.directory");
+    }
+    closedir(folder);
+    return status;
+}
+
+/* Removes the model of the earlier run; its note goes last, so that what a kill leaves is known. */
+static enum status remove_model(struct sweep *sweep, int file) {
+    const int again = openat(file, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (again >= 0)
+        TRY(sweep_folder(sweep, again, model_directory_writes));
+    if (unlinkat(file, DIRECTORY_MODEL_NOTE, 0) != 0 && errno != ENOENT)
+        return fail_entry(sweep, DIRECTORY_MODEL_NOTE, strerror(errno));
+    unlinkat(sweep->folder, "model", AT_REMOVEDIR); /* an empty one may stay */
     return STATUS_OK;
 }
 
-enum status directory_claim(const char *root, const char *model_path, bool fresh) {
-    static const char *const inner[] = {"", "rollouts", "checkpoints"};
+static enum status sweep_model(struct sweep *sweep, bool fresh) {
+    int file;
+    TRY(open_inner(sweep, "model", &file));
+    if (file < 0)
+        return STATUS_OK;
+    sweep->inner = "model";
+    enum status status = STATUS_OK;
+    if (fresh || sweep->first[0] == '\0') /* else the run that is there is reason enough */
+        status = check_model(sweep, file);
+    if (status == STATUS_OK && sweep->remove)
+        status = remove_model(sweep, file);
+    sweep->inner = "";
+    close(file);
+    return status;
+}
+
+/* run.directory/model is replaced when the run ends. */
+static enum status check_model_path(const struct sweep *sweep, const char *model_path) {
+    struct stat mine, start;
+    if (fstatat(sweep->folder, "model", &mine, 0) == 0 && stat(model_path, &start) == 0 &&
+        mine.st_dev == start.st_dev && mine.st_ino == start.st_ino)
+        return FAIL(STATUS_INPUT,
+                    "model.path is %s/model, which the run replaces at its end: choose another "
+                    "run.directory",
+                    sweep->root);
+    return STATUS_OK;
+}
+
+/* --- the whole --- */
+
+static enum status look_around(struct sweep *sweep, const char *model_path, bool fresh) {
+    char state[128];
+    TRY(check_model_path(sweep, model_path));
+    for (int i = 0; i < ROOT_NAMES; i++) {
+        struct stat info;
+        if (fstatat(sweep->folder, root_names[i], &info, AT_SYMLINK_NOFOLLOW) == 0)
+            TRY(sweep_file(sweep, sweep->folder, root_names[i]));
+    }
+    TRY(sweep_steps(sweep));
+    TRY(sweep_model(sweep, fresh));
+    if (sweep->first[0] == '\0')
+        return STATUS_OK;
+    read_note(sweep->folder, sweep->root, "status.json", "state", state, sizeof state);
+    if (state[0] == '\0')
+        return FAIL(STATUS_INPUT,
+                    "%s holds %s, but not the status.json of a run: it is not a run's to replace; "
+                    "choose another run.directory, or move that file away",
+                    sweep->root, sweep->first);
+    if (fresh)
+        return STATUS_OK;
+    return FAIL(STATUS_INPUT,
+                "%s holds a run already (%s): choose another run.directory, or start over with "
+                "--fresh, which removes the files of that run",
+                sweep->root, sweep->first);
+}
+
+static enum status remove_all(struct sweep *sweep) {
+    sweep->remove = true;
+    TRY(sweep_steps(sweep));
+    TRY(sweep_model(sweep, true));
+    const int again = openat(sweep->folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (again >= 0)
+        TRY(sweep_folder(sweep, again, is_other_root_name));
+    return sweep_file(sweep, sweep->folder, "status.json");
+}
+
+/* Opens the directory and looks around in it; with `fresh` and `remove`, empties it. */
+static enum status sweep_root(const char *root, const char *model_path, bool fresh, bool remove) {
+    struct sweep *sweep;
+    TRY(memory_new(&sweep, 1, "look at run.directory"));
+    *sweep = (struct sweep){.root = root, .inner = ""};
+    sweep->folder = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    enum status status = STATUS_OK;
+    if (sweep->folder >= 0)
+        status = look_around(sweep, model_path, fresh);
+    else if (errno != ENOENT)
+        status = FAIL(STATUS_INPUT, "%s: it cannot be read: %s", root, strerror(errno));
+    if (status == STATUS_OK && remove && sweep->first[0] != '\0')
+        status = remove_all(sweep);
+    if (sweep->folder >= 0)
+        close(sweep->folder);
+    memory_release(&sweep);
+    return status;
+}
+
+enum status directory_check(const char *root, const char *model_path, bool fresh) {
     char path[DIRECTORY_PATH_BYTES];
-    TRY(check_model_path(root, model_path));
-    TRY(directory_path(root, path, "diagnostics.h5"));
-    if (!fresh && bytes_is_file(path))
-        return FAIL(
-            STATUS_INPUT,
-            "%s holds a run already: choose another run.directory, or start over with --fresh, which removes the "
-            "files of that run",
-            root);
-    for (size_t i = 0; i < sizeof inner / sizeof *inner; i++) {
-        TRY(directory_path(root, path, inner[i]));
+    TRY(directory_path(root, path, DIRECTORY_LOCK));
+    TRY(lock_check(path));
+    return sweep_root(root, model_path, fresh, false);
+}
+
+static enum status claim(const char *root, const char *model_path, bool fresh) {
+    char path[DIRECTORY_PATH_BYTES];
+    TRY(directory_path(root, path, "model"));
+    TRY(atomic_recover(path));
+    TRY(sweep_root(root, model_path, fresh, fresh));
+    for (int i = 0; i < STEP_FOLDERS; i++) {
+        TRY(directory_path(root, path, step_folders[i]));
         TRY(make_directory(path));
     }
-    return fresh ? remove_files(root) : STATUS_OK;
+    return STATUS_OK;
+}
+
+enum status directory_claim(struct lock **lock, const char *root, const char *model_path,
+                            bool fresh) {
+    char path[DIRECTORY_PATH_BYTES];
+    TRY(directory_path(root, path, DIRECTORY_LOCK));
+    TRY(make_directory(root));
+    TRY(lock_take(lock, path));
+    const enum status status = claim(root, model_path, fresh);
+    if (status != STATUS_OK)
+        lock_release(lock);
+    return status;
 }

@@ -1,6 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * run.directory: whose it is, and what a new run may remove there. Rank 0 calls.
+ *
+ *     settings.cfg log.txt status.json metrics.jsonl diagnostics.h5   rollouts/ checkpoints/ model/
+ *     run.lock     while a run is at work (run/lock.h)
+ *
+ * Nothing is removed that no run has written. Names are compared one by one in the opened
+ * directory; links are never followed out of it. A run.directory is known by its status.json, its
+ * model by a note in it that names the same run.
  */
 #ifndef RUN_DIRECTORY_H
 #define RUN_DIRECTORY_H
@@ -8,15 +15,25 @@
 #include <stdbool.h>
 
 #include "base/status.h"
+#include "run/lock.h"
 
 enum { DIRECTORY_PATH_BYTES = 4096 };
+
+#define DIRECTORY_LOCK       "run.lock"
+#define DIRECTORY_MODEL_NOTE "gradus_run.json" /* in model/: {"run": …}, as in status.json */
 
 /* "root/name"; too long a one is a sentence. */
 enum status directory_path(const char *root, char out[DIRECTORY_PATH_BYTES],
                            const char *name) MUST_USE;
 
-/* Makes the directory and its folders, and refuses one that holds a run, unless `fresh` empties it
- * of a run's files; also one whose model/ is the `model_path` that the run starts from. */
-enum status directory_claim(const char *root, const char *model_path, bool fresh) MUST_USE;
+/* Whether a run may begin in the directory, which need not exist: refuses one in which a run is at
+ * work, one that holds a run unless `fresh`, one in which files of others stand where the run's
+ * would go, and one whose model/ is the `model_path` that the run starts from. Changes nothing. */
+enum status directory_check(const char *root, const char *model_path, bool fresh) MUST_USE;
+
+/* The same under the lock, which the caller releases; makes the directory and its folders, puts
+ * right what a killed run left of model/, and with `fresh` removes the files of the earlier run. */
+enum status directory_claim(struct lock **lock, const char *root, const char *model_path,
+                            bool fresh) MUST_USE;
 
 #endif

@@ -13,6 +13,7 @@
 
 enum { PATH_BYTES = 4096, BLOCK_ELEMENTS = 1 << 16 };
 
+#define INDEX_NAME        "model.safetensors.index.json"
 #define FILE_BYTES_MAX    ((int64_t)256 << 20)
 #define SHARD_BYTES_USUAL ((int64_t)5000000000) /* as transformers cuts */
 
@@ -167,6 +168,20 @@ static void shard_name(char out[64], int64_t shard, int64_t count) {
                  (long long)count);
 }
 
+bool model_directory_writes(const char *name) {
+    char again[64];
+    long long shard, count;
+    for (size_t i = 0; i < sizeof file_names / sizeof *file_names; i++)
+        if (strcmp(name, file_names[i]) == 0)
+            return true;
+    if (strcmp(name, "model.safetensors") == 0 || strcmp(name, INDEX_NAME) == 0)
+        return true;
+    if (sscanf(name, "model-%18lld-of-%18lld", &shard, &count) != 2)
+        return false;
+    shard_name(again, shard - 1, count);
+    return strcmp(name, again) == 0;
+}
+
 /* One tensor in the dtype of the directory. */
 static enum status write_tensor(const struct model_directory *model,
                                 const struct parameter *parameter, float *values,
@@ -246,7 +261,7 @@ static enum status write_index(const struct model_directory *model, const char *
                                json_t *map) {
     char path[PATH_BYTES];
     int64_t total = 0;
-    TRY(join(path, directory, "model.safetensors.index.json"));
+    TRY(join(path, directory, INDEX_NAME));
     for (int64_t i = 0; i < model->parameter_count; i++)
         total += tensor_bytes(model, i);
     json_t *root =

@@ -48,6 +48,9 @@ struct model_directory {
     bool replace;    /* what stands there gives way; else only an empty directory may */
 };
 
+/* Whether model_directory_write gives a file this name. */
+bool model_directory_writes(const char *name);
+
 /* Writes the directory; config.json says the dtype that was written, the tensors stand by name. */
 enum status model_directory_write(const struct model_directory *model, const char *path) MUST_USE;
 

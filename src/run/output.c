@@ -18,65 +18,133 @@
 #include "run/rollout_file.h"
 #include "run/save.h"
 #include "run/status_file.h"
+#include "run/step_name.h"
 
 /* --- opening --- */
 
-/* What a run that has not ended says, and the two ways to end well. */
+/* What a run that has not ended says, and one that has. */
 static const struct run_state running = {.name = "running", .next = "wait"},
                               finished = {.name = "finished", .ended = true, .next = "done"},
-                              stopped = {.name = "stopped",
-                                         .ended = true,
-                                         .status = STATUS_STOPPED,
-                                         .next = "resubmit"};
+                              stopped = {
+                                  .name = "stopped", .ended = true, .status = STATUS_STOPPED};
 
-static enum status write_status(const struct run *run, struct run_state state) {
-    char path[DIRECTORY_PATH_BYTES];
+/* A run cannot be continued yet; from its newest checkpoint another one can begin. */
+static void advise(const struct run *run, char *advice, size_t size) {
+    char name[STEP_NAME_BYTES];
+    if (run->files.checkpoint_step == 0)
+        snprintf(advice, size, "there is no checkpoint: start over with --fresh");
+    else
+        snprintf(advice, size,
+                 "gradus export %s/checkpoints/%s --output DIR makes a model of the newest "
+                 "checkpoint, from which another run can begin (model.path = DIR, another "
+                 "run.directory)",
+                 run->settings->run.directory, step_name(name, run->files.checkpoint_step));
+}
+
+static enum status write_status(struct run *run, struct run_state state) {
+    char path[DIRECTORY_PATH_BYTES], advice[2 * DIRECTORY_PATH_BYTES];
     TRY(directory_path(run->settings->run.directory, path, "status.json"));
+    advise(run, advice, sizeof advice);
+    state.advice = state.ended && state.status == STATUS_OK ? NULL : advice;
+    if (state.next == NULL)
+        state.next = status_file_next(state.status, run->files.checkpoint_step);
+    state.id = run->files.id;
     state.step = run->counters.step;
     state.steps = run->settings->run.steps;
-    state.checkpoint_step = run->checkpoint_step;
+    state.checkpoint_step = run->files.checkpoint_step;
+    state.holder = lock_owner(run->files.lock);
+    run->files.beat_s = clock_now_s();
+    lock_beat(run->files.lock);
     return status_file_write(path, &state);
+}
+
+void run_output_beat(struct run *run) {
+    char sentence[STATUS_SENTENCE_MAX];
+    if (run->files.lock == NULL || clock_now_s() - run->files.beat_s < STATUS_FILE_BEAT_S)
+        return;
+    snprintf(sentence, sizeof sentence, "%s", status_sentence());
+    if (write_status(run, running) != STATUS_OK)
+        status_set_sentence(sentence); /* a full disk shows where it does harm */
 }
 
 static enum status write_settings(struct run *run) {
     char path[DIRECTORY_PATH_BYTES];
     TRY(directory_path(run->settings->run.directory, path, "settings.cfg"));
-    TRY(settings_dump(run->settings, &run->settings_text));
-    return atomic_write_file(path, run->settings_text.text, (int64_t)run->settings_text.length);
+    TRY(settings_dump(run->settings, &run->files.settings_text));
+    return atomic_write_file(path, run->files.settings_text.text,
+                             (int64_t)run->files.settings_text.length);
 }
 
 /* What every file of this run says of its origin. */
 static enum status make_provenance(struct run *run) {
     const int32_t sources = stream_source_count(run->stream);
-    TRY(memory_new(&run->inputs, sources, "input checksums"));
+    TRY(memory_new(&run->files.inputs, sources, "input checksums"));
     for (int32_t i = 0; i < sources; i++) {
-        run->inputs[i].path = stream_dataset(run->stream, i)->path;
-        memcpy(run->inputs[i].sha256, stream_dataset(run->stream, i)->sha256,
-               sizeof run->inputs[i].sha256);
+        run->files.inputs[i].path = stream_dataset(run->stream, i)->path;
+        memcpy(run->files.inputs[i].sha256, stream_dataset(run->stream, i)->sha256,
+               sizeof run->files.inputs[i].sha256);
     }
-    run->provenance = (struct provenance){.command = "gradus train",
-                                          .hosts = strbuf_text(&run->hosts),
-                                          .devices = run->lm.backend.ops->text,
-                                          .settings = strbuf_text(&run->settings_text),
-                                          .ranks = run->comm->size,
-                                          .threads = run->lm.backend.threads,
-                                          .seed = run->settings->run.seed,
-                                          .inputs = run->inputs,
-                                          .input_count = sources};
+    run->files.provenance = (struct provenance){.command = "gradus train",
+                                                .hosts = strbuf_text(&run->files.hosts),
+                                                .devices = run->lm.backend.ops->text,
+                                                .settings = strbuf_text(&run->files.settings_text),
+                                                .ranks = run->comm->size,
+                                                .threads = run->lm.backend.threads,
+                                                .seed = run->settings->run.seed,
+                                                .inputs = run->files.inputs,
+                                                .input_count = sources};
+    return STATUS_OK;
+}
+
+/* Who it is, at what time, on which machine: no other run. */
+static void name_run(struct run *run) {
+    const struct lock_holder *owner = lock_owner(run->files.lock);
+    char now[24];
+    snprintf(run->files.id, sizeof run->files.id, "%s %.48s %lld", clock_utc(now), owner->host,
+             (long long)owner->pid);
+}
+
+static enum status open_log(const struct run *run) {
+    char path[DIRECTORY_PATH_BYTES];
+    TRY(directory_path(run->settings->run.directory, path, "log.txt"));
+    TRY(log_open(path));
+    log_info("run", "directory = %s, run = %s", run->settings->run.directory, run->files.id);
     return STATUS_OK;
 }
 
 static enum status open_files(struct run *run, bool fresh) {
+    const struct settings *settings = run->settings;
     char path[DIRECTORY_PATH_BYTES];
-    TRY(directory_claim(run->settings->run.directory, run->settings->model.path, fresh));
-    TRY(directory_path(run->settings->run.directory, path, "log.txt"));
-    TRY(log_open(path));
+    TRY(memory_new(&run->files.model, 1, "model files"));
+    TRY(model_files_read(run->files.model, settings->model.path));
+    TRY(directory_claim(&run->files.lock, settings->run.directory, settings->model.path, fresh));
+    name_run(run);
+    TRY(write_status(run, running)); /* first: it says whose the other files are */
+    TRY(open_log(run));
     TRY(write_settings(run));
     TRY(make_provenance(run));
-    TRY(directory_path(run->settings->run.directory, path, "diagnostics.h5"));
-    TRY(diagnostics_create(path, run->settings->run.steps, run->step.pass_count, &run->provenance));
-    run->checkpoint_s = clock_now_s();
-    return write_status(run, running);
+    TRY(directory_path(settings->run.directory, path, "diagnostics.h5"));
+    TRY(diagnostics_create(path, settings->run.steps, run->step.pass_count,
+                           &run->files.provenance));
+    run->files.checkpoint_s = clock_now_s();
+    return STATUS_OK;
+}
+
+enum status run_output_check(const struct settings *settings, struct comm *comm, bool fresh) {
+    return comm_agree(comm, comm->rank != 0 ? STATUS_OK
+                                            : directory_check(settings->run.directory,
+                                                              settings->model.path, fresh));
+}
+
+void run_output_close(struct run *run) {
+    struct run_files *files = &run->files;
+    if (files->model != NULL)
+        model_files_release(files->model);
+    memory_release(&files->model);
+    strbuf_release(&files->settings_text);
+    strbuf_release(&files->hosts);
+    memory_release(&files->inputs);
+    lock_release(&files->lock);
 }
 
 /* The host names of all ranks on rank 0. */
@@ -88,7 +156,7 @@ static enum status gather_hosts(struct run *run) {
     TRY(comm_gather(run->comm, host, sizeof host, 0, (void **)&all, &sizes));
     enum status status = STATUS_OK;
     for (int rank = 0; all != NULL && status == STATUS_OK && rank < run->comm->size; rank++)
-        status = strbuf_append_format(&run->hosts, "%s%s", rank > 0 ? " " : "",
+        status = strbuf_append_format(&run->files.hosts, "%s%s", rank > 0 ? " " : "",
                                       all + (size_t)rank * sizeof host);
     memory_release(&all);
     memory_release(&sizes);
@@ -99,6 +167,8 @@ enum status run_output_open(struct run *run, bool fresh) {
     enum status status = comm_agree(run->comm, gather_hosts(run));
     if (status == STATUS_OK)
         status = comm_agree(run->comm, run->comm->rank == 0 ? open_files(run, fresh) : STATUS_OK);
+    if (status != STATUS_OK && run->files.lock != NULL)
+        run_output_fail(run, status);
     return status;
 }
 
@@ -133,7 +203,7 @@ static enum status collect_answers(struct run *run) {
 static enum status write_rollouts(struct run *run) {
     const int64_t parts = run->settings->reward.parts_count;
     const char *names[REWARD_PARTS_MAX];
-    char name[64], path[DIRECTORY_PATH_BYTES];
+    char name[64], step[STEP_NAME_BYTES], path[DIRECTORY_PATH_BYTES];
     for (int64_t p = 0; p < parts && p < REWARD_PARTS_MAX; p++)
         names[p] = run->settings->reward.parts[p].name;
     const struct rollout_file_settings how = {
@@ -142,8 +212,8 @@ static enum status write_rollouts(struct run *run) {
             run->reference != NULL && run->settings->objective.kl_in == SETTING_KL_IN_REWARD,
         .parts = names,
         .part_count = run->method->likelihood ? 0 : (int)parts,
-        .provenance = &run->provenance};
-    snprintf(name, sizeof name, "rollouts/step-%06lld.h5", (long long)run->counters.step);
+        .provenance = &run->files.provenance};
+    snprintf(name, sizeof name, "rollouts/%s", step_name(step, run->counters.step));
     TRY(directory_path(run->settings->run.directory, path, name));
     return rollout_file_write(path, &run->step.rollout, &how);
 }
@@ -184,26 +254,32 @@ static enum status finish_files(struct run *run) {
     const bool all_steps = run->counters.step == run->settings->run.steps;
     if (all_steps)
         TRY(run_model_save(run));
-    return write_status(run, all_steps ? finished : stopped);
+    TRY(write_status(run, all_steps ? finished : stopped));
+    log_info("run", "%s after step %lld of %lld, %.1f s", all_steps ? "finished" : "stopped",
+             (long long)run->counters.step, (long long)run->settings->run.steps, clock_elapsed_s());
+    return STATUS_OK;
 }
 
 enum status run_output_finish(struct run *run) {
     const enum status status =
         comm_agree(run->comm, run->comm->rank == 0 ? finish_files(run) : STATUS_OK);
-    log_close();
     return status;
 }
 
-void run_output_fail(const struct run *run, enum status status) {
-    char sentence[STATUS_SENTENCE_MAX];
-    const bool passing = status_exit(status) == status_exit(STATUS_IO);
-    const struct run_state failed = {.name = "failed",
-                                     .ended = true,
-                                     .status = status,
-                                     .next = passing ? "resubmit" : "correct"};
-    if (run->comm->rank != 0 && !comm_leaves_alone(run->comm, status))
-        return;
+void run_output_fail(struct run *run, enum status status) {
+    const struct run_state failed = {.name = "failed", .ended = true, .status = status};
+    char sentence[STATUS_SENTENCE_MAX], path[DIRECTORY_PATH_BYTES];
+    enum status written = STATUS_OK;
     snprintf(sentence, sizeof sentence, "%s", status_sentence());
-    if (write_status(run, failed) != STATUS_OK)
+    if (run->files.lock != NULL) {
+        log_file("run", "failed after step %lld of %lld: %s", (long long)run->counters.step,
+                 (long long)run->settings->run.steps, sentence);
+        written = write_status(run, failed);
+    } else if (comm_leaves_alone(run->comm, status)) {
+        written = directory_path(run->settings->run.directory, path, "status.json");
+        if (written == STATUS_OK)
+            written = status_file_fail(path, status);
+    }
+    if (written != STATUS_OK)
         status_set_sentence(sentence); /* the first failure is the one that counts */
 }

@@ -32,7 +32,9 @@
 #include "rollout/tile.h"
 #include "run/flat.h"
 #include "run/language_model.h"
+#include "run/lock.h"
 #include "run/metrics.h"
+#include "run/model_directory.h"
 #include "update/update.h"
 
 /* Counters that grow over the whole run: part of its state. */
@@ -77,6 +79,19 @@ struct row_lengths {
     int64_t prompt, answer, both;
 };
 
+/* Rank 0's files in run.directory; empty on the others. */
+struct run_files {
+    struct lock *lock;         /* NULL: nothing is open */
+    char id[96];               /* of this run; no two are the same */
+    struct model_files *model; /* what goes beside the weights, as it was at the start */
+    struct strbuf settings_text, hosts;
+    struct provenance provenance;
+    struct provenance_input *inputs;
+    int64_t checkpoint_step; /* newest checkpoint, 0 when there is none */
+    double checkpoint_s;     /* when it was written */
+    double beat_s;           /* when status.json was */
+};
+
 struct run {
     const struct settings *settings; /* borrowed */
     struct comm *comm;               /* borrowed */
@@ -101,12 +116,7 @@ struct run {
     struct flat flat;
     struct step step;
 
-    /* Rank 0's files. */
-    struct strbuf settings_text, hosts;
-    struct provenance provenance;
-    struct provenance_input *inputs;
-    int64_t checkpoint_step; /* newest checkpoint, 0 when there is none */
-    double checkpoint_s;     /* when it was written */
+    struct run_files files;
 };
 
 /* Opens the run on all ranks; on failure nothing is left open. */
@@ -126,9 +136,18 @@ enum status run_update(struct run *run) MUST_USE;
 /* The step's metrics from what all ranks know; collective. */
 enum status run_measure(struct run *run, struct metrics *metrics) MUST_USE;
 
-/* run.directory: refuses one that holds a run, unless `fresh` empties it of a run's files; writes
- * settings.cfg, opens the log, creates diagnostics.h5. Rank 0 acts, all agree. */
+/* Whether a run of these settings may begin in its run.directory (run/directory.h), before anything
+ * large is read. Collective. */
+enum status run_output_check(const struct settings *settings, struct comm *comm,
+                             bool fresh) MUST_USE;
+
+/* Takes run.directory for this run; writes settings.cfg, opens the log, creates diagnostics.h5.
+ * Rank 0 acts, all agree; run_output_close gives it back, also after a failure. */
 enum status run_output_open(struct run *run, bool fresh) MUST_USE;
+void run_output_close(struct run *run);
+
+/* Says now and then, from places that a run passes, that it lives. */
+void run_output_beat(struct run *run);
 
 /* The step's rollouts, diagnostics, metrics line, checkpoint where one is due, status.json.
  * Collective. */
@@ -139,7 +158,7 @@ enum status run_output_finish(struct run *run) MUST_USE;
 
 /* Says in status.json that the run failed, and why; the sentence stays. Rank 0 does, or the one that
  * leaves alone. */
-void run_output_fail(const struct run *run, enum status status);
+void run_output_fail(struct run *run, enum status status);
 
 /* Runs until the last step or until asked to stop: STATUS_STOPPED then. */
 enum status run_train(struct run *run) MUST_USE;

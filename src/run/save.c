@@ -4,14 +4,21 @@
  */
 #include "run/save.h"
 
+#include <errno.h>
+#include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "run/checkpoint_folder.h"
 #include "run/checkpoint_write.h"
 #include "run/directory.h"
 #include "run/model_directory.h"
+#include "run/step_name.h"
 
 enum { PIECE = 1 << 22 }; /* elements that go through host memory at a time */
 
@@ -58,10 +65,28 @@ static struct checkpoint_value integer(const char *name, const char *unit, const
                                      .integers = value};
 }
 
+static enum status checkpoint_path(const struct run *run, char path[DIRECTORY_PATH_BYTES]) {
+    char name[64], step[STEP_NAME_BYTES];
+    snprintf(name, sizeof name, "checkpoints/%s", step_name(step, run->counters.step));
+    return directory_path(run->settings->run.directory, path, name);
+}
+
+/* Remembers a checkpoint that has just been written, and says so. */
+static enum status note_checkpoint(struct run *run, const char *path, double start_s) {
+    struct stat info;
+    if (stat(path, &info) != 0)
+        return FAIL(STATUS_IO, "%s: it is gone again: %s", path, strerror(errno));
+    run->files.checkpoint_step = run->counters.step;
+    run->files.checkpoint_s = clock_now_s();
+    log_info("checkpoint", "file = %s, bytes = %lld, seconds = %.2f", path, (long long)info.st_size,
+             run->files.checkpoint_s - start_s);
+    return STATUS_OK;
+}
+
 /* The state beside the vectors: all that the next step depends on. */
-static enum status write_checkpoint_files(struct run *run, const struct model_files *files,
-                                          const int64_t *position) {
-    char name[64], path[DIRECTORY_PATH_BYTES];
+static enum status write_checkpoint(struct run *run, const int64_t *position) {
+    char path[DIRECTORY_PATH_BYTES];
+    const double start_s = clock_now_s();
     int64_t count;
     const struct parameter *parameters = model_parameters(run->lm.model, &count);
     const struct run_counters *counters = &run->counters;
@@ -91,32 +116,21 @@ static enum status write_checkpoint_files(struct run *run, const struct model_fi
                                                .optimizer = true,
                                                .state = state,
                                                .state_count = sizeof state / sizeof *state,
-                                               .settings = strbuf_text(&run->settings_text),
-                                               .files = files,
-                                               .provenance = &run->provenance};
-    snprintf(name, sizeof name, "checkpoints/step-%06lld.h5", (long long)counters->step);
-    TRY(directory_path(run->settings->run.directory, path, name));
+                                               .settings = strbuf_text(&run->files.settings_text),
+                                               .files = run->files.model,
+                                               .provenance = &run->files.provenance};
+    TRY(checkpoint_path(run, path));
     TRY(write_sections(run, &content, path));
-    run->checkpoint_step = counters->step;
-    run->checkpoint_s = clock_now_s();
+    TRY(note_checkpoint(run, path, start_s));
     TRY(directory_path(run->settings->run.directory, path, "checkpoints"));
     return checkpoint_prune(path, run->settings->checkpoint.keep);
 }
 
 enum status run_checkpoint_save(struct run *run) {
-    struct model_files *files = NULL;
-    int64_t *position = NULL;
-    enum status status;
-    TRY_ELSE(status, done, memory_new(&files, 1, "model files"));
-    TRY_ELSE(status, done,
-             memory_new(&position, stream_position_size(run->stream), "data position"));
+    int64_t *position;
+    TRY(memory_new(&position, stream_position_size(run->stream), "data position"));
     stream_position_get(run->stream, position);
-    TRY_ELSE(status, done, model_files_read(files, run->settings->model.path));
-    TRY_ELSE(status, done, write_checkpoint_files(run, files, position));
-done:
-    if (files != NULL)
-        model_files_release(files);
-    memory_release(&files);
+    const enum status status = write_checkpoint(run, position);
     memory_release(&position);
     return status;
 }
@@ -128,7 +142,7 @@ bool run_checkpoint_is_due(const struct run *run, bool last) {
         (checkpoint->every > 0 && (last || run->counters.step % checkpoint->every == 0)))
         return true;
     return !last && checkpoint->every_s > 0 &&
-           clock_now_s() - run->checkpoint_s >= (double)checkpoint->every_s;
+           clock_now_s() - run->files.checkpoint_s >= (double)checkpoint->every_s;
 }
 
 /* `read` of a model directory: one parameter out of the backend's master. */
@@ -139,18 +153,30 @@ static enum status read_master(void *context, const struct parameter *parameter,
                                              sizeof *out);
 }
 
+/* The files of the model, and the note by which a later run knows whose it is. */
+static enum status add_note(const struct run *run, struct model_files *files) {
+    json_t *root =
+        json_pack("{s:s, s:I}", "run", run->files.id, "step", (json_int_t)run->counters.step);
+    char *text = json_dumps(root, 0);
+    json_decref(root);
+    if (text == NULL)
+        return FAIL(STATUS_MEMORY, "%s: memory ran out", DIRECTORY_MODEL_NOTE);
+    const enum status status = model_files_add(files, DIRECTORY_MODEL_NOTE, text, strlen(text));
+    free(text);
+    return status;
+}
+
 enum status run_model_save(struct run *run) {
-    struct model_files *files;
     char path[DIRECTORY_PATH_BYTES];
     TRY(directory_path(run->settings->run.directory, path, "model"));
-    TRY(memory_new(&files, 1, "model files"));
-    enum status status = model_files_read(files, run->settings->model.path);
-    struct model_directory directory = {
-        .read = read_master, .context = run, .files = files, .dtype = DTYPE_F32, .replace = true};
+    TRY(add_note(run, run->files.model));
+    struct model_directory directory = {.read = read_master,
+                                        .context = run,
+                                        .files = run->files.model,
+                                        .dtype = DTYPE_F32,
+                                        .replace = true};
     directory.parameters = model_parameters(run->lm.model, &directory.parameter_count);
-    if (status == STATUS_OK)
-        status = model_directory_write(&directory, path);
-    model_files_release(files);
-    memory_release(&files);
-    return status;
+    TRY(model_directory_write(&directory, path));
+    log_info("run", "model = %s", path);
+    return STATUS_OK;
 }

@@ -176,9 +176,7 @@ enum status run_plan(struct run *run, const struct settings *settings, struct co
 
 void run_close(struct run *run) {
     rollout_release(&run->step.rollout);
-    strbuf_release(&run->settings_text);
-    strbuf_release(&run->hosts);
-    memory_release(&run->inputs);
+    run_output_close(run);
     for (int p = 0; run->step.passes != NULL && p < run->step.pass_count; p++)
         memory_release(&run->step.passes[p].groups);
     memory_release(&run->step.passes);

@@ -1,23 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "run/status_file.h"
 
-#include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "file/atomic.h"
+#include "file/json.h"
 
-enum status status_file_write(const char *path, const struct run_state *state) {
+static json_t *text_or_null(const char *text) {
+    return text != NULL ? json_string(text) : json_null();
+}
+
+static json_t *describe(const struct run_state *state) {
     char now[24];
     const bool failed = state->status != STATUS_OK && state->status != STATUS_STOPPED;
-    json_t *exit_status = state->ended ? json_integer(status_exit(state->status)) : json_null(),
-           *error = failed ? json_string(status_sentence()) : NULL;
-    json_t *root =
-        json_pack("{s:s, s:I, s:I, s:I, s:s, s:o, s:o, s:s}", "state", state->name, "step",
-                  (json_int_t)state->step, "steps", (json_int_t)state->steps, "checkpoint_step",
-                  (json_int_t)state->checkpoint_step, "next", state->next, "exit", exit_status,
-                  "error", error != NULL ? error : json_null(), "time", clock_utc(now));
+    json_t *exit_status = state->ended ? json_integer(status_exit(state->status)) : json_null();
+    return json_pack(
+        "{s:s, s:I, s:I, s:I, s:s, s:o, s:o, s:o, s:s, s:s, s:I, s:s, s:s}", "state", state->name,
+        "step", (json_int_t)state->step, "steps", (json_int_t)state->steps, "checkpoint_step",
+        (json_int_t)state->checkpoint_step, "next", state->next, "exit", exit_status, "error",
+        text_or_null(failed ? status_sentence() : NULL), "advice", text_or_null(state->advice),
+        "run", state->id, "host", state->holder->host, "pid", (json_int_t)state->holder->pid, "job",
+        state->holder->job, "time", clock_utc(now));
+}
+
+static enum status write_object(const char *path, json_t *root) {
     char *text = json_dumps(root, 0);
     json_decref(root);
     if (text == NULL)
@@ -25,4 +34,28 @@ enum status status_file_write(const char *path, const struct run_state *state) {
     const enum status status = atomic_write_file(path, text, (int64_t)strlen(text));
     free(text);
     return status;
+}
+
+enum status status_file_write(const char *path, const struct run_state *state) {
+    return write_object(path, describe(state));
+}
+
+const char *status_file_next(enum status status, int64_t checkpoint_step) {
+    const bool passing = status == STATUS_STOPPED || status_exit(status) == status_exit(STATUS_IO);
+    return !passing ? "correct" : checkpoint_step > 0 ? "export" : "fresh";
+}
+
+enum status status_file_fail(const char *path, enum status status) {
+    char sentence[STATUS_SENTENCE_MAX];
+    json_t *root;
+    int64_t step;
+    snprintf(sentence, sizeof sentence, "%s", status_sentence());
+    TRY(json_read_file(path, 1 << 20, &root));
+    if (json_get_integer(root, path, "checkpoint_step", 0, &step) != STATUS_OK)
+        step = 0;
+    json_object_set_new(root, "state", json_string("failed"));
+    json_object_set_new(root, "exit", json_integer(status_exit(status)));
+    json_object_set_new(root, "error", json_string(sentence));
+    json_object_set_new(root, "next", json_string(status_file_next(status, step)));
+    return write_object(path, root);
 }

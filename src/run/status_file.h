@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * status.json: how a run stands, for people and for job scripts, which launchers may tell another
- * exit status.
+ * exit status. A run that was killed says "running" for ever; host, pid and time tell.
  */
 #ifndef RUN_STATUS_FILE_H
 #define RUN_STATUS_FILE_H
@@ -10,16 +10,33 @@
 #include <stdint.h>
 
 #include "base/status.h"
+#include "run/lock.h"
 
 struct run_state {
     const char *name; /* "running", "finished", "stopped", "failed" */
     bool ended;
     enum status status; /* once it has ended */
-    const char *next;   /* what the script does now */
+    const char *next;   /* what a script does now: "wait", "done", or status_file_next */
+    const char *advice; /* for people: how to go on where the run does not; or NULL */
+    const char *id;     /* of the run */
     int64_t step, steps, checkpoint_step;
+    const struct lock_holder *holder;
 };
+
+/* A run that is at work writes its file at least this often, unless one operation takes longer; one
+ * that has been silent for LOCK_STALE_S is dead. */
+enum { STATUS_FILE_BEAT_S = 20 };
+
+/* What a script does after a run that ended before its last step: "export" its newest checkpoint
+ * and begin another run from it, start over "fresh" where there is none, or "correct" what the
+ * sentence says. */
+const char *status_file_next(enum status status, int64_t checkpoint_step);
 
 /* Replaces the file at `path`; after a failure it holds the kept sentence as well. */
 enum status status_file_write(const char *path, const struct run_state *state) MUST_USE;
+
+/* The same for a process that does not know how the run stands: says in the file that is there that
+ * the run failed, with the kept sentence. */
+enum status status_file_fail(const char *path, enum status status) MUST_USE;
 
 #endif

@@ -23,7 +23,7 @@ full limit "checkpoints/step-000002.h5.gradus.part"
 for step in 1 2; do
     "$GRADUS" inspect --verify limit/rollouts/step-00000$step.h5 >out || fail "limit: the rollouts of step $step"
 done
-grep -q '"state": "failed", "step": 2, .*"next": "resubmit", "exit": 75, "error": "' limit/status.json ||
+grep -q '"state": "failed", "step": 2, .*"next": "fresh", "exit": 75, "error": "' limit/status.json ||
     fail "limit: status.json says $(cat limit/status.json)"
 
 # A disk that is full from the second line of metrics on.

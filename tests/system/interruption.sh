@@ -44,7 +44,7 @@ asked() {
     complete "$1"
     last=$(lines "$1/metrics.jsonl")
     [ "$newest" = "$1/checkpoints/$(printf 'step-%06d.h5' "$last")" ] || fail "$1: the newest checkpoint after step $last is $newest"
-    grep -q "\"state\": \"stopped\", \"step\": $last, .*\"next\": \"resubmit\", \"exit\": 85" "$1/status.json" ||
+    grep -q "\"state\": \"stopped\", \"step\": $last, .*\"next\": \"export\", \"exit\": 85" "$1/status.json" ||
         fail "$1: status.json says $(cat "$1/status.json")"
     grep -q "stopping after step $last, asked by" "$1/log.txt" || fail "$1: log.txt does not say why it stopped"
     [ -z "$(find "$1" -name '*.part')" ] || fail "$1: unfinished files stay: $(find "$1" -name '*.part')"
