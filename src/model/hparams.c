@@ -5,10 +5,12 @@
  */
 #include "model/hparams.h"
 
+#include "base/log.h"
 #include "base/strbuf.h"
 #include "file/atomic.h"
 #include "file/bytes.h"
 #include "file/json.h"
+#include "model/tied_head.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -80,6 +82,20 @@ static enum status refuse_text(struct source s, const char *name, const char *te
                 status_quote(quote, text, SIZE_MAX), known);
 }
 
+/* A classifier or a reward model of the family has the blocks of a language model, but no head. */
+static void log_other_class(struct source s, const char *class) {
+    const json_t *names = json_object_get(s.object, "architectures");
+    char quote[STATUS_QUOTE_MAX];
+    for (size_t i = 0; i < json_array_size(names); i++)
+        if (json_is_string(json_array_get(names, i)) &&
+            strcmp(json_string_value(json_array_get(names, i)), class) == 0)
+            return;
+    const char *first = json_string_value(json_array_get(names, 0));
+    if (first != NULL)
+        log_info("model", "%s: architectures names %s; it is read as %s", s.path,
+                 status_quote(quote, first, SIZE_MAX), class);
+}
+
 static enum status read_arch(struct source s, enum arch *out) {
     const char *name;
     TRY(json_get_string(s.object, s.path, "model_type", NULL, &name));
@@ -88,6 +104,7 @@ static enum status read_arch(struct source s, enum arch *out) {
     for (int i = 0; i < FAMILIES; i++)
         if (strcmp(name, families[i].name) == 0) {
             *out = (enum arch)i;
+            log_other_class(s, families[i].class);
             return STATUS_OK;
         }
     return refuse_text(s, "model_type", name, "qwen2, qwen3, llama");
@@ -272,15 +289,16 @@ static enum status refuse_unsupported(struct source s, const struct hparams *h) 
 
 /* --- tokens that begin and end --- */
 
-static enum status check_token(struct source s, const char *name, const json_t *value, int64_t V,
-                               int32_t *out) {
+/* An id outside the vocabulary is none: it is never drawn, so it ends nothing. */
+static enum status read_token(struct source s, const char *name, const json_t *value, int64_t V,
+                              int32_t *out) {
     const json_int_t id = json_integer_value(value);
     if (!json_is_integer(value))
         return FAIL(STATUS_INPUT, "%s: %s is not a token id or a list of token ids", s.path, name);
-    if (id < 0 || id >= V)
-        return FAIL(STATUS_INPUT, "%s: %s = %lld is outside the vocabulary of %" PRId64, s.path,
-                    name, (long long)id, V);
-    *out = (int32_t)id;
+    *out = id >= 0 && id < V ? (int32_t)id : -1;
+    if (id >= V)
+        log_info("model", "%s: %s = %lld is outside the vocabulary of %" PRId64 " and passed over",
+                 s.path, name, (long long)id, V);
     return STATUS_OK;
 }
 
@@ -289,17 +307,19 @@ static enum status read_stops(struct source s, struct hparams *h) {
     const json_t *value = json_object_get(s.object, name);
     if (!given(s.object, name))
         return STATUS_OK;
-    if (!json_is_array(value)) {
-        h->eos_count = 1;
-        return check_token(s, name, value, h->V, &h->eos[0]);
-    }
-    const size_t count = json_array_size(value);
+    const size_t count = json_is_array(value) ? json_array_size(value) : 1;
     if (count > HPARAMS_STOP_MAX)
         return FAIL(STATUS_INPUT, "%s: %s lists %zu ids; at most %d are supported", s.path, name,
                     count, HPARAMS_STOP_MAX);
-    for (size_t i = 0; i < count; i++)
-        TRY(check_token(s, name, json_array_get(value, i), h->V, &h->eos[i]));
-    h->eos_count = (int)count;
+    int inside = 0;
+    for (size_t i = 0; i < count; i++) {
+        int32_t id;
+        TRY(read_token(s, name, json_is_array(value) ? json_array_get(value, i) : value, h->V,
+                       &id));
+        if (id >= 0)
+            h->eos[inside++] = id;
+    }
+    h->eos_count = inside > 0 ? inside : h->eos_count;
     return STATUS_OK;
 }
 
@@ -312,8 +332,8 @@ static enum status read_config(struct source s, struct hparams *h) {
     TRY(refuse_unsupported(s, h));
     h->bos = -1;
     if (given(s.object, "bos_token_id"))
-        TRY(check_token(s, "bos_token_id", json_object_get(s.object, "bos_token_id"), h->V,
-                        &h->bos));
+        TRY(read_token(s, "bos_token_id", json_object_get(s.object, "bos_token_id"), h->V,
+                       &h->bos));
     return read_stops(s, h);
 }
 
@@ -345,6 +365,7 @@ enum status hparams_read(const char *directory, struct hparams *out) {
     strbuf_release(&generation);
     if (there)
         TRY(read_file(directory, "generation_config.json", read_stops, &h));
+    tied_head_check(directory, &h);
     *out = h;
     return STATUS_OK;
 }

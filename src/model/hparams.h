@@ -29,15 +29,16 @@ struct hparams {
     bool qkv_bias; /* Qwen2, or attention_bias of Llama (then the output projection has one as well)
                     */
     bool o_bias, mlp_bias;
-    bool qk_norm;                       /* Qwen3 */
-    bool tied;                          /* the output head is the embedding */
-    enum dtype dtype;                   /* as stored */
+    bool qk_norm;     /* Qwen3 */
+    bool tied;        /* the output head is the embedding, by config.json and by the weights */
+    enum dtype dtype; /* as stored */
     int32_t bos, eos[HPARAMS_STOP_MAX]; /* bos −1 when absent; eos of generation_config.json, else
                                            of config.json */
     int eos_count;
 };
 
-/* Reads DIR/config.json (and generation_config.json when there is one). */
+/* Reads DIR/config.json (and generation_config.json when there is one); whether the head is tied is
+ * looked up in the weights, when they are there. */
 enum status hparams_read(const char *directory, struct hparams *out) MUST_USE;
 
 /* Writes config.json and generation_config.json as transformers writes them, into an existing

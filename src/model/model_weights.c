@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "file/safetensors.h"
+#include "model/tied_head.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -144,17 +145,18 @@ static enum status refuse_shape(const struct safetensor *tensor,
                 tensor->path, parameter->name, have, parameter->rows);
 }
 
-static enum dtype stored_dtype(const struct safetensor *tensor) {
-    for (enum dtype d = DTYPE_F32; d < DTYPE_F16; d++)
-        if (strcmp(tensor->dtype, dtype_name(d)) == 0)
-            return d;
-    return DTYPE_F16; /* safetensors_weight lets nothing else pass */
+/* A file with a head alone serves a tied model: the head is the embedding. */
+static const char *stored_name(const struct loading *loading, const char *name) {
+    const bool other = loading->model->hparams.tied && strcmp(name, EMBEDDING_NAME) == 0 &&
+                       safetensors_find(loading->files, EMBEDDING_NAME) == NULL &&
+                       safetensors_find(loading->files, HEAD_NAME) != NULL;
+    return other ? HEAD_NAME : name;
 }
 
 /* The tensor of a parameter, of the right shape and a kind that is understood. */
-static enum status find_tensor(const struct safetensors *files, const struct parameter *parameter,
+static enum status find_tensor(const struct loading *loading, const struct parameter *parameter,
                                const struct safetensor **tensor) {
-    TRY(safetensors_weight(files, parameter->name, tensor));
+    TRY(safetensors_weight(loading->files, stored_name(loading, parameter->name), tensor));
     return same_shape(*tensor, parameter) ? STATUS_OK : refuse_shape(*tensor, parameter);
 }
 
@@ -162,8 +164,11 @@ static enum status load_parameter(struct loading *loading, const struct paramete
                                   float *to) {
     const int64_t n = parameter->rows * parameter->columns;
     const struct safetensor *tensor;
-    TRY(find_tensor(loading->files, parameter, &tensor));
-    dtype_to_f32(stored_dtype(tensor), tensor->data, loading->host, n);
+    enum dtype dtype = DTYPE_F32;
+    TRY(find_tensor(loading, parameter, &tensor));
+    if (!dtype_find(tensor->dtype, &dtype))
+        return FAIL(STATUS_DEFECT, "a weight of an unknown kind was let pass");
+    dtype_to_f32(dtype, tensor->data, loading->host, n);
     const int64_t bad = first_not_finite(loading->host, n);
     if (bad >= 0)
         return FAIL(STATUS_INPUT,
@@ -198,20 +203,33 @@ static bool known_name(const struct model *model, const char *name) {
     return false;
 }
 
+/* What no model of these families computes with, or what another tensor repeats. */
+static bool is_harmless(const char *name) {
+    static const char *const ends[] = {".rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias"};
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        if (strlen(name) > strlen(ends[i]) &&
+            strcmp(name + strlen(name) - strlen(ends[i]), ends[i]) == 0)
+            return true;
+    return strcmp(name, HEAD_NAME) == 0; /* the same as the embedding, or it would be known */
+}
+
+/* A layer or a bias that config.json does not ask for is not computed with, as in transformers. */
 static void log_extra(const struct model *model, const struct safetensors *files) {
     int64_t extra = 0;
     const char *first = NULL;
     for (int64_t i = 0; i < safetensors_count(files); i++) {
         const char *name = safetensors_at(files, i)->name;
-        if (known_name(model, name))
+        if (known_name(model, name) || is_harmless(name))
             continue;
         first = first == NULL ? name : first;
         extra++;
     }
     char quote[STATUS_QUOTE_MAX];
     if (extra > 0)
-        log_info("model", "extra tensors = %lld, ignored, the first is \"%s\"", (long long)extra,
-                 status_quote(quote, first, SIZE_MAX));
+        log_info("model",
+                 "extra tensors = %lld, which config.json does not ask for and nothing computes "
+                 "with, the first is \"%s\"",
+                 (long long)extra, status_quote(quote, first, SIZE_MAX));
 }
 
 /* Room for the largest tensor and, without a master, for the largest block; the mapped files are
@@ -240,7 +258,7 @@ static enum status loading_allocate(struct loading *loading, bool plans) {
 static enum status check_tensors(const struct loading *loading) {
     const struct safetensor *tensor;
     for (int64_t i = 0; i < loading->model->parameter_count; i++)
-        TRY(find_tensor(loading->files, &loading->model->parameters[i], &tensor));
+        TRY(find_tensor(loading, &loading->model->parameters[i], &tensor));
     return STATUS_OK;
 }
 

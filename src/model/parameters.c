@@ -105,12 +105,12 @@ enum status parameters_list(const struct hparams *h, struct parameter **items, i
     struct list list = {.items = NULL};
     layer_rows(h, rows);
     TRY(memory_new(&list.items, h->layers * (ROWS - 1) + 3, "list of parameters"));
-    add_named(&list, "model.embed_tokens.weight", h->V, h->C, true);
+    add_named(&list, EMBEDDING_NAME, h->V, h->C, true);
     for (int64_t l = 0; l < h->layers; l++)
         add_layer(&list, rows, l);
     add_named(&list, "model.norm.weight", h->C, 1, false);
     if (!h->tied)
-        add_named(&list, "lm_head.weight", h->V, h->C, true);
+        add_named(&list, HEAD_NAME, h->V, h->C, true);
     *items = list.items;
     *count = list.count;
     return STATUS_OK;

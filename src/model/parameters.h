@@ -17,6 +17,9 @@
 #include "base/status.h"
 #include "model/hparams.h"
 
+#define EMBEDDING_NAME "model.embed_tokens.weight"
+#define HEAD_NAME      "lm_head.weight"
+
 struct parameter {
     char name[128];        /* Hugging Face's tensor name */
     int64_t rows, columns; /* a vector has columns 1 and is not a matrix */

@@ -98,14 +98,29 @@ static char *shortest_text(const json_t *value) {
     return json_dumps(value, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
 }
 
-static enum status write_config(const struct model_file *file, const char *path, enum dtype dtype) {
+static bool has_head(const struct model_directory *model) {
+    for (int64_t i = 0; i < model->parameter_count; i++)
+        if (strcmp(model->parameters[i].name, HEAD_NAME) == 0)
+            return true;
+    return false;
+}
+
+/* A head of its own is said in config.json too: not every reader looks at the weights. */
+static int set_tied(json_t *config, const struct model_directory *model) {
+    if (!json_is_true(json_object_get(config, "tie_word_embeddings")) || !has_head(model))
+        return 0;
+    return json_object_set_new(config, "tie_word_embeddings", json_false());
+}
+
+static enum status write_config(const struct model_file *file, const char *path,
+                                const struct model_directory *model) {
     json_t *config;
     TRY(json_parse(strbuf_text(&file->bytes), file->bytes.length, file->name, 0, &config));
     if (!json_is_object(config)) {
         json_decref(config);
         return FAIL(STATUS_INPUT, "%s: it is not a JSON object", file->name);
     }
-    const int failed = set_dtype(config, dtype);
+    const int failed = set_dtype(config, model->dtype) | set_tied(config, model);
     char *text = failed ? NULL : shortest_text(config);
     json_decref(config);
     if (text == NULL)
@@ -127,7 +142,7 @@ static enum status write_files(const struct model_directory *model, const char *
         const struct model_file *file = &model->files->files[i];
         TRY(join(path, directory, file->name));
         if (strcmp(file->name, "config.json") == 0)
-            TRY(write_config(file, path, model->dtype));
+            TRY(write_config(file, path, model));
         else
             TRY(atomic_write_file(path, strbuf_text(&file->bytes), (int64_t)file->bytes.length));
     }

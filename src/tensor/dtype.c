@@ -14,6 +14,15 @@ const char *dtype_name(enum dtype dtype) {
     return names[dtype];
 }
 
+bool dtype_find(const char *name, enum dtype *out) {
+    for (enum dtype dtype = DTYPE_F32; dtype <= DTYPE_F16; dtype++)
+        if (strcmp(dtype_name(dtype), name) == 0) {
+            *out = dtype;
+            return true;
+        }
+    return false;
+}
+
 static float from_bits(uint32_t bits) {
     float value;
     memcpy(&value, &bits, sizeof value);

@@ -5,6 +5,7 @@
 #ifndef TENSOR_DTYPE_H
 #define TENSOR_DTYPE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -16,6 +17,9 @@ size_t dtype_bytes(enum dtype dtype);
 
 /* "F32", "BF16", "F16": the names of safetensors. */
 const char *dtype_name(enum dtype dtype);
+
+/* The kind of that name; false for another name. */
+bool dtype_find(const char *name, enum dtype *out);
 
 /* The bits of the nearest bf16, ties to even; a NaN stays one. */
 static inline uint16_t dtype_bf16_bits(float value) {

@@ -82,7 +82,15 @@ static void test_defaults(void) {
     write_text("generation_config.json", "{\"temperature\": 0.1, \"eos_token_id\": 5}");
     h = accept("llama", "\"eos_token_id\": [8, 9]");
     CHECK(h.eos_count == 1 && h.eos[0] == 5);
+    /* ids outside the vocabulary are never drawn: passed over */
+    h = accept("qwen2", "\"eos_token_id\": [99, 100, 3, -1], \"bos_token_id\": -1");
+    CHECK(h.bos == -1 && h.eos_count == 1 && h.eos[0] == 5); /* generation_config.json's */
+    write_text("generation_config.json", "{\"eos_token_id\": 4000000}");
+    h = accept("qwen2", "\"eos_token_id\": [99, 100, 3, -1], \"bos_token_id\": 7777");
+    CHECK(h.bos == -1 && h.eos_count == 2 && h.eos[0] == 99 && h.eos[1] == 3);
     write_text("generation_config.json", NULL);
+    h = accept("qwen2", "\"eos_token_id\": 100");
+    CHECK_EQ(h.eos_count, 0);
 }
 
 static void test_refusals(void) {
@@ -118,8 +126,6 @@ static void test_refusals(void) {
     refuse("qwen2", "\"num_key_value_heads\": 8", "num_key_value_heads");
     refuse("qwen2", "\"max_position_embeddings\": 0", "max_position_embeddings");
     refuse("qwen2", "\"torch_dtype\": \"float8_e4m3fn\"", "torch_dtype = \"float8_e4m3fn\"");
-    refuse("qwen2", "\"eos_token_id\": 100", "eos_token_id = 100");
-    refuse("qwen2", "\"eos_token_id\": [1, -1]", "eos_token_id = -1");
     refuse("qwen2", "\"eos_token_id\": \"</s>\"", "eos_token_id");
     refuse("qwen2", "\"eos_token_id\": [0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]", "17 ids");
     refuse("qwen2", "\"bos_token_id\": 1e3", "bos_token_id");

@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "base/strbuf.h"
 #include "check.h"
+#include "file/bytes.h"
 #include "file/safetensors.h"
 #include "unit/file/folder.h"
 #include "unit/model/tiny.h"
@@ -176,6 +177,68 @@ static void test_model(struct backend *backend, const char *name) {
     memory_release(&parameters);
 }
 
+/* A model that config.json ties, with a head of its own: `from` says which numbers it has. */
+static struct hparams read_with_head(const struct parameter *parameters, int64_t count,
+                                     const float *values, int64_t from) {
+    struct parameter all[64];
+    struct hparams h;
+    memcpy(all, parameters, (size_t)count * sizeof *all);
+    all[count] = parameters[0];
+    all[count].offset = from;
+    snprintf(all[count].name, sizeof all[count].name, "lm_head.weight");
+    write_model(all, count + 1, values, &(struct written){.dtype = DTYPE_F32, .files = 1});
+    CHECK_OK(hparams_read(folder_path, &h));
+    return h;
+}
+
+static void copy_config(const char *from) {
+    struct strbuf text = STRBUF_EMPTY;
+    CHECK_OK(bytes_read_file(from, 1 << 20, &text));
+    folder_write(folder_file("config.json"), text.text, text.length);
+    strbuf_release(&text);
+}
+
+/* The weights decide whether the head is the embedding, as in transformers 5.24, which says
+ * "both are present in the checkpoints with different values, so we will NOT tie them". */
+static void test_tied(struct backend *backend) {
+    struct hparams h, other;
+    struct parameter *parameters = NULL;
+    float *values = NULL, *host = NULL, *master = NULL;
+    struct model *model = NULL;
+    int64_t count;
+    CHECK_OK(hparams_read(TINY_DATA "/qwen2", &h));
+    CHECK_OK(parameters_list(&h, &parameters, &count));
+    const int64_t n = parameters_elements(&h), table = h.V * h.C;
+    CHECK_OK(memory_new(&values, n, "values"));
+    CHECK_OK(memory_new(&host, n + table, "host"));
+    tiny_fill(parameters, count, values);
+    folder_make();
+    copy_config(TINY_DATA "/qwen2/config.json");
+    CHECK(read_with_head(parameters, count, values, 0).tied);
+    other = read_with_head(parameters, count, values, 7);
+    CHECK(!other.tied);
+    CHECK_EQ(parameters_elements(&other), n + table);
+    CHECK_OK(model_create(&model, backend, &other, &(struct model_settings){.max_positions = 8}));
+    CHECK_OK(backend_new(backend, &master, n + table, "master"));
+    CHECK_OK(model_load(model, folder_path, master));
+    CHECK_OK(backend->ops->download(backend, host, master, (size_t)(n + table) * sizeof *host));
+    CHECK(memcmp(host, values, (size_t)n * sizeof *host) == 0);
+    CHECK(memcmp(host + n, values + 7, (size_t)table * sizeof *host) == 0);
+    model_destroy(&model);
+    /* a head alone is the embedding of a tied model */
+    parameters[0].offset = 0;
+    snprintf(parameters[0].name, sizeof parameters[0].name, "lm_head.weight");
+    write_model(parameters, count, values, &(struct written){.dtype = DTYPE_F32, .files = 1});
+    CHECK_OK(hparams_read(folder_path, &other));
+    CHECK(other.tied);
+    check_loaded(backend, &other, values, &(struct written){.dtype = DTYPE_F32, .files = 1});
+    folder_remove();
+    backend_release(backend, &master);
+    memory_release(&host);
+    memory_release(&values);
+    memory_release(&parameters);
+}
+
 /* The flat vector has no gaps, and q, k, v and gate, up stand together. */
 static void test_layout(void) {
     for (int i = 0; i < TINY_COUNT; i++) {
@@ -209,6 +272,7 @@ int main(void) {
         CHECK_OK(backend_open(&backend, tiny_backends[b], 1));
         for (int i = 0; i < TINY_COUNT; i++)
             test_model(&backend, tiny_names[i]);
+        test_tied(&backend);
         backend_close(&backend);
     }
     CHECK_EQ(memory_totals().bytes, 0);

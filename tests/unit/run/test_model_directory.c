@@ -91,6 +91,25 @@ static void test_single(void) {
     check_config(folder_file("one/config.json"), "bfloat16", "none");
 }
 
+/* A head of its own beside config.json's tie is said in config.json as well. */
+static void test_head(void) {
+    static const struct parameter head = {"lm_head.weight", 6, 4, true, 3};
+    struct model_directory model = make(DTYPE_F32, 0);
+    json_t *root;
+    set_config("{\"tie_word_embeddings\": true}");
+    CHECK_OK(model_directory_write(&model, folder_file("tied")));
+    CHECK_OK(json_read_file(folder_file("tied/config.json"), 1 << 20, &root));
+    CHECK(json_is_true(json_object_get(root, "tie_word_embeddings")));
+    json_decref(root);
+    model.parameters = &head;
+    model.parameter_count = 1;
+    model.replace = true;
+    CHECK_OK(model_directory_write(&model, folder_file("tied")));
+    CHECK_OK(json_read_file(folder_file("tied/config.json"), 1 << 20, &root));
+    CHECK(json_is_false(json_object_get(root, "tie_word_embeddings")));
+    json_decref(root);
+}
+
 static void test_shards(void) {
     const struct model_directory model = make(DTYPE_F32, 116);
     CHECK_OK(model_directory_write(&model, folder_file("two")));
@@ -129,6 +148,7 @@ static void test_files(void) {
 int main(void) {
     folder_make();
     test_single();
+    test_head();
     test_shards();
     test_failure();
     test_files();
