@@ -135,6 +135,16 @@ static double head_elements(const struct hparams *h) {
     return (double)h->V * (double)h->C;
 }
 
+static enum status check_positions(const struct hparams *hparams, int64_t needed,
+                                   const char *what) {
+    return hparams->max_positions >= needed
+               ? STATUS_OK
+               : FAIL(STATUS_INPUT,
+                      "bench %s times %lld positions, but the model has %lld: name another model, "
+                      "or none",
+                      what, (long long)needed, (long long)hparams->max_positions);
+}
+
 enum { DECODE_PROMPT = 64, DECODE_STEPS = 24, DECODE_MOST = 32 };
 
 struct decode_case {
@@ -196,6 +206,7 @@ enum status bench_decode(const struct bench *bench, struct model *model) {
     struct decode_case c = {.model = model};
     int32_t prompt[DECODE_PROMPT];
     enum status status;
+    TRY(check_positions(model_hparams(model), DECODE_PROMPT + DECODE_STEPS, "decode"));
     for (int i = 0; i < DECODE_PROMPT; i++)
         prompt[i] = (int32_t)((i * 7919 + 13) % model_hparams(model)->V);
     TRY_ELSE(status, done, cache_create(&c.cache, model));
@@ -259,6 +270,7 @@ enum status bench_step(const struct bench *bench, struct model *model) {
     const struct hparams *h = model_hparams(model);
     struct step_case *c;
     double forward_s = 0.0, both_s = 0.0;
+    TRY(check_positions(h, STEP_PROMPT + STEP_TOKENS, "step"));
     TRY(memory_new(&c, 1, "bench step"));
     c->model = model;
     c->batch = BATCH_EMPTY;

@@ -2,12 +2,17 @@
  *
  * What the system tests ask of HDF5 files:
  *
- *     same A B [WORD...]            0 when both hold the same datasets with the same bits; those
- * with a WORD in their name are not looked at value FILE PATH [ROW [COLUMN]]  one number, with all
- * its digits positions ROLLOUT             two counts of token positions: prompts and answers, as
- * training computes them; and without each answer's last token, as decoding does prompts ROLLOUT...
- * a line "source row" for each prompt finite DIAGNOSTICS [NAME...]  0 when every number of every
- * finished step and pass is finite; a NaN is allowed in the metrics named
+ *     same A B [WORD...]               0 when both hold the same datasets with the same bits; those
+ *                                      with a WORD in their name are not looked at
+ *     value FILE PATH [ROW [COLUMN]]   one number, with all its digits
+ *     rows FILE PATH OFFSETS           a ragged array, a line for each row: numbers, or text
+ *     positions ROLLOUT                two counts of token positions: prompts and answers, as
+ *                                      training computes them; and without each answer's last
+ *                                      token, as decoding does
+ *     prompts ROLLOUT...               a line "source row" for each prompt
+ *     finite DIAGNOSTICS [NAME...]     0 when every number of every finished step and pass is
+ *                                      finite; a NaN is allowed in the metrics named
+ *     described FILE...                0 when every dataset says its units and what it is
  */
 #include <inttypes.h>
 #include <math.h>
@@ -196,6 +201,35 @@ static enum status prompts(char **arguments, int count) {
     return each_file(arguments, count, print_prompts);
 }
 
+/* --- rows --- */
+
+static void print_row(const char *bytes, enum h5_kind kind, int64_t begin, int64_t end) {
+    if (kind == H5_KIND_U8)
+        fwrite(bytes + begin, 1, (size_t)(end - begin), stdout);
+    for (int64_t i = begin; kind != H5_KIND_U8 && i < end; i++)
+        printf("%s%.9g", i > begin ? " " : "", number_at(bytes, kind, i));
+    putchar('\n');
+}
+
+static enum status rows(char **arguments, int count) {
+    struct h5 *h5;
+    struct h5_shape shape;
+    char *bytes = NULL;
+    int64_t *offsets = NULL, n, size;
+    enum status status;
+    (void)count;
+    TRY(h5_open(&h5, arguments[0]));
+    TRY_ELSE(status, done, read_bytes(h5, arguments[1], &shape, &bytes, &size));
+    TRY_ELSE(status, done, h5_get_list(h5, arguments[2], H5_KIND_I64, &offsets, &n));
+    for (int64_t i = 0; i + 1 < n; i++)
+        print_row(bytes, shape.kind, offsets[i], offsets[i + 1]);
+done:
+    memory_release(&bytes);
+    memory_release(&offsets);
+    (void)h5_close(&h5);
+    return status;
+}
+
 /* --- finite --- */
 
 struct scan {
@@ -279,8 +313,9 @@ static const struct {
     const char *name;
     int least; /* arguments */
     enum status (*run)(char **arguments, int count);
-} questions[] = {{"same", 2, same},       {"value", 2, value},   {"positions", 1, positions},
-                 {"prompts", 1, prompts}, {"finite", 1, finite}, {"described", 1, described}};
+} questions[] = {{"same", 2, same},          {"value", 2, value}, {"positions", 1, positions},
+                 {"prompts", 1, prompts},    {"rows", 3, rows},   {"finite", 1, finite},
+                 {"described", 1, described}};
 
 int main(int argc, char **argv) {
     for (size_t i = 0; i < sizeof questions / sizeof *questions; i++)
@@ -290,6 +325,6 @@ int main(int argc, char **argv) {
                 fprintf(stderr, "%s: %s\n", argv[1], status_sentence());
             return status == STATUS_OK ? 0 : 1;
         }
-    fprintf(stderr, "usage: tool same|value|positions|prompts|finite|described FILE [...]\n");
+    fprintf(stderr, "usage: tool same|value|rows|positions|prompts|finite|described FILE [...]\n");
     return 2;
 }
