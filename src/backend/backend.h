@@ -68,29 +68,34 @@ struct embed_args {
     int64_t T;
 };
 
+/* Of the three products a `scale` multiplies the sums, before anything is added; 0, as absent as a
+ * NULL bias, leaves them as they are. */
 struct gemm_args {
     const float *x; /* (M, weight.columns) with row stride ldx */
     struct weight weight;
     const float *bias;     /* (weight.rows) or NULL */
     const float *residual; /* (M, weight.rows) with row stride ldy, or NULL; may be y itself */
-    float *y;              /* (M, weight.rows) with row stride ldy = x Wᵀ + bias + residual */
+    float *y;              /* (M, weight.rows), row stride ldy = scale x Wᵀ + bias + residual */
     int64_t M, ldx, ldy;
+    float scale;
 };
 
 struct gemm_dx_args {
     const float *dy; /* (M, weight.rows) with row stride ldy */
     struct weight weight;
-    float *dx; /* (M, weight.columns) with row stride ldx: = dy W, or += with add */
+    float *dx; /* (M, weight.columns) with row stride ldx: = scale dy W, or += with add */
     int64_t M, ldy, ldx;
+    float scale;
     bool add;
 };
 
 struct gemm_dw_args {
     const float *dy; /* (M, N) with row stride ldy */
     const float *x;  /* (M, K) with row stride ldx */
-    float *dw;       /* (N, K): = dyᵀ x, summed over ascending rows; += with add */
-    float *dbias;    /* (N) or NULL: column sums of dy; = or += like dw */
+    float *dw;       /* (N, K): = scale dyᵀ x, summed over ascending rows; += with add */
+    float *dbias;    /* (N) or NULL: column sums of dy, not scaled; = or += like dw */
     int64_t M, N, K, ldy, ldx;
+    float scale;
     bool add;
 };
 

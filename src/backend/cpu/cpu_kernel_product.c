@@ -138,11 +138,14 @@ SIMD void run_tile(const int R, const int V, const enum cpu_terms terms,
         add_terms(R, V, terms, true, p, &s);
     else
         add_terms(R, V, terms, false, p, &s);
+    const bool scales = tile.finish && p->scale != 1.0f;
     const float *const bias = tile.finish ? p->bias : NULL;
     const float *const residual = tile.finish ? p->residual : NULL;
     EACH(r, R, 1) {
         EACH(v, V, 1) {
             const int64_t j = tile.j + v * VEC;
+            if (scales)
+                s.sum[r][v] = v_mul(s.sum[r][v], v_set1(p->scale));
             if (bias != NULL)
                 s.sum[r][v] = v_add(s.sum[r][v], v_load(bias + j));
             if (residual != NULL)
@@ -196,7 +199,7 @@ static void run_edge(const struct cpu_product *p, struct tile tile, int rows, in
     tiles[p->terms][rows][LEAST_VECS](p, tile);
     for (int r = 0; r < rows; r++)
         for (int64_t j = 0; j < columns; j++) {
-            float sum = copy[r][j];
+            float sum = p->scale * copy[r][j];
             if (p->bias != NULL)
                 sum += p->bias[tile.j + j];
             if (p->residual != NULL)

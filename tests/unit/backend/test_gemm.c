@@ -166,6 +166,56 @@ static void test_gradients(struct fixture *f) {
     fixture_reset(f);
 }
 
+/* A scale multiplies the finished sum, before bias and residual are added, also where the sum is
+ * taken in pieces; of a gradient, what is added to stays as it was. */
+static void test_scale(struct fixture *f, int64_t K) {
+    enum { M = 37, N = 67 };
+    const float scale = 0.3f;
+    const float *x = fixture_normal(f, M * K, 0, 1), *bias = fixture_normal(f, N, 0, 1),
+                *add = fixture_normal(f, M * N, 0, 1);
+    const struct weight weight = fixture_weight(f, fixture_normal(f, N * K, 0, 1), N, K);
+    float *y = fixture_floats(f, NULL, M * N), *want = fixture_floats(f, NULL, M * N);
+    CHECK_OK(backend_run(&f->backend, gemm, .x = x, .weight = weight, .y = want, .M = M, .ldx = K,
+                         .ldy = N));
+    for (int64_t i = 0; i < M * N; i++)
+        want[i] = want[i] * scale + bias[i % N] + add[i];
+    CHECK_OK(backend_run(&f->backend, gemm, .x = x, .weight = weight, .bias = bias, .residual = add,
+                         .y = y, .M = M, .ldx = K, .ldy = N, .scale = scale));
+    fixture_same(f, "gemm with a scale", y, want, M * N);
+    fixture_reset(f);
+}
+
+static void test_scale_of_gradients(struct fixture *f) {
+    enum { M = 37, N = 67, K = 45 };
+    const float scale = 0.3f;
+    const float *x = fixture_normal(f, M * K, 0, 1), *dy = fixture_normal(f, M * N, 0, 1),
+                *add = fixture_normal(f, M * K + N * K, 0, 1);
+    const struct weight weight = fixture_weight(f, fixture_normal(f, N * K, 0, 1), N, K);
+    float *dx = fixture_floats(f, add, M * K), *dw = fixture_floats(f, add + M * K, N * K);
+    float *want_dx = fixture_floats(f, NULL, M * K), *want_dw = fixture_floats(f, NULL, N * K);
+    CHECK_OK(backend_run(&f->backend, gemm_dx, .dy = dy, .weight = weight, .dx = want_dx, .M = M,
+                         .ldy = N, .ldx = K));
+    CHECK_OK(backend_run(&f->backend, gemm_dw, .dy = dy, .x = x, .dw = want_dw, .M = M, .N = N,
+                         .K = K, .ldy = N, .ldx = K));
+    for (int64_t i = 0; i < M * K; i++)
+        want_dx[i] = want_dx[i] * scale + add[i];
+    for (int64_t i = 0; i < N * K; i++)
+        want_dw[i] = want_dw[i] * scale + add[M * K + i];
+    CHECK_OK(backend_run(&f->backend, gemm_dx, .dy = dy, .weight = weight, .dx = dx, .M = M,
+                         .ldy = N, .ldx = K, .scale = scale, .add = true));
+    CHECK_OK(backend_run(&f->backend, gemm_dw, .dy = dy, .x = x, .dw = dw, .M = M, .N = N, .K = K,
+                         .ldy = N, .ldx = K, .scale = scale, .add = true));
+    fixture_same(f, "gemm_dx with a scale", dx, want_dx, M * K);
+    fixture_same(f, "gemm_dw with a scale", dw, want_dw, N * K);
+    fixture_reset(f);
+}
+
+static void test_scales(struct fixture *f) {
+    test_scale(f, 45);
+    test_scale(f, 2500);
+    test_scale_of_gradients(f);
+}
+
 /* No rows: nothing is written, and a gradient over them is 0. */
 static void test_empty(struct fixture *f) {
     enum { K = 5, N = 7 };
@@ -223,6 +273,7 @@ int main(void) {
     fixture_each_product(test_bf16);
     fixture_each_product(test_bf16_sums);
     fixture_each(test_gradients);
+    fixture_each(test_scales);
     fixture_each(test_empty);
     fixture_each_product(test_layout);
     test_refusals();
