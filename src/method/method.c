@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "method/groups.h"
 #include "method/rl.h"
 #include "method/sft.h"
 
@@ -77,50 +78,36 @@ done:
 
 /* What travels of an answer. */
 struct summary {
-    int64_t group, n, finish;
+    int64_t n, finish;
     double parts[REWARD_PARTS_MAX], reward, reward_penalised;
 };
 
-static enum status summaries_of_rank(const struct method_context *context,
-                                     const struct rollout *rollout, struct strbuf *out) {
-    for (int64_t g = 0; g < rollout->group_count; g++) {
-        if (tiles_of_group(context->tiles, g)->owner != context->comm->rank)
-            continue;
-        for (int64_t i = 0; i < rollout->group_size; i++) {
-            const struct rollout_answer *answer = &rollout_group_answers(rollout, g)[i];
-            struct summary summary = {.group = g,
-                                      .n = answer->n,
-                                      .finish = answer->finish,
-                                      .reward = answer->reward,
-                                      .reward_penalised = answer->reward_penalised};
-            memcpy(summary.parts, answer->parts, sizeof summary.parts);
-            TRY(strbuf_append(out, (const char *)&summary, sizeof summary));
-        }
-    }
-    return STATUS_OK;
+static void pack_answer(const struct rollout_answer *answer, struct summary *summary) {
+    *summary = (struct summary){.n = answer->n,
+                                .finish = answer->finish,
+                                .reward = answer->reward,
+                                .reward_penalised = answer->reward_penalised};
+    memcpy(summary->parts, answer->parts, sizeof summary->parts);
+}
+
+static void unpack_answer(const struct summary *summary, struct rollout_answer *answer) {
+    answer->n = summary->n;
+    answer->finish = (enum finish_reason)summary->finish;
+    answer->reward = summary->reward;
+    answer->reward_penalised = summary->reward_penalised;
+    memcpy(answer->parts, summary->parts, sizeof answer->parts);
 }
 
 enum status method_share_summaries(const struct method_context *context, struct rollout *rollout) {
-    struct strbuf mine = STRBUF_EMPTY;
+    const int64_t total = rollout->group_count * rollout->group_size;
     struct summary *all = NULL;
-    size_t *sizes = NULL;
-    enum status status = comm_agree(context->comm, summaries_of_rank(context, rollout, &mine));
-    if (status == STATUS_OK)
-        status =
-            comm_all_gather(context->comm, strbuf_text(&mine), mine.length, (void **)&all, &sizes);
-    for (int64_t k = 0, total = rollout->group_count * rollout->group_size;
-         status == STATUS_OK && k < total; k++) {
-        const struct summary *summary = &all[k];
-        struct rollout_answer *answer =
-            &rollout_group_answers(rollout, summary->group)[k % rollout->group_size];
-        answer->n = summary->n;
-        answer->finish = (enum finish_reason)summary->finish;
-        answer->reward = summary->reward;
-        answer->reward_penalised = summary->reward_penalised;
-        memcpy(answer->parts, summary->parts, sizeof answer->parts);
-    }
-    strbuf_release(&mine);
+    TRY(comm_agree(context->comm, memory_new(&all, total, "summaries of answers")));
+    for (int64_t k = 0; k < total; k++)
+        pack_answer(&rollout->answers[k], &all[k]);
+    const enum status status = groups_share(context->tiles, context->comm, 0, rollout->group_count,
+                                            all, (size_t)rollout->group_size * sizeof *all);
+    for (int64_t k = 0; status == STATUS_OK && k < total; k++)
+        unpack_answer(&all[k], &rollout->answers[k]);
     memory_release(&all);
-    memory_release(&sizes);
     return status;
 }

@@ -5,6 +5,8 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/statistics.h"
+#include "method/groups.h"
 #include "method/rewards.h"
 #include "objective/advantage.h"
 #include "rollout/generate.h"
@@ -33,7 +35,7 @@ static enum status draw_answers(const struct method_context *context, int64_t st
     TRY(memory_new(&requests, rollout->group_count, "prompts to answer"));
     int64_t count = 0;
     for (int64_t g = 0; g < rollout->group_count; g++)
-        if (marked[g] && tiles_of_group(context->tiles, g)->owner == context->comm->rank)
+        if (marked[g] && groups_own(context->tiles, context->comm, g))
             requests[count++] = (struct generate_request){
                 .prompt = rollout->groups[g].prompt,
                 .prompt_length = rollout->groups[g].prompt_length,
@@ -58,13 +60,11 @@ static void reward_group(const struct settings *settings, struct rollout *rollou
                           &rollout_group_answers(rollout, g)[i]);
 }
 
-static bool group_is_flat(const struct rollout *rollout, int64_t g) {
-    const struct rollout_answer *answers = rollout_group_answers(rollout, g);
-    for (int64_t i = 1; i < rollout->group_size; i++)
-        if (answers[i].reward != answers[0].reward)
-            return false;
-    return true;
-}
+/* Groups to answer, and room for the rewards of one. */
+struct marks {
+    bool *marked;    /* (group_count) */
+    double *rewards; /* (group_size) */
+};
 
 /* One round of drawing, rewarding and sharing for the marked groups. */
 static enum status answer_round(const struct method_context *context, int64_t step, int round,
@@ -74,7 +74,7 @@ static enum status answer_round(const struct method_context *context, int64_t st
     TRY(comm_agree(context->comm, draw_answers(context, step, round, marked, rollout, report)));
     const double drawn_s = clock_now_s();
     for (int64_t g = 0; g < rollout->group_count; g++)
-        if (marked[g] && tiles_of_group(context->tiles, g)->owner == context->comm->rank)
+        if (marked[g] && groups_own(context->tiles, context->comm, g))
             reward_group(context->settings, rollout, g);
     TRY(method_share_summaries(context, rollout));
     report->rollout_s += drawn_s - start_s;
@@ -94,10 +94,14 @@ static enum status take_prompts(const struct method_context *context, const bool
 }
 
 /* Marks the groups of equal rewards; returns how many there are. */
-static int64_t mark_flat_groups(const struct rollout *rollout, bool *marked) {
+static int64_t mark_flat_groups(const struct rollout *rollout, const struct marks *marks) {
     int64_t count = 0;
-    for (int64_t g = 0; g < rollout->group_count; g++)
-        count += marked[g] = group_is_flat(rollout, g);
+    for (int64_t g = 0; g < rollout->group_count; g++) {
+        for (int64_t i = 0; i < rollout->group_size; i++)
+            marks->rewards[i] = rollout_group_answers(rollout, g)[i].reward;
+        marks->marked[g] = statistics_flat(marks->rewards, rollout->group_size);
+        count += marks->marked[g];
+    }
     return count;
 }
 
@@ -105,27 +109,33 @@ static int64_t mark_flat_groups(const struct rollout *rollout, bool *marked) {
  * as often as the settings allow. */
 static enum status answer_marked(const struct method_context *context, int64_t step,
                                  struct rollout *rollout, struct collect_report *report,
-                                 bool *marked) {
+                                 const struct marks *marks) {
     for (int round = 0;; round++) {
-        TRY(comm_agree(context->comm, take_prompts(context, marked, rollout)));
-        TRY(answer_round(context, step, round, marked, rollout, report));
-        report->flat_groups = mark_flat_groups(rollout, marked);
+        TRY(comm_agree(context->comm, take_prompts(context, marks->marked, rollout)));
+        TRY(answer_round(context, step, round, marks->marked, rollout, report));
+        report->flat_groups = mark_flat_groups(rollout, marks);
         if (report->flat_groups == 0 || round >= context->settings->rollout.resample)
             return STATUS_OK;
         report->resampled += report->flat_groups;
     }
 }
 
+static enum status marks_create(struct marks *marks, const struct rollout *rollout) {
+    TRY(memory_new(&marks->rewards, rollout->group_size, "rewards of a group"));
+    TRY(memory_new(&marks->marked, rollout->group_count, "groups to answer"));
+    for (int64_t g = 0; g < rollout->group_count; g++)
+        marks->marked[g] = true;
+    return STATUS_OK;
+}
+
 static enum status answer_all(const struct method_context *context, int64_t step,
                               struct rollout *rollout, struct collect_report *report) {
-    bool *marked = NULL;
-    enum status status =
-        comm_agree(context->comm, memory_new(&marked, rollout->group_count, "groups to answer"));
-    for (int64_t g = 0; status == STATUS_OK && g < rollout->group_count; g++)
-        marked[g] = true;
+    struct marks marks = {.marked = NULL};
+    enum status status = comm_agree(context->comm, marks_create(&marks, rollout));
     if (status == STATUS_OK)
-        status = answer_marked(context, step, rollout, report, marked);
-    memory_release(&marked);
+        status = answer_marked(context, step, rollout, report, &marks);
+    memory_release(&marks.marked);
+    memory_release(&marks.rewards);
     return status;
 }
 
@@ -144,7 +154,7 @@ static void keep_reference(struct rollout_answer *answer, const float *logprob,
 static enum status penalise(const struct method_context *context, struct rollout *rollout) {
     const struct settings *settings = context->settings;
     for (int64_t g = 0; g < rollout->group_count; g++) {
-        if (tiles_of_group(context->tiles, g)->owner != context->comm->rank)
+        if (!groups_own(context->tiles, context->comm, g))
             continue;
         for (int64_t i = 0; i < rollout->group_size; i++) {
             struct rollout_answer *answer = &rollout_group_answers(rollout, g)[i];

@@ -5,7 +5,6 @@
 #ifndef OBJECTIVE_ADVANTAGE_H
 #define OBJECTIVE_ADVANTAGE_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 enum advantage_kind {
@@ -19,8 +18,5 @@ enum advantage_kind {
  * every group of one answer, gives exactly 0. */
 void advantage_compute(enum advantage_kind kind, const double *rewards, int64_t groups,
                        int64_t group_size, double *advantages);
-
-/* Whether all rewards of a group are equal. */
-bool advantage_group_is_flat(const double *rewards, int64_t group_size);
 
 #endif

@@ -11,48 +11,47 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/statistics.h"
+#include "method/groups.h"
 
-/* Mean, sample standard deviation and extremes of a series, in the order given. */
-struct series {
-    double sum, square, least, most;
-    int64_t n;
-};
+/* A number of an answer. Below, `values` is room for one of each answer of the step. */
+typedef double answer_number(const struct rollout_answer *answer);
 
-static void series_add(struct series *series, double value) {
-    series->least = series->n == 0 || value < series->least ? value : series->least;
-    series->most = series->n == 0 || value > series->most ? value : series->most;
-    series->sum += value;
-    series->square += value * value;
-    series->n++;
+static double length_of(const struct rollout_answer *answer) {
+    return (double)answer->n;
 }
 
-static double series_mean(const struct series *series) {
-    return series->n > 0 ? series->sum / (double)series->n : NAN;
+static double reward_of(const struct rollout_answer *answer) {
+    return answer->reward;
 }
 
-static double series_deviation(const struct series *series) {
-    if (series->n < 2)
-        return 0.0;
-    const double mean = series_mean(series), n = (double)series->n;
-    return sqrt(fmax(0.0, (series->square - n * mean * mean) / (n - 1.0)));
+static double penalised_of(const struct rollout_answer *answer) {
+    return answer->reward_penalised;
 }
 
-static void measure_lengths(const struct rollout *rollout, double *step) {
-    struct series all = {.n = 0}, ended = {.n = 0};
-    int64_t cut = 0;
-    for (int64_t k = 0; k < rollout->group_count * rollout->group_size; k++) {
-        const struct rollout_answer *answer = &rollout->answers[k];
-        series_add(&all, (double)answer->n);
-        if (answer->finish == FINISH_LENGTH)
-            cut++;
-        else
-            series_add(&ended, (double)answer->n);
-    }
-    step[METRIC_MEAN_LENGTH] = series_mean(&all);
+static double advantage_of(const struct rollout_answer *answer) {
+    return answer->advantage;
+}
+
+static struct statistics over_answers(const struct rollout *rollout, answer_number *number,
+                                      double *values) {
+    const int64_t n = rollout->group_count * rollout->group_size;
+    for (int64_t k = 0; k < n; k++)
+        values[k] = number(&rollout->answers[k]);
+    return statistics_of(values, n);
+}
+
+static void measure_lengths(const struct rollout *rollout, double *values, double *step) {
+    const struct statistics all = over_answers(rollout, length_of, values);
+    int64_t ended = 0;
+    for (int64_t k = 0; k < all.n; k++)
+        if (rollout->answers[k].finish != FINISH_LENGTH)
+            values[ended++] = (double)rollout->answers[k].n;
+    step[METRIC_MEAN_LENGTH] = all.mean;
     step[METRIC_MIN_LENGTH] = all.least;
     step[METRIC_MAX_LENGTH] = all.most;
-    step[METRIC_CLIPPED_RATIO] = (double)cut / (double)all.n;
-    step[METRIC_MEAN_TERMINATED] = ended.n > 0 ? series_mean(&ended) : 0.0;
+    step[METRIC_CLIPPED_RATIO] = (double)(all.n - ended) / (double)all.n;
+    step[METRIC_MEAN_TERMINATED] = ended > 0 ? statistics_of(values, ended).mean : 0.0;
 }
 
 /* A reward part and the metrics that hold it. */
@@ -65,45 +64,43 @@ static const struct {
     {"length", METRIC_LENGTH_MEAN, METRIC_LENGTH_STD},
 };
 
-static void measure_parts(const struct run *run, double *step) {
+static void measure_parts(const struct run *run, double *values, double *step) {
     const struct rollout *rollout = &run->step.rollout;
+    const int64_t n = rollout->group_count * rollout->group_size;
     for (int64_t p = 0; p < run->settings->reward.parts_count; p++) {
-        struct series series = {.n = 0};
-        for (int64_t k = 0; k < rollout->group_count * rollout->group_size; k++)
-            series_add(&series, rollout->answers[k].parts[p]);
+        for (int64_t k = 0; k < n; k++)
+            values[k] = rollout->answers[k].parts[p];
+        const struct statistics part = statistics_of(values, n);
         for (size_t i = 0; i < sizeof part_metrics / sizeof *part_metrics; i++)
             if (strcmp(part_metrics[i].name, run->settings->reward.parts[p].name) == 0) {
-                step[part_metrics[i].mean] = series_mean(&series);
-                step[part_metrics[i].deviation] = series_deviation(&series);
+                step[part_metrics[i].mean] = part.mean;
+                step[part_metrics[i].deviation] = part.deviation;
             }
     }
 }
 
-static void measure_rewards(const struct run *run, double *step) {
+/* Mean over groups of the deviation inside a group. */
+static double mean_spread(const struct rollout *rollout, double *values) {
+    over_answers(rollout, reward_of, values);
+    for (int64_t g = 0; g < rollout->group_count; g++) /* group g's values stand behind place g */
+        values[g] = statistics_of(values + g * rollout->group_size, rollout->group_size).deviation;
+    return statistics_of(values, rollout->group_count).mean;
+}
+
+static void measure_rewards(const struct run *run, double *values, double *step) {
     const struct rollout *rollout = &run->step.rollout;
-    struct series reward = {.n = 0}, penalised = {.n = 0}, advantage = {.n = 0}, spread = {.n = 0};
-    for (int64_t g = 0; g < rollout->group_count; g++) {
-        struct series group = {.n = 0};
-        for (int64_t i = 0; i < rollout->group_size; i++) {
-            const struct rollout_answer *answer = &rollout_group_answers(rollout, g)[i];
-            series_add(&group, answer->reward);
-            series_add(&reward, answer->reward);
-            series_add(&penalised, answer->reward_penalised);
-            series_add(&advantage, answer->advantage);
-        }
-        series_add(&spread, series_deviation(&group));
-    }
-    step[METRIC_REWARD] = series_mean(&reward);
-    step[METRIC_REWARD_STD] = series_mean(&spread);
+    const struct collect_report *collect = &run->step.clock.collect;
+    step[METRIC_REWARD] = over_answers(rollout, reward_of, values).mean;
+    step[METRIC_REWARD_STD] = mean_spread(rollout, values);
     if (run->reference != NULL && run->settings->objective.kl_in == SETTING_KL_IN_REWARD)
-        step[METRIC_REWARD_PENALISED] = series_mean(&penalised);
-    step[METRIC_ZERO_STD] =
-        (double)run->step.clock.collect.flat_groups / (double)rollout->group_count;
-    step[METRIC_ADVANTAGE_MEAN] = series_mean(&advantage);
-    step[METRIC_ADVANTAGE_STD] = series_deviation(&advantage);
+        step[METRIC_REWARD_PENALISED] = over_answers(rollout, penalised_of, values).mean;
+    step[METRIC_ZERO_STD] = (double)collect->flat_groups / (double)rollout->group_count;
+    const struct statistics advantage = over_answers(rollout, advantage_of, values);
+    step[METRIC_ADVANTAGE_MEAN] = advantage.mean;
+    step[METRIC_ADVANTAGE_STD] = advantage.deviation;
     step[METRIC_ADVANTAGE_MAX] = fmax(advantage.most, -advantage.least);
-    step[METRIC_RESAMPLED] = (double)run->step.clock.collect.resampled;
-    measure_parts(run, step);
+    step[METRIC_RESAMPLED] = (double)collect->resampled;
+    measure_parts(run, values, step);
 }
 
 static double share(double part, double whole) {
@@ -140,12 +137,11 @@ static void measure_pass(const struct run *run, int pass, struct metrics *metric
 
 /* |sampler − trainer| of one group's tokens. */
 struct mismatch {
-    int64_t group;
     double sum, most;
 };
 
 static struct mismatch group_mismatch(const struct rollout *rollout, int64_t g) {
-    struct mismatch mismatch = {.group = g};
+    struct mismatch mismatch = {.sum = 0.0};
     for (int64_t i = 0; i < rollout->group_size; i++) {
         const struct rollout_answer *answer = &rollout_group_answers(rollout, g)[i];
         for (int64_t t = 0; t < answer->n; t++) {
@@ -159,34 +155,23 @@ static struct mismatch group_mismatch(const struct rollout *rollout, int64_t g) 
     return mismatch;
 }
 
-/* Gathers the groups' mismatches and adds them in group order. */
+/* Every rank's groups, added in group order. */
 static enum status measure_mismatch(const struct run *run, double tokens, double *step) {
     const int64_t groups = run->step.rollout.group_count;
-    struct strbuf mine = STRBUF_EMPTY;
-    struct mismatch *all = NULL, *sorted = NULL;
-    size_t *sizes = NULL;
-    enum status status = memory_new(&sorted, groups, "mismatches");
-    for (int64_t g = 0; status == STATUS_OK && g < groups; g++)
-        if (tiles_of_group(&run->tiles, g)->owner == run->comm->rank) {
-            const struct mismatch mismatch = group_mismatch(&run->step.rollout, g);
-            status = strbuf_append(&mine, (const char *)&mismatch, sizeof mismatch);
-        }
-    status = comm_agree(run->comm, status);
-    if (status == STATUS_OK)
-        status = comm_all_gather(run->comm, strbuf_text(&mine), mine.length, (void **)&all, &sizes);
+    struct mismatch *all = NULL;
     double sum = 0.0, most = 0.0;
-    for (int64_t g = 0; status == STATUS_OK && g < groups; g++)
-        sorted[all[g].group] = all[g];
-    for (int64_t g = 0; status == STATUS_OK && g < groups; g++) {
-        sum += sorted[g].sum;
-        most = sorted[g].most > most || isnan(sorted[g].most) ? sorted[g].most : most;
+    TRY(comm_agree(run->comm, memory_new(&all, groups, "mismatches")));
+    for (int64_t g = 0; g < groups; g++)
+        if (groups_own(&run->tiles, run->comm, g))
+            all[g] = group_mismatch(&run->step.rollout, g);
+    const enum status status = groups_share(&run->tiles, run->comm, 0, groups, all, sizeof *all);
+    for (int64_t g = 0; g < groups; g++) {
+        sum += all[g].sum;
+        most = all[g].most > most || isnan(all[g].most) ? all[g].most : most;
     }
     step[METRIC_MISMATCH_MAX] = most;
     step[METRIC_MISMATCH_MEAN] = share(sum, tokens);
-    strbuf_release(&mine);
     memory_release(&all);
-    memory_release(&sorted);
-    memory_release(&sizes);
     return status;
 }
 
@@ -238,20 +223,32 @@ static void measure_progress(struct run *run, double tokens, double *step) {
         step[METRIC_ROLLOUT_TOKENS_PER_S] = share(tokens, step[METRIC_TIME_ROLLOUT]);
 }
 
-enum status run_measure(struct run *run, struct metrics *metrics) {
-    double tokens = 0.0, *step = metrics->step;
-    metrics_clear(metrics);
-    for (int64_t k = 0; k < run->step.rollout.group_count * run->step.rollout.group_size; k++)
-        tokens += (double)run->step.rollout.answers[k].n;
-    for (int pass = 0; pass < run->step.pass_count; pass++)
-        measure_pass(run, pass, metrics);
-    metrics_average(metrics);
-    measure_lengths(&run->step.rollout, step);
+static enum status measure_batch(struct run *run, double *values, struct metrics *metrics) {
+    const struct rollout *rollout = &run->step.rollout;
+    double *step = metrics->step;
+    double tokens = 0.0;
+    for (int64_t k = 0; k < rollout->group_count * rollout->group_size; k++)
+        tokens += (double)rollout->answers[k].n;
+    measure_lengths(rollout, values, step);
     if (!run->method->likelihood) {
-        measure_rewards(run, step);
+        measure_rewards(run, values, step);
         TRY(measure_mismatch(run, tokens, step));
     }
     TRY(measure_ranks(run, step));
     measure_progress(run, tokens, step);
     return STATUS_OK;
+}
+
+enum status run_measure(struct run *run, struct metrics *metrics) {
+    const struct rollout *rollout = &run->step.rollout;
+    double *values = NULL;
+    metrics_clear(metrics);
+    for (int pass = 0; pass < run->step.pass_count; pass++)
+        measure_pass(run, pass, metrics);
+    metrics_average(metrics);
+    TRY(comm_agree(run->comm, memory_new(&values, rollout->group_count * rollout->group_size,
+                                         "numbers of the answers")));
+    const enum status status = measure_batch(run, values, metrics);
+    memory_release(&values);
+    return status;
 }

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "method/groups.h"
 #include "optim/clip.h"
 #include "optim/schedule.h"
 
@@ -125,28 +126,6 @@ static struct gradient_call gradient_call_of(struct run *run, int mini_batch, in
     return call;
 }
 
-/* Every rank gets the sums of all groups of the mini-batch, in group order. */
-static enum status share_sums(struct run *run, struct backward_pass *sums) {
-    struct strbuf mine = STRBUF_EMPTY;
-    struct loss_sums *all = NULL;
-    size_t *sizes = NULL;
-    enum status status = STATUS_OK;
-    for (int64_t g = sums->begin; status == STATUS_OK && g < sums->end; g++)
-        if (tiles_of_group(&run->tiles, g)->owner == run->comm->rank)
-            status = strbuf_append(&mine, (const char *)&sums->groups[g - sums->begin],
-                                   sizeof *sums->groups);
-    status = comm_agree(run->comm, status);
-    if (status == STATUS_OK)
-        status = comm_all_gather(run->comm, strbuf_text(&mine), mine.length, (void **)&all, &sizes);
-    /* Tiles are dealt to the ranks in runs, so rank order is group order. */
-    if (status == STATUS_OK)
-        memcpy(sums->groups, all, (size_t)(sums->end - sums->begin) * sizeof *sums->groups);
-    strbuf_release(&mine);
-    memory_release(&all);
-    memory_release(&sizes);
-    return status;
-}
-
 /* Computes this rank's part and adds all parts up, again at a smaller scale where the sums asked
  * for it. Whatever fails on one rank is agreed before the next collective. */
 static enum status summed_gradient(struct run *run, const struct gradient_call *call,
@@ -173,7 +152,8 @@ static enum status problem_gradient(void *context, int mini_batch, int pass, boo
     TRY(summed_gradient(run, &call, &outcome));
     *finite = outcome == GRADIENT_READY;
     call.sums->grad_norm = run->gradient->norm;
-    return share_sums(run, call.sums);
+    return groups_share(&run->tiles, run->comm, call.sums->begin, call.sums->end, call.sums->groups,
+                        sizeof *call.sums->groups);
 }
 
 static double learning_rate_of(const struct run *run) {
