@@ -119,7 +119,7 @@ static void multiply(const struct cut *cut, const struct item *item, int64_t pan
     p.k = count;
     p.a_row = 1;
     p.accumulate = k > 0;
-    p.scale = cuts ? 1.0f : whole->scale;
+    p.scale = cuts ? 0.0f : whole->scale;
     p.bias = p.bias != NULL && !cuts ? p.bias + column : NULL;
     const float *packed = item->packed;
     const int64_t tiles = item->tile_end - item->tile_begin;
@@ -153,7 +153,9 @@ static void finish(const struct cut *cut, const struct item *item) {
                   sum_row = (item->panel_end - item->panel_begin) * WEIGHT_PANEL;
     for (int64_t i = top; i < tile_begin(cut, item->tile_end); i++)
         for (int64_t j = left; j < right; j++) {
-            float sum = p->scale * item->sums[(i - top) * sum_row + (j - left)];
+            float sum = item->sums[(i - top) * sum_row + (j - left)];
+            if (p->scale != 0.0f)
+                sum *= p->scale;
             if (p->bias != NULL)
                 sum += p->bias[j];
             if (p->residual != NULL)
@@ -184,13 +186,7 @@ static void run_item(const void *context, struct cpu_range range) {
         finish(cut, &item);
 }
 
-/* Of an argument where 0 stands for no scale. */
-static float scale_of(float given) {
-    return given != 0.0f ? given : 1.0f;
-}
-
 static enum status matmul(struct backend *backend, const struct cpu_product *product) {
-    ASSERT(product->scale != 0.0f);
     if (product->rows == 0)
         return STATUS_OK;
     const struct cut cut = cut_product(backend, product);
@@ -217,7 +213,7 @@ enum status cpu_gemm(struct backend *backend, const struct gemm_args *args) {
                       .rows = args->M,
                       .columns = args->weight.rows,
                       .k = k,
-                      .scale = scale_of(args->scale),
+                      .scale = args->scale,
                       .bias = args->bias,
                       .residual = args->residual,
                       .residual_row = args->ldy});
@@ -272,7 +268,7 @@ enum status cpu_gemm_dx(struct backend *backend, const struct gemm_dx_args *args
                                                  .rows = args->M,
                                                  .columns = K,
                                                  .k = N,
-                                                 .scale = scale_of(args->scale),
+                                                 .scale = args->scale,
                                                  .residual = args->add ? args->dx : NULL,
                                                  .residual_row = args->ldx});
 }
@@ -327,7 +323,7 @@ enum status cpu_gemm_dw(struct backend *backend, const struct gemm_dw_args *args
                                                  .rows = args->N,
                                                  .columns = args->K,
                                                  .k = args->M,
-                                                 .scale = scale_of(args->scale),
+                                                 .scale = args->scale,
                                                  .residual = args->add ? args->dw : NULL,
                                                  .residual_row = args->K});
 }

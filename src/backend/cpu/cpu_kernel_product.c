@@ -138,7 +138,7 @@ SIMD void run_tile(const int R, const int V, const enum cpu_terms terms,
         add_terms(R, V, terms, true, p, &s);
     else
         add_terms(R, V, terms, false, p, &s);
-    const bool scales = tile.finish && p->scale != 1.0f;
+    const bool scales = tile.finish && p->scale != 0.0f;
     const float *const bias = tile.finish ? p->bias : NULL;
     const float *const residual = tile.finish ? p->residual : NULL;
     EACH(r, R, 1) {
@@ -199,7 +199,9 @@ static void run_edge(const struct cpu_product *p, struct tile tile, int rows, in
     tiles[p->terms][rows][LEAST_VECS](p, tile);
     for (int r = 0; r < rows; r++)
         for (int64_t j = 0; j < columns; j++) {
-            float sum = p->scale * copy[r][j];
+            float sum = copy[r][j];
+            if (p->scale != 0.0f)
+                sum *= p->scale;
             if (p->bias != NULL)
                 sum += p->bias[tile.j + j];
             if (p->residual != NULL)

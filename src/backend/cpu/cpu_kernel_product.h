@@ -5,8 +5,7 @@
  *     C[i][j] = scale Σ_k A[i][k] B[k][j]   (+ bias[j]) (+ residual[i][j])
  *
  * Each element is one chain of fused multiply-adds over ascending k that begins with zero, or with
- * the C of a former call when `accumulate` is set; then it is multiplied by the scale, then the bias
- * is added, then the residual. So
+ * the C of a former call when `accumulate` is set; then come the scale, the bias and the residual. So
  * the bits of an element depend on its row of A and column of B alone: not on the other rows, not
  * on how k is cut into calls.
  *
@@ -38,7 +37,7 @@ struct cpu_product {
     int64_t c_row;
     int64_t rows, columns, k; /* k: words of B in a column */
     bool accumulate;
-    float scale;           /* 1 where k is cut */
+    float scale;           /* 0: none; none where k is cut */
     const float *bias;     /* (columns) or NULL */
     const float *residual; /* row stride residual_row, or NULL; may be c unless k is cut */
     int64_t residual_row;
