@@ -31,7 +31,7 @@ show_progress() {
         fi
         show="step ${line#* run: step = }"
         show=${show%%,*}
-        for name in loss reward eur tokens_per_s left_s; do
+        for name in loss reward answer format eur_last_pass tokens_per_s left_s; do
             value=${line#*, "$name" = }
             [ "$value" = "$line" ] || show+="   $name ${value%%,*}"
         done

@@ -17,6 +17,13 @@ const struct metric_info metric_table[METRIC_COUNT] = {
 #undef METRIC
 };
 
+enum metric metric_find(const char *path) {
+    enum metric metric = 0;
+    while (metric < METRIC_COUNT && strcmp(metric_table[metric].path, path) != 0)
+        metric++;
+    return metric;
+}
+
 enum status metrics_init(struct metrics *metrics, int passes) {
     ASSERT(passes > 0);
     metrics->passes = passes;

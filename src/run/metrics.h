@@ -27,6 +27,9 @@ struct metric_info {
 
 extern const struct metric_info metric_table[METRIC_COUNT];
 
+/* The metric of a path, "rewards/format/mean"; METRIC_COUNT when there is none. */
+enum metric metric_find(const char *path);
+
 struct metrics {
     double step[METRIC_COUNT];
     int passes;

@@ -4,12 +4,12 @@
  */
 #include "run/run.h"
 
-#include <stdio.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/stop.h"
+#include "run/report.h"
 
 /* Forgets the last step and makes room for the next one's answers. */
 static enum status begin_step(struct run *run) {
@@ -51,32 +51,6 @@ static void warn_when_flat(struct run *run, const struct metrics *metrics) {
                     flat_reason(&run->flat, metrics));
 }
 
-/* One live line on a terminal, one line a step in a batch log. */
-static void report_progress(const struct run *run, const struct metrics *metrics, double elapsed_s,
-                            int64_t first_step) {
-    if (run->comm->rank != 0)
-        return;
-    const double *step = metrics->step;
-    const int64_t done = run->counters.step - first_step,
-                  left = run->settings->run.steps - run->counters.step;
-    const double left_s = elapsed_s / (double)done * (double)left;
-    char text[512];
-    int used =
-        snprintf(text, sizeof text, "step = %lld/%lld, loss = %.4g", (long long)run->counters.step,
-                 (long long)run->settings->run.steps, step[METRIC_LOSS]);
-    if (!run->method->likelihood)
-        used += snprintf(text + used, sizeof text - (size_t)used,
-                         ", reward = %.3f, eur = %.3f, entropy = %.3f, length = %.1f",
-                         step[METRIC_REWARD], step[METRIC_EUR], step[METRIC_ENTROPY],
-                         step[METRIC_MEAN_LENGTH]);
-    snprintf(text + used, sizeof text - (size_t)used,
-             ", tokens_per_s = %.0f, step_s = %.2f, left_s = %.0f", step[METRIC_TOKENS_PER_S],
-             step[METRIC_TIME_STEP], left_s);
-    log_info("run", "%s", text);
-    if (isatty(STDERR_FILENO))
-        log_live("%s", text);
-}
-
 /* Whether any rank was asked to stop; all ranks hear the same. */
 static enum status agree_to_stop(struct run *run, bool *stop) {
     double asked = stop_requested() ? 1.0 : 0.0;
@@ -96,7 +70,8 @@ static enum status run_loop(struct run *run, struct metrics *metrics) {
         TRY(run_step(run, metrics));
         TRY(agree_to_stop(run, &stop));
         TRY(run_output_step(run, metrics, stop || run->counters.step == run->settings->run.steps));
-        report_progress(run, metrics, clock_now_s() - start_s, first_step);
+        report_step(run, metrics,
+                    (clock_now_s() - start_s) / (double)(run->counters.step - first_step));
         if (!run->method->likelihood)
             warn_when_flat(run, metrics);
     }
@@ -111,21 +86,6 @@ static enum status run_loop(struct run *run, struct metrics *metrics) {
                 (long long)run->counters.step, (long long)run->settings->run.steps,
                 run->settings->run.directory));
     return STATUS_OK;
-}
-
-static void warn_of_setting(const char *sentence) {
-    log_warning("settings", "%s", sentence);
-}
-
-static enum status report_start(const struct run *run) {
-    for (int32_t i = 0; i < stream_source_count(run->stream); i++)
-        log_info("data", "source = %s, prompts = %lld, left_out_as_too_long = %lld",
-                 run->settings->data.train[i].path, (long long)stream_kept(run->stream, i),
-                 (long long)stream_left_out(run->stream, i));
-    log_info("run", "method = %s, parameters = %lld, ranks = %d, threads = %d, tiles = %lld",
-             run->method->name, (long long)run->layout->elements, run->comm->size,
-             run->lm.backend.threads, (long long)run->tiles.count);
-    return run->comm->rank == 0 ? settings_unused(run->settings, warn_of_setting) : STATUS_OK;
 }
 
 enum status run_train(struct run *run) {

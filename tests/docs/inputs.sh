@@ -23,6 +23,13 @@ for file in "$root"/input/*.cfg; do
 done
 "$gradus" plan "$root/input/sft.cfg" model.path="$work/nowhere" >/dev/null 2>&1 && fail "a model that is not there is planned"
 
+# The levels of the format reward are told where one looks for them.
+"$gradus" params reward.parts >"$work/told"
+for level in '1: one' '0.5: ' '0.25: ' '0'; do
+    grep -qF "$level" "$work/told" || fail "gradus params reward.parts does not tell the level $level of the format reward"
+    grep -qF "$level" "$root/input/README" || fail "input/README does not tell the level $level of the format reward"
+done
+
 # The two examples that one compares differ in the gate and the folder of the run alone.
 for file in grpo sapo; do
     sed 's/#.*//; s/ *$//' "$root/input/${file}_gsm8k.cfg" | grep . >"$work/$file.lines"
