@@ -55,6 +55,8 @@ static const struct {
              SLOT(accumulate),
              SLOT(resolve),
              SLOT(dot),
+             SLOT(copy),
+             SLOT(add),
              SLOT(lerp),
              SLOT(adamw)};
 

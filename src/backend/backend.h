@@ -111,7 +111,7 @@ struct rmsnorm_args {    /* y = x / sqrt(mean(x²) + epsilon) · weight */
 struct rmsnorm_backward_args {
     const float *x, *weight, *inverse_rms, *dy;
     float *dx;      /* (T, C) += */
-    float *dweight; /* (C) = sum over rows in ascending order */
+    float *dweight; /* (C) = sum over rows in ascending order; or NULL */
     int64_t T, C;
 };
 
@@ -131,7 +131,7 @@ struct rope_args {
 struct rope_backward_args {
     struct rope_args forward; /* as given to rope; `out` is not read */
     float *dqkv;              /* (T, (H + 2 K) D): in: gradient of out; out: gradient of qkv */
-    float *dq_norm, *dk_norm; /* (D) = ; NULL without norms */
+    float *dq_norm, *dk_norm; /* (D) = ; NULL without norms, or both where nobody wants them */
 };
 
 struct attention_args {
@@ -299,6 +299,18 @@ struct dot_args {
     int64_t n;
 };
 
+struct copy_args { /* out = x */
+    const float *x;
+    float *out; /* (n) */
+    int64_t n;
+};
+
+struct add_args { /* out += x */
+    const float *x;
+    float *out; /* (n) */
+    int64_t n;
+};
+
 struct lerp_args { /* out = x + factor (y − x); out may be x or y */
     const float *x, *y;
     float *out;
@@ -358,6 +370,8 @@ struct backend_ops {
     enum status (*accumulate)(struct backend *, const struct accumulate_args *);
     enum status (*resolve)(struct backend *, const struct resolve_args *);
     enum status (*dot)(struct backend *, const struct dot_args *);
+    enum status (*copy)(struct backend *, const struct copy_args *);
+    enum status (*add)(struct backend *, const struct add_args *);
     enum status (*lerp)(struct backend *, const struct lerp_args *);
     enum status (*adamw)(struct backend *, const struct adamw_args *);
 };

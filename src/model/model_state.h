@@ -86,8 +86,7 @@ struct model {
     float *vectors; /* all norms and biases; the pointers above lead into it */
     struct weight_block *blocks;
     int64_t block_count;
-    float *rope;       /* (settings.max_positions, D) */
-    int32_t *zero_row; /* one 0: gather_rows with it copies */
+    float *rope; /* (settings.max_positions, D) */
 
     struct workspace workspace;
     struct space_shape kept; /* of the forward whose activations are kept; T 0 for none */

@@ -56,7 +56,6 @@ enum status weights_create(struct model *model) {
     struct backend *backend = model->backend;
     TRY(memory_new(&model->layers, h->layers, "layers of a model"));
     TRY(memory_new(&model->blocks, h->layers * PART_COUNT + 3, "weight blocks of a model"));
-    TRY(backend_new(backend, &model->zero_row, 1, "row number"));
     TRY(backend_new(backend, &model->vectors, h->layers * layer_vector_elements(layout) + h->C,
                     "norms and biases"));
     TRY(weight_create(backend, &model->embed, h->V, h->C, DTYPE_F32, "embedding"));
@@ -84,7 +83,6 @@ void weights_destroy(struct model *model) {
         weight_release(backend, &model->head);
     weight_release(backend, &model->embed);
     backend_release(backend, &model->vectors);
-    backend_release(backend, &model->zero_row);
     memory_release(&model->blocks);
     memory_release(&model->layers);
 }
@@ -92,8 +90,7 @@ void weights_destroy(struct model *model) {
 /* --- refreshing --- */
 
 enum status copy_floats(struct model *model, float *to, const float *from, int64_t n) {
-    return backend_run(model->backend, gather_rows, .x = from, .rows = model->zero_row, .out = to,
-                       .R = 1, .C = n);
+    return backend_run(model->backend, copy, .x = from, .out = to, .n = n);
 }
 
 /* `source` holds the elements of this block. */

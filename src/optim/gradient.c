@@ -13,7 +13,7 @@ enum { FINE_BITS = 54 };
 #define GAP INT64_C(16384)
 
 int64_t gradient_bytes(int64_t elements, enum gradient_reduction reduction) {
-    return reduction == GRADIENT_EXACT ? 4 * GAP + 8 * elements : 4 * elements + 4;
+    return reduction == GRADIENT_EXACT ? 4 * GAP + 8 * elements : 4 * elements;
 }
 
 static enum status create_exact(struct gradient *gradient) {
@@ -29,7 +29,7 @@ static enum status create_exact(struct gradient *gradient) {
 static enum status create_fast(struct gradient *gradient) {
     TRY(backend_new(gradient->backend, &gradient->values, gradient->layout->elements, "gradient"));
     gradient->memory = gradient->values;
-    return backend_new(gradient->backend, &gradient->zero, 1, "row index of the gradient");
+    return STATUS_OK;
 }
 
 enum status gradient_create(struct gradient **gradient, struct backend *backend,
@@ -47,7 +47,6 @@ void gradient_destroy(struct gradient **gradient) {
     if (*gradient == NULL)
         return;
     backend_release((*gradient)->backend, &(*gradient)->memory);
-    backend_release((*gradient)->backend, &(*gradient)->zero);
     memory_release(gradient);
 }
 
@@ -94,8 +93,8 @@ enum status gradient_add(void *context, int64_t offset, const float *values, int
     ASSERT(offset >= 0 && n >= 0 && offset + n <= gradient->layout->elements);
     if (gradient->reduction == GRADIENT_EXACT)
         return add_exact(gradient, offset, values, n);
-    return backend_run(gradient->backend, scatter_rows, .x = values, .rows = gradient->zero,
-                       .out = gradient->values + offset, .R = 1, .C = n);
+    return backend_run(gradient->backend, add, .x = values, .out = gradient->values + offset,
+                       .n = n);
 }
 
 /* See GAP. Each piece is twice as long as all before it. */

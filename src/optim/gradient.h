@@ -47,7 +47,6 @@ struct gradient {
 
     void *memory;    /* exact: the totals behind a gap, where `values` begins; fast: the values */
     int64_t *totals; /* exact: (layout->elements) */
-    int32_t *zero;   /* fast: one row index, backend memory */
     int32_t scale_bits;
     int64_t addends;
     /* Of this rank since the last begin: the largest addend above the bound, 0 for none, and the

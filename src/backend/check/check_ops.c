@@ -123,7 +123,8 @@ void check_list_rmsnorm_backward(struct check_list *list, struct rmsnorm_backwar
     floats(list, "inverse_rms", &a->inverse_rms, CHECK_READ, VECTOR(a->T));
     floats(list, "dy", &a->dy, CHECK_READ, MATRIX(a->T, a->C));
     floats(list, "dx", &a->dx, CHECK_UPDATE, MATRIX(a->T, a->C));
-    floats(list, "dweight", &a->dweight, CHECK_WRITE, VECTOR(a->C));
+    if (a->dweight != NULL)
+        floats(list, "dweight", &a->dweight, CHECK_WRITE, VECTOR(a->C));
 }
 
 /* What rope and its backward both read. */
@@ -153,6 +154,8 @@ void check_list_rope_backward(struct check_list *list, struct rope_backward_args
     if (f->q_norm == NULL)
         return; /* without norms the gradient needs nothing of the forward's values */
     floats(list, "qkv", &f->qkv, CHECK_READ, shape);
+    if (a->dq_norm == NULL && a->dk_norm == NULL)
+        return;
     floats(list, "dq_norm", &a->dq_norm, CHECK_WRITE, VECTOR(f->D));
     floats(list, "dk_norm", &a->dk_norm, CHECK_WRITE, VECTOR(f->D));
 }
@@ -288,6 +291,16 @@ void check_list_dot(struct check_list *list, struct dot_args *a) {
     floats(list, "y", &a->y, CHECK_READ, VECTOR(a->n));
     check_add_host(list, "blocks", &a->blocks, CHECK_DOUBLE, CHECK_WRITE,
                    VECTOR((a->n + VECTOR_BLOCK - 1) / VECTOR_BLOCK));
+}
+
+void check_list_copy(struct check_list *list, struct copy_args *a) {
+    floats(list, "x", &a->x, CHECK_READ, VECTOR(a->n));
+    floats(list, "out", &a->out, CHECK_WRITE, VECTOR(a->n));
+}
+
+void check_list_add(struct check_list *list, struct add_args *a) {
+    floats(list, "x", &a->x, CHECK_READ, VECTOR(a->n));
+    floats(list, "out", &a->out, CHECK_UPDATE, VECTOR(a->n));
 }
 
 void check_list_lerp(struct check_list *list, struct lerp_args *a) {

@@ -33,6 +33,8 @@
     X(accumulate)                                                                                  \
     X(resolve)                                                                                     \
     X(dot)                                                                                         \
+    X(copy)                                                                                        \
+    X(add)                                                                                         \
     X(lerp)                                                                                        \
     X(adamw)
 

@@ -192,6 +192,8 @@ const struct backend_ops cpu_ops = {
     .accumulate = cpu_accumulate,
     .resolve = cpu_resolve,
     .dot = cpu_dot,
+    .copy = cpu_copy,
+    .add = cpu_add,
     .lerp = cpu_lerp,
     .adamw = cpu_adamw,
 };

@@ -125,6 +125,8 @@ enum status cpu_sample(struct backend *backend, const struct sample_args *args);
 enum status cpu_accumulate(struct backend *backend, const struct accumulate_args *args);
 enum status cpu_resolve(struct backend *backend, const struct resolve_args *args);
 enum status cpu_dot(struct backend *backend, const struct dot_args *args);
+enum status cpu_copy(struct backend *backend, const struct copy_args *args);
+enum status cpu_add(struct backend *backend, const struct add_args *args);
 enum status cpu_lerp(struct backend *backend, const struct lerp_args *args);
 enum status cpu_adamw(struct backend *backend, const struct adamw_args *args);
 

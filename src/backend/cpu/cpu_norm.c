@@ -69,6 +69,8 @@ enum status cpu_rmsnorm_backward(struct backend *backend,
     const struct norm_backward_work work = {
         .backend = backend, .args = args, .partial = cpu_shared(backend)};
     cpu_run(backend, blocks, 1, norm_backward_blocks, &work);
+    if (args->dweight == NULL)
+        return STATUS_OK;
     memset(args->dweight, 0, (size_t)C * sizeof(float));
     for (int64_t block = 0; block < blocks; block++)
         for (int64_t c = 0; c < C; c++)

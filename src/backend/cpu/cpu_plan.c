@@ -40,6 +40,8 @@ static enum status clear(struct backend *backend, void *memory, size_t bytes) {
     X(accumulate)                                                                                  \
     X(resolve)                                                                                     \
     X(dot)                                                                                         \
+    X(copy)                                                                                        \
+    X(add)                                                                                         \
     X(lerp)                                                                                        \
     X(adamw)
 

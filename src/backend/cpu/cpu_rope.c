@@ -95,7 +95,7 @@ enum status cpu_rope_backward(struct backend *backend, const struct rope_backwar
     const struct rope_backward_work work = {
         .backend = backend, .args = args, .partial = norms ? cpu_shared(backend) : NULL};
     cpu_run(backend, blocks, 1, rope_backward_blocks, &work);
-    for (int64_t d = 0; d < D && norms; d++) {
+    for (int64_t d = 0; d < D && norms && args->dq_norm != NULL; d++) {
         args->dq_norm[d] = args->dk_norm[d] = 0;
         for (int64_t block = 0; block < blocks; block++) {
             args->dq_norm[d] += work.partial[block * 2 * D + d];

@@ -4,6 +4,7 @@
  * each goes over its vectors once.
  */
 #include <math.h>
+#include <string.h>
 
 #include "backend/cpu/cpu.h"
 #include "backend/cpu/cpu_kernel_vector.h"
@@ -73,6 +74,28 @@ static void dot_blocks(const void *context, struct cpu_range range) {
 enum status cpu_dot(struct backend *backend, const struct dot_args *args) {
     const struct dot_work work = {.backend = backend, .args = args};
     cpu_run(backend, (args->n + VECTOR_BLOCK - 1) / VECTOR_BLOCK, 1, dot_blocks, &work);
+    return STATUS_OK;
+}
+
+static void copy_range(const void *context, struct cpu_range range) {
+    const struct copy_args *a = context;
+    memcpy(a->out + range.begin, a->x + range.begin,
+           (size_t)(range.end - range.begin) * sizeof *a->out);
+}
+
+enum status cpu_copy(struct backend *backend, const struct copy_args *args) {
+    cpu_run(backend, args->n, GRAIN, copy_range, args);
+    return STATUS_OK;
+}
+
+static void add_range(const void *context, struct cpu_range range) {
+    const struct add_args *a = context;
+    for (int64_t i = range.begin; i < range.end; i++)
+        a->out[i] += a->x[i];
+}
+
+enum status cpu_add(struct backend *backend, const struct add_args *args) {
+    cpu_run(backend, args->n, GRAIN, add_range, args);
     return STATUS_OK;
 }
 

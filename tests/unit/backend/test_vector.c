@@ -127,6 +127,18 @@ static void test_lerp(struct fixture *f, int64_t n) {
     fixture_reset(f);
 }
 
+static void test_copy_and_add(struct fixture *f, int64_t n) {
+    const float *x = fixture_normal(f, n, 0, 1), *y = fixture_normal(f, n, 0, 1);
+    float *out = fixture_floats(f, NULL, n), *want = fixture_floats(f, NULL, n);
+    CHECK_OK(backend_run(&f->backend, copy, .x = x, .out = out, .n = n));
+    fixture_same(f, "copy", out, x, n);
+    for (int64_t i = 0; i < n; i++)
+        want[i] = x[i] + y[i];
+    CHECK_OK(backend_run(&f->backend, add, .x = y, .out = out, .n = n));
+    fixture_same(f, "add", out, want, n);
+    fixture_reset(f);
+}
+
 static struct adamw_args adamw_settings(int step) {
     return (struct adamw_args){.learning_rate = 3e-3,
                                .beta1 = 0.9,
@@ -210,6 +222,8 @@ static void test_all(struct fixture *f) {
     test_dot(f, 1);
     test_dot(f, 37);
     test_dot(f, 2 * VECTOR_BLOCK + 11);
+    test_copy_and_add(f, 5);
+    test_copy_and_add(f, 40001);
     test_lerp(f, 5);
     test_lerp(f, 40001);
     test_adamw(f, 3);
