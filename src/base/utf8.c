@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/utf8.h"
 
+#include <string.h>
+
 /* How many bytes follow a first byte, 0 for one that begins no character, and the range of the
  * second byte (Unicode, table 3-7). */
 static size_t sequence_tail(unsigned char first, unsigned char *low, unsigned char *high) {
@@ -102,6 +104,10 @@ bool utf8_is_space(int32_t c) {
 
 bool utf8_is_python_space(int32_t c) {
     return utf8_is_space(c) || (c >= 0x1c && c <= 0x1f);
+}
+
+struct utf8_span utf8_span(const char *text) {
+    return (struct utf8_span){text, strlen(text)};
 }
 
 struct utf8_span utf8_trim_begin(struct utf8_span span) {

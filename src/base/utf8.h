@@ -44,6 +44,7 @@ struct utf8_span {
     const char *text;
     size_t length;
 };
+struct utf8_span utf8_span(const char *text); /* the whole of a terminated text */
 struct utf8_span utf8_trim_begin(struct utf8_span span);
 struct utf8_span utf8_trim(struct utf8_span span);
 

@@ -72,9 +72,11 @@ static enum status read_messages(const json_t *list, const char *place,
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *entry = json_array_get(list, i);
         TRY(json_get_string(entry, place, "role", NULL, &messages[i].role));
-        TRY(json_get_string(entry, place, "content", NULL, &messages[i].content));
-        if (messages[i].role == NULL || messages[i].content == NULL)
+        const json_t *content = json_object_get(entry, "content");
+        if (messages[i].role == NULL || !json_is_string(content))
             return FAIL(STATUS_INPUT, "%s: message %zu lacks its role or its content", place, i);
+        messages[i].content =
+            (struct utf8_span){json_string_value(content), json_string_length(content)};
     }
     return STATUS_OK;
 }

@@ -17,25 +17,26 @@ enum status prompt_form_check(const struct prompt_form *form) {
 
 /* As Python's template.replace("{prompt}", prompt): what the prompt brings is not looked at again.
  */
-static enum status fill_template(const char *template_text, const char *prompt,
+static enum status fill_template(const char *template_text, struct utf8_span prompt,
                                  struct strbuf *out) {
     const char *at = template_text;
     for (const char *place; (place = strstr(at, PLACE)) != NULL; at = place + strlen(PLACE)) {
         TRY(strbuf_append(out, at, (size_t)(place - at)));
-        TRY(strbuf_append_text(out, prompt));
+        TRY(strbuf_append(out, prompt.text, prompt.length));
     }
     return strbuf_append_text(out, at);
 }
 
-static enum status render_chat(const struct prompt_form *form, const char *user,
+static enum status render_chat(const struct prompt_form *form, struct utf8_span user,
                                struct strbuf *out) {
-    const struct chat_message turns[] = {{.role = "system", .content = form->system},
-                                         {.role = "user", .content = user}};
+    const struct chat_message turns[] = {
+        {.role = "system", .content = utf8_span(form->system != NULL ? form->system : "")},
+        {.role = "user", .content = user}};
     const int64_t skip = form->system == NULL;
     return chat_render(form->style, turns + skip, 2 - skip, true, form->thinking, form->date, out);
 }
 
-static enum status encode_chat(const struct prompt_form *form, const char *user,
+static enum status encode_chat(const struct prompt_form *form, struct utf8_span user,
                                struct token_list *ids) {
     struct strbuf rendered = STRBUF_EMPTY;
     enum status status = render_chat(form, user, &rendered);
@@ -46,14 +47,14 @@ static enum status encode_chat(const struct prompt_form *form, const char *user,
     return status;
 }
 
-enum status prompt_encode(const struct prompt_form *form, const char *prompt, struct strbuf *text,
-                          struct token_list *ids) {
+enum status prompt_encode(const struct prompt_form *form, struct utf8_span prompt,
+                          struct strbuf *text, struct token_list *ids) {
     const size_t begin = text->length;
     const int64_t before = ids->count;
     TRY(fill_template(form->template_text, prompt, text));
-    const char *user = strbuf_text(text) + begin;
+    const struct utf8_span user = {strbuf_text(text) + begin, text->length - begin};
     if (form->style->form == CHAT_NONE)
-        TRY(tokenizer_encode(form->tokenizer, user, text->length - begin, true, ids));
+        TRY(tokenizer_encode(form->tokenizer, user.text, user.length, true, ids));
     else
         TRY(encode_chat(form, user, ids));
     if (ids->count == before)
@@ -62,10 +63,53 @@ enum status prompt_encode(const struct prompt_form *form, const char *prompt, st
     return STATUS_OK;
 }
 
-enum status prompt_encode_answer(struct tokenizer *tokenizer, const char *answer, size_t length,
-                                 int32_t stop_id, struct token_list *ids) {
-    TRY(tokenizer_encode(tokenizer, answer, length, false, ids));
-    return stop_id < 0 ? STATUS_OK : token_list_append(ids, &stop_id, 1);
+/* One token, or added tokens one after another: not what an ordinary text breaks into. */
+static enum status find_tokens(const struct prompt_form *form, const char *text, bool *found,
+                               struct token_list *out) {
+    const int64_t before = out->count;
+    TRY(tokenizer_encode(form->tokenizer, text, strlen(text), false, out));
+    *found = out->count > before;
+    for (int64_t i = before; i < out->count && out->count > before + 1; i++)
+        *found = *found && tokenizer_is_added(form->tokenizer, out->ids[i]);
+    return STATUS_OK;
+}
+
+enum status prompt_find_end(const struct prompt_form *form, const char *wanted,
+                            const int32_t *stop_ids, int64_t stop_id_count,
+                            struct token_list *end) {
+    char quote[STATUS_QUOTE_MAX];
+    const char *turn_end = chat_turn_end(form->style);
+    const char *text = wanted != NULL ? wanted : turn_end;
+    const int32_t eos = tokenizer_end(form->tokenizer);
+    if (text == NULL && eos < 0 && stop_id_count == 0)
+        return FAIL(
+            STATUS_INPUT,
+            "nothing says what ends an answer: the tokenizer has no eos_token, the model no "
+            "eos_token_id; set prompt.answer_end to a token of the model");
+    if (text == NULL)
+        return token_list_append(end, eos >= 0 ? &eos : stop_ids, 1);
+    bool found;
+    TRY(find_tokens(form, text, &found, end));
+    if (found)
+        return STATUS_OK;
+    status_quote(quote, text, SIZE_MAX);
+    if (wanted != NULL)
+        return FAIL(STATUS_INPUT, "prompt.answer_end = \"%s\" is no token of the model", quote);
+    return FAIL(STATUS_INPUT,
+                "the chat form ends a turn with \"%s\", which is no token of the model: choose "
+                "another prompt.chat, or set prompt.answer_end to a token of the model",
+                quote);
+}
+
+enum status prompt_encode_answer(const struct prompt_form *form, struct utf8_span answer,
+                                 struct strbuf *text, struct token_list *ids) {
+    const size_t begin = text->length;
+    TRY(chat_render_answer(form->style, answer, form->thinking, text));
+    TRY(tokenizer_encode(form->tokenizer, strbuf_text(text) + begin, text->length - begin, false,
+                         ids));
+    if (form->answer_end == NULL)
+        return STATUS_OK;
+    return token_list_append(ids, form->answer_end->ids, form->answer_end->count);
 }
 
 enum status prompt_is_short(void *context, const struct dataset *dataset,
@@ -74,7 +118,8 @@ enum status prompt_is_short(void *context, const struct dataset *dataset,
     struct strbuf text = STRBUF_EMPTY;
     struct token_list ids = {.ids = NULL};
     char sentence[STATUS_SENTENCE_MAX / 2];
-    enum status status = prompt_encode(limit->form, item->prompt, &text, &ids);
+    enum status status = prompt_encode(
+        limit->form, (struct utf8_span){item->prompt, item->prompt_length}, &text, &ids);
     *kept = ids.count <= limit->max_tokens;
     if (*kept && ids.count > limit->longest)
         limit->longest = ids.count;

@@ -22,6 +22,7 @@ struct prompt_form {
     bool thinking;                  /* as chat_render takes them */
     const char *date;
     struct tokenizer *tokenizer;
+    const struct token_list *answer_end; /* what ends an answer given by the data; NULL: nothing */
 };
 
 /* STATUS_INPUT when a system text is given that the form has no place for (chat = "none"). */
@@ -29,15 +30,22 @@ enum status prompt_form_check(const struct prompt_form *form) MUST_USE;
 
 /* Appends the user's text, the template filled in, to `text`, and to `ids` the tokens of the
  * conversation up to the head of the assistant's turn. Without a chat form these are the tokens of
- * the text as `tokenizer(text)` gives them. `prompt` is terminated and holds no zero byte. Fails
- * where no token comes out. */
-enum status prompt_encode(const struct prompt_form *form, const char *prompt, struct strbuf *text,
-                          struct token_list *ids) MUST_USE;
+ * the text as `tokenizer(text)` gives them. Fails where no token comes out. */
+enum status prompt_encode(const struct prompt_form *form, struct utf8_span prompt,
+                          struct strbuf *text, struct token_list *ids) MUST_USE;
 
-/* Appends the tokens of an answer as the model should have written it: by itself, without added
- * tokens, then stop_id (−1: none). */
-enum status prompt_encode_answer(struct tokenizer *tokenizer, const char *answer, size_t length,
-                                 int32_t stop_id, struct token_list *ids) MUST_USE;
+/* Finds the tokens that end an answer (design, section 9, sft): those of the text `wanted` when it
+ * is given (prompt.answer_end), else what the chat form writes after a turn, without a chat form
+ * the tokenizer's eos_token, and where there is none the first stop id. Appends them to *end;
+ * STATUS_INPUT where there are none, or where a text is no token of the model. */
+enum status prompt_find_end(const struct prompt_form *form, const char *wanted,
+                            const int32_t *stop_ids, int64_t stop_id_count,
+                            struct token_list *end) MUST_USE;
+
+/* Appends an answer as the model should have written it: to `text` as the chat form writes it, to
+ * `ids` its tokens, encoded by itself without added tokens, and those of form->answer_end. */
+enum status prompt_encode_answer(const struct prompt_form *form, struct utf8_span answer,
+                                 struct strbuf *text, struct token_list *ids) MUST_USE;
 
 /* For stream_options.keep, with a struct prompt_limit as context: keeps prompts of at most
  * max_tokens tokens, and notes the longest that it kept. */

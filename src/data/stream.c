@@ -37,12 +37,12 @@ static enum status choose_rows(struct lane *lane, const struct stream_options *o
             lane->entries[lane->kept++] = (struct order_entry){.row = item.row, .index = i};
     }
     if (lane->kept == 0)
-        return FAIL(STATUS_INPUT, "%s: all %lld prompts are too long: raise prompt.max_tokens",
-                    lane->dataset.path, (long long)lane->dataset.count);
+        return FAIL(STATUS_INPUT, "%s: all %lld prompts are too long: longer %s",
+                    lane->dataset.path, (long long)lane->dataset.count, options->too_long);
     if (lane->kept < lane->dataset.count)
-        log_info("data", "%s: %lld of %lld prompts are longer than prompt.max_tokens and left out",
+        log_info("data", "%s: %lld of %lld prompts are left out as too long: longer %s",
                  lane->dataset.path, (long long)(lane->dataset.count - lane->kept),
-                 (long long)lane->dataset.count);
+                 (long long)lane->dataset.count, options->too_long);
     return STATUS_OK;
 }
 

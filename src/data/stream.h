@@ -30,6 +30,7 @@ struct stream_options {
     enum status (*keep)(void *context, const struct dataset *dataset,
                         const struct dataset_item *item, bool *kept);
     void *context;
+    const char *too_long; /* than what, and what to do: "than prompt.max_tokens = 8: raise it" */
 };
 
 struct stream_item {

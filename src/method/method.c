@@ -32,7 +32,9 @@ enum status method_take_prompt(const struct method_context *context, struct roll
     into->source = item.source;
     into->row = item.data.row;
     TRY(strbuf_append(&into->reference, item.data.reference, item.data.reference_length));
-    const enum status status = prompt_encode(context->form, item.data.prompt, &into->text, &ids);
+    const enum status status =
+        prompt_encode(context->form, (struct utf8_span){item.data.prompt, item.data.prompt_length},
+                      &into->text, &ids);
     into->prompt = ids.ids;
     into->prompt_length = ids.count;
     return status;

@@ -53,11 +53,9 @@ struct method {
     /* Whether these settings can be run by this method; a sentence when not. */
     enum status (*check)(const struct settings *settings);
 
-    /* Whether a prompt that takes part can be used, asked for each before the run begins, with the
-     * tokens of its given answer, and of both; NULL: all can, and answers are drawn. */
-    enum status (*check_row)(const struct prompt_form *form, const struct hparams *hparams,
-                             const struct dataset *dataset, const struct dataset_item *item,
-                             int64_t *answer, int64_t *both);
+    /* Tokens of a row's given answer, and of prompt and answer; NULL: answers are drawn. */
+    enum status (*count_tokens)(const struct prompt_form *form, const struct dataset_item *item,
+                                int64_t *answer, int64_t *both);
 
     /* Fills the step's rollout: all groups and summaries on every rank, tokens and numbers of the
      * answers that this rank owns. Steps count from 1. Collective. */

@@ -24,23 +24,16 @@ static enum status check(const struct settings *settings) {
     return STATUS_OK;
 }
 
-/* Prompt and answer must fit into the model's positions. */
-static enum status check_row(const struct prompt_form *form, const struct hparams *hparams,
-                             const struct dataset *dataset, const struct dataset_item *item,
-                             int64_t *answer, int64_t *both) {
+static enum status count_tokens(const struct prompt_form *form, const struct dataset_item *item,
+                                int64_t *answer, int64_t *both) {
     struct strbuf text = STRBUF_EMPTY;
     struct token_list ids = {.ids = NULL};
-    enum status status = prompt_encode(form, item->prompt, &text, &ids);
+    enum status status =
+        prompt_encode(form, (struct utf8_span){item->prompt, item->prompt_length}, &text, &ids);
     const int64_t prompt = ids.count;
     if (status == STATUS_OK)
-        status = prompt_encode_answer(form->tokenizer, item->reference, item->reference_length,
-                                      hparams->eos[0], &ids);
-    if (status == STATUS_OK && ids.count > hparams->max_positions)
-        status = FAIL(STATUS_INPUT,
-                      "%s:%lld: prompt and answer have %lld tokens; the model has %lld positions: "
-                      "filter such rows out with data.train.where",
-                      dataset->path, (long long)item->row + 1, (long long)ids.count,
-                      (long long)hparams->max_positions);
+        status = prompt_encode_answer(
+            form, (struct utf8_span){item->reference, item->reference_length}, &text, &ids);
     *answer = ids.count - prompt;
     *both = ids.count;
     strbuf_release(&text);
@@ -48,19 +41,18 @@ static enum status check_row(const struct prompt_form *form, const struct hparam
     return status;
 }
 
-/* The answer that the data give, and the first stop id, as if they had been drawn. */
+/* The answer that the data give, as the chat form writes it, and what ends it, as if they had been
+ * drawn. */
 static enum status take_answer(const struct method_context *context, struct rollout *rollout,
                                int64_t group) {
     const struct strbuf *text = &rollout->groups[group].reference;
     struct rollout_answer *answer = rollout_group_answers(rollout, group);
     struct token_list ids = {.ids = NULL};
-    enum status status = prompt_encode_answer(context->tokenizer, strbuf_text(text), text->length,
-                                              context->stop_ids[0], &ids);
+    enum status status = prompt_encode_answer(
+        context->form, (struct utf8_span){strbuf_text(text), text->length}, &answer->text, &ids);
     if (status == STATUS_OK)
         status =
             rollout_answer_reserve(answer, ids.count, (struct rollout_columns){.sampler = false});
-    if (status == STATUS_OK)
-        status = strbuf_append(&answer->text, strbuf_text(text), text->length);
     if (status == STATUS_OK)
         memcpy(answer->tokens, ids.ids, (size_t)ids.count * sizeof *ids.ids);
     answer->finish = FINISH_STOP;
@@ -92,5 +84,5 @@ const struct method method_sft = {.name = "sft",
                                   .likelihood = true,
                                   .group_size = group_size,
                                   .check = check,
-                                  .check_row = check_row,
+                                  .count_tokens = count_tokens,
                                   .collect = collect};

@@ -1,6 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "run/language_model.h"
 
+#include "base/log.h"
+#include "base/memory.h"
+
+static bool is_stop_id(const struct hparams *hparams, int32_t id) {
+    for (int i = 0; i < hparams->eos_count; i++)
+        if (hparams->eos[i] == id)
+            return true;
+    return false;
+}
+
+/* A model that ends its turns by a token at which nothing stops writes on to the last token. */
+static void log_end(const struct language_model *lm, const char *what, int32_t id) {
+    if (id >= 0 && !is_stop_id(&lm->hparams, id))
+        log_info("text",
+                 "%s with token %d, which is no eos_token_id of the model: what it writes will not "
+                 "stop there before generation_config.json lists it",
+                 what, id);
+}
+
 static enum status open_tokenizer(struct language_model *lm, const struct settings *settings) {
     TRY(tokenizer_open(&lm->tokenizer, settings->model.path));
     return tokenizer_fit(lm->tokenizer, lm->hparams.V, settings->model.path);
@@ -43,11 +62,23 @@ enum status language_model_create(struct language_model *lm, const struct settin
     return model_create(&lm->model, &lm->backend, &lm->hparams, &how);
 }
 
+enum status language_model_find_end(struct language_model *lm, const struct settings *settings) {
+    const struct token_list *end = &lm->answer_end;
+    TRY(prompt_find_end(&lm->form, settings->prompt.answer_end, lm->hparams.eos,
+                        lm->hparams.eos_count, &lm->answer_end));
+    lm->form.answer_end = end;
+    log_info("text", "answers end with token %d", end->ids[end->count - 1]);
+    if (settings->prompt.answer_end != NULL || chat_turn_end(&lm->style) == NULL)
+        log_end(lm, "answers end", end->ids[end->count - 1]);
+    return STATUS_OK;
+}
+
 void language_model_close(struct language_model *lm) {
     model_destroy(&lm->model);
     if (lm->backend_is_open)
         backend_close(&lm->backend);
     lm->backend_is_open = false;
+    memory_release(&lm->answer_end.ids);
     chat_release(&lm->style);
     tokenizer_destroy(&lm->tokenizer);
 }

@@ -23,8 +23,9 @@ struct language_model {
     struct hparams hparams;
     struct tokenizer *tokenizer;
     struct chat_style style;
-    struct prompt_form form; /* borrows from the settings, the style and the tokenizer */
-    struct model *model;     /* NULL before language_model_create */
+    struct token_list answer_end; /* empty before language_model_find_end */
+    struct prompt_form form;      /* borrows from the settings, the style and the tokenizer */
+    struct model *model;          /* NULL before language_model_create */
 };
 
 /* Opens all but the model, which needs to know how long its sequences get. The settings must
@@ -40,6 +41,10 @@ enum status language_model_plan(struct language_model *lm, const struct settings
  * (model_load). */
 enum status language_model_create(struct language_model *lm, const struct settings *settings,
                                   int64_t max_positions) MUST_USE;
+
+/* Finds what ends an answer that the data give (prompt_find_end); encoded answers end so. */
+enum status language_model_find_end(struct language_model *lm,
+                                    const struct settings *settings) MUST_USE;
 
 void language_model_close(struct language_model *lm);
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "run/run.h"
 
+#include <stdio.h>
+
 #include "base/log.h"
 #include "base/memory.h"
 #include "run/threads.h"
@@ -41,8 +43,10 @@ static enum status check_row(void *context, const struct dataset *dataset,
     struct row_lengths *longest = &check->run->longest;
     int64_t answer = run->settings->rollout.max_new_tokens, both = 0;
     TRY(prompt_is_short(&check->limit, dataset, item, kept));
-    if (*kept && run->method->check_row != NULL)
-        TRY(run->method->check_row(&run->lm.form, &run->lm.hparams, dataset, item, &answer, &both));
+    if (*kept && run->method->count_tokens != NULL) {
+        TRY(run->method->count_tokens(&run->lm.form, item, &answer, &both));
+        *kept = both <= run->lm.hparams.max_positions;
+    }
     if (!*kept)
         return STATUS_OK;
     longest->prompt = check->limit.longest;
@@ -51,9 +55,29 @@ static enum status check_row(void *context, const struct dataset *dataset,
     return STATUS_OK;
 }
 
+/* What a row that is left out was too long for. */
+static void tell_limit(const struct run *run, int64_t limit, char *out, size_t room) {
+    const struct settings *settings = run->settings;
+    const long long positions = (long long)run->lm.hparams.max_positions;
+    if (run->method->likelihood)
+        snprintf(out, room,
+                 "than prompt.max_tokens = %lld (raise it) or, with the answer, than the %lld "
+                 "positions of the model (leave such rows out)",
+                 (long long)settings->prompt.max_tokens, positions);
+    else if (limit == settings->prompt.max_tokens)
+        snprintf(out, room, "than prompt.max_tokens = %lld: raise it", (long long)limit);
+    else
+        snprintf(out, room,
+                 "than the %lld tokens that rollout.max_new_tokens = %lld leaves of the model's "
+                 "%lld positions: lower it",
+                 (long long)limit, (long long)settings->rollout.max_new_tokens, positions);
+}
+
 static enum status open_stream(struct run *run, int64_t limit) {
     const struct settings *settings = run->settings;
     struct stream_source *sources;
+    char too_long[256];
+    tell_limit(run, limit, too_long, sizeof too_long);
     struct row_check check = {.run = run, .limit = {.form = &run->lm.form, .max_tokens = limit}};
     TRY(memory_new(&sources, settings->data.train_count, "sources"));
     for (int64_t i = 0; i < settings->data.train_count; i++) {
@@ -70,7 +94,8 @@ static enum status open_stream(struct run *run, int64_t limit) {
                       &(struct stream_options){.seed = (uint64_t)settings->run.seed,
                                                .shuffle = settings->data.shuffle,
                                                .keep = check_row,
-                                               .context = &check});
+                                               .context = &check,
+                                               .too_long = too_long});
     memory_release(&sources);
     return status;
 }
@@ -138,11 +163,8 @@ static enum status open_all(struct run *run, int threads) {
                    (int)settings->update.mini_batches, settings->parallel.groups_per_tile,
                    run->comm->size));
     TRY((run->plans ? language_model_plan : language_model_open)(&run->lm, settings, threads));
-    if (run->lm.hparams.eos_count == 0 && run->method->likelihood)
-        return FAIL(
-            STATUS_INPUT,
-            "%s: neither generation_config.json nor config.json names an eos_token_id, which ends an answer",
-            settings->model.path);
+    if (run->method->likelihood)
+        TRY(language_model_find_end(&run->lm, settings));
     TRY(language_model_prompt_limit(&run->lm, settings,
                                     run->method->likelihood ? 1 : settings->rollout.max_new_tokens,
                                     &prompt_limit));

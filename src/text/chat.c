@@ -32,15 +32,23 @@ static bool is_role(const struct chat_message *message, const char *role) {
 
 /* ---- ChatML ------------------------------------------------------------------------------ */
 
-static enum status append_chatml(const char *role, const char *content, struct strbuf *out) {
-    return strbuf_append_format(out, "<|im_start|>%s\n%s<|im_end|>\n", role, content);
+#define CHATML_END "<|im_end|>"
+
+static enum status append_span(struct utf8_span span, struct strbuf *out) {
+    return strbuf_append(out, span.text, span.length);
+}
+
+static enum status append_chatml(const char *role, struct utf8_span content, struct strbuf *out) {
+    TRY(strbuf_append_format(out, "<|im_start|>%s\n", role));
+    TRY(append_span(content, out));
+    return strbuf_append_text(out, CHATML_END "\n");
 }
 
 static enum status render_chatml(const struct chat_style *style,
                                  const struct chat_message *messages, int64_t count,
                                  struct strbuf *out) {
     if (style->default_system != NULL && !is_role(&messages[0], "system"))
-        TRY(append_chatml("system", style->default_system, out));
+        TRY(append_chatml("system", utf8_span(style->default_system), out));
     for (int64_t i = 0; i < count; i++)
         TRY(append_chatml(messages[i].role, messages[i].content, out));
     return STATUS_OK;
@@ -48,64 +56,95 @@ static enum status render_chatml(const struct chat_style *style,
 
 /* ---- Qwen3: ChatML in which an assistant's thoughts are kept after the last question only ---- */
 
-struct span {
-    const char *start, *stop;
-};
-
-static struct span strip_newlines(struct span span) {
-    while (span.start < span.stop && *span.start == '\n')
-        span.start++;
-    while (span.start < span.stop && span.stop[-1] == '\n')
-        span.stop--;
+static struct utf8_span strip_first_newlines(struct utf8_span span) {
+    while (span.length > 0 && span.text[0] == '\n')
+        span = (struct utf8_span){span.text + 1, span.length - 1};
     return span;
 }
 
-static const char *find_last(const char *text, const char *stop, const char *word) {
+static struct utf8_span strip_newlines(struct utf8_span span) {
+    span = strip_first_newlines(span);
+    while (span.length > 0 && span.text[span.length - 1] == '\n')
+        span.length--;
+    return span;
+}
+
+static bool stands_at(struct utf8_span span, size_t at, const char *word) {
     const size_t length = strlen(word);
-    for (const char *at = stop - length; at >= text; at--)
-        if (strncmp(at, word, length) == 0)
+    return at <= span.length && length <= span.length - at &&
+           memcmp(span.text + at, word, length) == 0;
+}
+
+/* The first or the last place of a word; SIZE_MAX when there is none. */
+static size_t find_first(struct utf8_span span, const char *word) {
+    for (size_t at = 0; at < span.length; at++)
+        if (stands_at(span, at, word))
             return at;
-    return NULL;
+    return SIZE_MAX;
+}
+
+static size_t find_last(struct utf8_span span, const char *word) {
+    for (size_t at = span.length; at-- > 0;)
+        if (stands_at(span, at, word))
+            return at;
+    return SIZE_MAX;
+}
+
+static struct utf8_span from_on(struct utf8_span span, size_t at) {
+    return (struct utf8_span){span.text + at, span.length - at};
 }
 
 /* Splits "<think>thoughts</think>answer"; thoughts are empty where there is no "</think>". */
-static void split_thoughts(const char *content, struct span *thoughts, struct span *answer) {
-    const char *const end = content + strlen(content);
-    const char *close = strstr(content, "</think>");
-    *thoughts = (struct span){content, content};
-    *answer = (struct span){content, end};
-    if (close == NULL)
+static void split_thoughts(struct utf8_span content, struct utf8_span *thoughts,
+                           struct utf8_span *answer) {
+    const size_t close = find_first(content, "</think>");
+    *thoughts = (struct utf8_span){content.text, 0};
+    *answer = content;
+    if (close == SIZE_MAX)
         return;
-    const char *open = find_last(content, close, "<think>");
-    thoughts->start = open != NULL ? open + strlen("<think>") : content;
-    thoughts->stop = close;
-    *thoughts = strip_newlines(*thoughts);
-    answer->start = find_last(content, end, "</think>") + strlen("</think>");
-    while (*answer->start == '\n')
-        answer->start++;
+    const struct utf8_span before = {content.text, close};
+    const size_t open = find_last(before, "<think>");
+    *thoughts =
+        strip_newlines(open == SIZE_MAX ? before : from_on(before, open + strlen("<think>")));
+    *answer =
+        strip_first_newlines(from_on(content, find_last(content, "</think>") + strlen("</think>")));
 }
 
-static enum status append_qwen3_answer(const char *content, bool after_query, bool last,
-                                       struct strbuf *out) {
-    struct span thoughts, answer;
+static enum status append_thoughts(struct utf8_span thoughts, struct strbuf *out) {
+    TRY(strbuf_append_text(out, "<think>\n"));
+    TRY(append_span(thoughts, out));
+    return strbuf_append_text(out, "\n</think>\n\n");
+}
+
+static enum status append_qwen3_turn(struct utf8_span content, bool after_query, bool last,
+                                     struct strbuf *out) {
+    struct utf8_span thoughts, answer;
     split_thoughts(content, &thoughts, &answer);
     TRY(strbuf_append_text(out, "<|im_start|>assistant\n"));
-    if (after_query && (last || thoughts.start < thoughts.stop)) {
-        TRY(strbuf_append_text(out, "<think>\n"));
-        TRY(strbuf_append(out, thoughts.start, (size_t)(thoughts.stop - thoughts.start)));
-        TRY(strbuf_append_text(out, "\n</think>\n\n"));
-        while (*answer.start == '\n')
-            answer.start++;
+    if (after_query && (last || thoughts.length > 0)) {
+        TRY(append_thoughts(thoughts, out));
+        answer = strip_first_newlines(answer);
     }
-    TRY(strbuf_append(out, answer.start, (size_t)(answer.stop - answer.start)));
-    return strbuf_append_text(out, "<|im_end|>\n");
+    TRY(append_span(answer, out));
+    return strbuf_append_text(out, CHATML_END "\n");
 }
 
-static bool is_tool_response(const char *content) {
+static enum status append_qwen3_answer(struct utf8_span content, bool thinking,
+                                       struct strbuf *out) {
+    struct utf8_span thoughts, answer;
+    split_thoughts(content, &thoughts, &answer);
+    if (!thinking && thoughts.length > 0)
+        return FAIL(STATUS_INPUT, "the answer holds thoughts (</think>), but prompt.thinking is "
+                                  "false: the prompt says that there are none");
+    if (thinking)
+        TRY(append_thoughts(thoughts, out));
+    return append_span(strip_first_newlines(answer), out);
+}
+
+static bool is_tool_response(struct utf8_span content) {
     static const char open[] = "<tool_response>", close[] = "</tool_response>";
-    const size_t length = strlen(content);
-    return strncmp(content, open, sizeof open - 1) == 0 && length >= sizeof close - 1 &&
-           strcmp(content + length - (sizeof close - 1), close) == 0;
+    return stands_at(content, 0, open) && content.length >= sizeof close - 1 &&
+           stands_at(content, content.length - (sizeof close - 1), close);
 }
 
 static enum status render_qwen3(const struct chat_message *messages, int64_t count,
@@ -118,7 +157,7 @@ static enum status render_qwen3(const struct chat_message *messages, int64_t cou
         }
     for (int64_t i = 0; i < count; i++)
         if (is_role(&messages[i], "assistant"))
-            TRY(append_qwen3_answer(messages[i].content, i > query, i + 1 == count, out));
+            TRY(append_qwen3_turn(messages[i].content, i > query, i + 1 == count, out));
         else
             TRY(append_chatml(messages[i].role, messages[i].content, out));
     return STATUS_OK;
@@ -126,19 +165,16 @@ static enum status render_qwen3(const struct chat_message *messages, int64_t cou
 
 /* ---- Llama 3 ------------------------------------------------------------------------------ */
 
-static enum status append_trimmed(const char *text, struct strbuf *out) {
-    const struct utf8_span span = utf8_trim((struct utf8_span){text, strlen(text)});
-    return strbuf_append(out, span.text, span.length);
-}
+#define LLAMA3_END "<|eot_id|>"
 
 static enum status open_llama3(const char *role, struct strbuf *out) {
     return strbuf_append_format(out, "<|start_header_id|>%s<|end_header_id|>\n\n", role);
 }
 
-static enum status append_llama3(const char *role, const char *content, struct strbuf *out) {
+static enum status append_llama3(const char *role, struct utf8_span content, struct strbuf *out) {
     TRY(open_llama3(role, out));
-    TRY(append_trimmed(content, out));
-    return strbuf_append_text(out, "<|eot_id|>");
+    TRY(append_span(utf8_trim(content), out));
+    return strbuf_append_text(out, LLAMA3_END);
 }
 
 static enum status render_llama3(const struct chat_style *style,
@@ -152,8 +188,8 @@ static enum status render_llama3(const struct chat_style *style,
         TRY(strbuf_append_format(out, "Cutting Knowledge Date: December 2023\nToday Date: %s\n\n",
                                  date != NULL ? date : DEFAULT_DATE));
         if (is_role(&messages[0], "system"))
-            TRY(append_trimmed(messages[i++].content, out));
-        TRY(strbuf_append_text(out, "<|eot_id|>"));
+            TRY(append_span(utf8_trim(messages[i++].content), out));
+        TRY(strbuf_append_text(out, LLAMA3_END));
     }
     for (; i < count; i++)
         TRY(append_llama3(messages[i].role, messages[i].content, out));
@@ -182,7 +218,7 @@ enum status chat_render(const struct chat_style *style, const struct chat_messag
     switch (style->form) {
     case CHAT_NONE:
         for (int64_t i = 0; i < count; i++)
-            TRY(strbuf_append_text(out, messages[i].content));
+            TRY(append_span(messages[i].content, out));
         return STATUS_OK;
     case CHAT_CHATML:
         TRY(render_chatml(style, messages, count, out));
@@ -200,4 +236,17 @@ enum status chat_render(const struct chat_style *style, const struct chat_messag
         break;
     }
     return FAIL(STATUS_DEFECT, "a chat form was not resolved before use");
+}
+
+enum status chat_render_answer(const struct chat_style *style, struct utf8_span answer,
+                               bool thinking, struct strbuf *out) {
+    if (style->form == CHAT_QWEN3)
+        return append_qwen3_answer(answer, thinking, out);
+    return append_span(style->form == CHAT_LLAMA3 ? utf8_trim(answer) : answer, out);
+}
+
+const char *chat_turn_end(const struct chat_style *style) {
+    if (style->form == CHAT_CHATML || style->form == CHAT_QWEN3)
+        return CHATML_END;
+    return style->form == CHAT_LLAMA3 ? LLAMA3_END : NULL;
 }

@@ -13,11 +13,13 @@
 
 #include "base/status.h"
 #include "base/strbuf.h"
+#include "base/utf8.h"
 
 enum chat_form { CHAT_AUTO, CHAT_NONE, CHAT_CHATML, CHAT_QWEN3, CHAT_LLAMA3 };
 
 struct chat_message {
-    const char *role, *content;
+    const char *role;
+    struct utf8_span content; /* any characters, zero too */
 };
 
 struct chat_style {
@@ -40,5 +42,14 @@ void chat_release(struct chat_style *style);
 enum status chat_render(const struct chat_style *style, const struct chat_message *messages,
                         int64_t count, bool generation_prompt, bool thinking, const char *date,
                         struct strbuf *out) MUST_USE;
+
+/* Appends an answer as the template writes it between the head of the assistant's turn, which a
+ * generation prompt ends with, and what ends the turn. STATUS_INPUT for thoughts in an answer whose
+ * head says that there are none (Qwen3 without thinking). */
+enum status chat_render_answer(const struct chat_style *style, struct utf8_span answer,
+                               bool thinking, struct strbuf *out) MUST_USE;
+
+/* The token that ends a turn; NULL without a chat form. */
+const char *chat_turn_end(const struct chat_style *style);
 
 #endif

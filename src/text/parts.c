@@ -229,6 +229,7 @@ static enum status place_added(const struct source *source, const char *content,
         return FAIL(STATUS_INPUT,
                     "%s: added token \"%s\" is empty, or it or its id %d is taken by another",
                     source->path, status_quote(quote, content, SIZE_MAX), id);
+    vocabulary->tokens[id].added = true;
     vocabulary->tokens[id].special = special;
     return STATUS_OK;
 }

@@ -146,6 +146,10 @@ int32_t tokenizer_find(const struct tokenizer *tokenizer, const char *token) {
     return vocabulary_find(&tokenizer->vocabulary, token, strlen(token));
 }
 
+bool tokenizer_is_added(const struct tokenizer *tokenizer, int32_t id) {
+    return vocabulary_has(&tokenizer->vocabulary, id) && tokenizer->vocabulary.tokens[id].added;
+}
+
 int32_t tokenizer_end(const struct tokenizer *tokenizer) {
     return tokenizer->end;
 }

@@ -42,6 +42,9 @@ int32_t tokenizer_size(const struct tokenizer *tokenizer);
  * −1 when absent. */
 int32_t tokenizer_find(const struct tokenizer *tokenizer, const char *token);
 
+/* Whether an id is that of an added token. */
+bool tokenizer_is_added(const struct tokenizer *tokenizer, int32_t id);
+
 /* The tokenizer's eos_token, −1 when it has none. */
 int32_t tokenizer_end(const struct tokenizer *tokenizer);
 

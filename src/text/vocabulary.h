@@ -18,7 +18,7 @@
 struct vocabulary_token {
     size_t start;    /* in `texts` */
     uint32_t length; /* 0: no token has this id */
-    bool in_model, special;
+    bool in_model, added, special;
 };
 
 struct vocabulary {

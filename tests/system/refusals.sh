@@ -91,8 +91,8 @@ printf '{"question": "a", "answer": "\377"}\n' >utf8.jsonl
 bad "utf8.jsonl:1" 1 'data.train=({path="utf8.jsonl";prompt="question";answer="answer";})'
 : >empty.jsonl
 bad "empty.jsonl" 1 'data.train=({path="empty.jsonl";prompt="question";answer="answer";})'
-awk 'BEGIN { printf "{\"question\": \"1\", \"answer\": \"1\"}\n{\"question\": \"1\", \"answer\": \""; for (i = 0; i < 200; i++) printf "1"; print "\"}" }' >long.jsonl
-bad "long.jsonl:2: prompt and answer have 202 tokens" 1 run.method=sft 'data.train=({path="long.jsonl";prompt="question";answer="answer";})'
+awk 'BEGIN { printf "{\"question\": \"1\", \"answer\": \""; for (i = 0; i < 200; i++) printf "1"; print "\"}" }' >long.jsonl
+bad "with the answer, than the 128 positions" 1 run.method=sft 'data.train=({path="long.jsonl";prompt="question";answer="answer";})'
 
 # The model.
 bad "$work/nowhere" 1 model.path="$work/nowhere"
@@ -116,7 +116,7 @@ sed 's/"num_hidden_layers": 2/"num_hidden_layers": 3/' qwen2/config.json >broken
 broken "model.layers.2"
 sed 's/"qwen2"/"mamba"/' qwen2/config.json >broken/config.json
 broken "mamba"
-sed 's/"id": 258/"id": 700/' qwen2/tokenizer.json >broken/tokenizer.json
+sed 's/"A": 65/"A": 700/' qwen2/tokenizer.json >broken/tokenizer.json
 broken "tokenizer.json has ids up to 700"
 rm -rf broken
 

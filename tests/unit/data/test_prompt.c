@@ -39,7 +39,7 @@ static void check_prompt(const struct chat_style *style, const char *template_te
     struct strbuf text = STRBUF_EMPTY, read = STRBUF_EMPTY;
     struct token_list ids = {.ids = NULL};
     CHECK_OK(prompt_form_check(&form));
-    CHECK_OK(prompt_encode(&form, prompt, &text, &ids));
+    CHECK_OK(prompt_encode(&form, utf8_span(prompt), &text, &ids));
     CHECK_OK(tokenizer_decode(tokenizer, ids.ids, ids.count, true, &read));
     CHECK_TEXT(strbuf_text(&text), want_text);
     CHECK_TEXT(strbuf_text(&read), want_read);
@@ -81,8 +81,8 @@ static void check_appending(void) {
         .template_text = "<{prompt}>", .style = &none, .tokenizer = tokenizer};
     struct strbuf text = STRBUF_EMPTY;
     struct token_list ids = {.ids = NULL};
-    CHECK_OK(prompt_encode(&form, "a", &text, &ids));
-    CHECK_OK(prompt_encode(&form, "bc", &text, &ids));
+    CHECK_OK(prompt_encode(&form, utf8_span("a"), &text, &ids));
+    CHECK_OK(prompt_encode(&form, utf8_span("bc"), &text, &ids));
     CHECK_TEXT(strbuf_text(&text), "<a><bc>");
     CHECK_EQ(ids.count, 7);
     CHECK_EQ(ids.ids[0], ids.ids[3]);
@@ -91,17 +91,59 @@ static void check_appending(void) {
 }
 
 static void check_answer(void) {
-    struct token_list ids = {.ids = NULL};
-    const int32_t stop = tokenizer_find(tokenizer, "<|im_end|>");
-    CHECK_OK(prompt_encode_answer(tokenizer, "42", 2, stop, &ids));
+    struct token_list ids = {.ids = NULL}, end = {.ids = NULL};
+    struct strbuf text = STRBUF_EMPTY;
+    struct prompt_form form = {.style = &none, .tokenizer = tokenizer};
+    int32_t stop = tokenizer_find(tokenizer, "<|im_end|>");
+    CHECK_OK(token_list_append(&end, &stop, 1));
+    form.answer_end = &end;
+    CHECK_OK(prompt_encode_answer(&form, utf8_span("42"), &text, &ids));
     CHECK_EQ(ids.count, 3);
     CHECK_EQ(ids.ids[2], stop);
-    CHECK_OK(prompt_encode_answer(tokenizer, "42", 2, -1, &ids));
+    form.answer_end = NULL;
+    CHECK_OK(prompt_encode_answer(&form, utf8_span("42"), &text, &ids));
     CHECK_EQ(ids.count, 5);
     CHECK_EQ(ids.ids[3], ids.ids[0]);
-    CHECK_OK(prompt_encode_answer(tokenizer, "", 0, stop, &ids));
+    form.answer_end = &end;
+    CHECK_OK(prompt_encode_answer(&form, utf8_span(""), &text, &ids));
     CHECK_EQ(ids.count, 6);
+    CHECK_TEXT(strbuf_text(&text), "4242");
     memory_release(&ids.ids);
+    memory_release(&end.ids);
+    strbuf_release(&text);
+}
+
+/* What ends an answer, and which id it is. */
+static void check_end(const struct chat_style *style, const char *wanted, int64_t stops,
+                      const char *want) {
+    const struct prompt_form form = {.style = style, .tokenizer = tokenizer};
+    const int32_t stop_ids[] = {tokenizer_find(tokenizer, "<|im_start|>"), 7};
+    struct token_list end = {.ids = NULL};
+    CHECK_OK(prompt_find_end(&form, wanted, stop_ids, stops, &end));
+    CHECK_EQ(end.count, 1);
+    CHECK_EQ(end.ids[0], tokenizer_find(tokenizer, want));
+    memory_release(&end.ids);
+}
+
+static void check_ends(void) {
+    const struct chat_style llama = {.form = CHAT_LLAMA3};
+    struct prompt_form form = {.style = &none, .tokenizer = tokenizer};
+    struct token_list end = {.ids = NULL};
+    check_end(&chatml, NULL, 2, "<|im_end|>"); /* not the first stop id */
+    check_end(&chatml, NULL, 0, "<|im_end|>");
+    check_end(&none, NULL, 2, "<|im_start|>"); /* no eos_token here: the first stop id */
+    check_end(&none, "<|endoftext|>", 2, "<|endoftext|>");
+    check_end(&chatml, "<|endoftext|>", 2, "<|endoftext|>");
+    check_end(&llama, "!", 2, "!");
+    CHECK_STATUS(prompt_find_end(&form, NULL, NULL, 0, &end), STATUS_INPUT, "prompt.answer_end");
+    CHECK_STATUS(prompt_find_end(&form, "</s>", NULL, 0, &end), STATUS_INPUT,
+                 "prompt.answer_end = \"</s>\" is no token");
+    form.style = &llama;
+    CHECK_STATUS(prompt_find_end(&form, NULL, NULL, 0, &end), STATUS_INPUT, "<|eot_id|>");
+    end.count = 0;
+    CHECK_OK(prompt_find_end(&form, "<|im_end|><|endoftext|>", NULL, 0, &end));
+    CHECK_EQ(end.count, 2);
+    memory_release(&end.ids);
 }
 
 static void check_limit(const char *program) {
@@ -154,8 +196,11 @@ static void check_begin(const char *program) {
     check_prompt(&none, "{prompt}", NULL, "1+1", "1+1", "<|endoftext|>1+1", 4);
     check_prompt(&chatml, "{prompt}", NULL, "", "",
                  "<|im_start|>user\n<|im_end|>\n<|im_start|>assistant\n", 1 + 5 + 1 + 1 + 1 + 10);
-    CHECK_OK(prompt_encode_answer(tokenizer, "42", 2, -1, &ids));
+    struct strbuf text = STRBUF_EMPTY;
+    CHECK_OK(prompt_encode_answer(&(struct prompt_form){.style = &none, .tokenizer = tokenizer},
+                                  utf8_span("42"), &text, &ids));
     CHECK_EQ(ids.count, 2);
+    strbuf_release(&text);
     memory_release(&ids.ids);
     tokenizer_destroy(&tokenizer);
     tokenizer = plain;
@@ -175,6 +220,7 @@ int main(int argc, char **argv) {
     check_chat();
     check_appending();
     check_answer();
+    check_ends();
     check_limit(argv[0]);
     check_system();
     check_begin(argv[0]);

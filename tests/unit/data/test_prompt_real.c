@@ -27,8 +27,8 @@ static void add_row(struct sha256 *hash, const struct token_list *ids) {
     sha256_update(hash, "\n", 1);
 }
 
-/* form NULL: the answers. */
-static void check_ids(const struct prompt_form *form, int64_t want_tokens, const char *want) {
+static void check_ids(const struct prompt_form *form, bool answers, int64_t want_tokens,
+                      const char *want) {
     struct sha256 hash;
     struct strbuf text = STRBUF_EMPTY;
     struct token_list ids = {.ids = NULL};
@@ -40,11 +40,12 @@ static void check_ids(const struct prompt_form *form, int64_t want_tokens, const
         const struct dataset_item item = dataset_item(&dataset, i);
         ids.count = 0;
         strbuf_clear(&text);
-        if (form != NULL)
-            CHECK_OK(prompt_encode(form, item.prompt, &text, &ids));
+        if (!answers)
+            CHECK_OK(prompt_encode(form, (struct utf8_span){item.prompt, item.prompt_length}, &text,
+                                   &ids));
         else
-            CHECK_OK(prompt_encode_answer(tokenizer, item.reference, item.reference_length,
-                                          tokenizer_find(tokenizer, "<|im_end|>"), &ids));
+            CHECK_OK(prompt_encode_answer(
+                form, (struct utf8_span){item.reference, item.reference_length}, &text, &ids));
         add_row(&hash, &ids);
         tokens += ids.count;
     }
@@ -60,6 +61,7 @@ int main(void) {
     if (!bytes_is_file(GSM8K) || !bytes_is_directory(TOKENIZER))
         CHECK_SKIP("../shared/data is not here");
     struct chat_style style;
+    struct token_list end = {.ids = NULL};
     const struct dataset_source source = {.path = GSM8K, .prompt = "question", .answer = "answer"};
     CHECK_OK(dataset_open(&dataset, &source));
     CHECK_OK(tokenizer_open(&tokenizer, TOKENIZER));
@@ -69,13 +71,19 @@ int main(void) {
                                .date = "26 Jul 2024",
                                .tokenizer = tokenizer};
     CHECK_OK(chat_resolve(CHAT_NONE, TOKENIZER, &style));
-    check_ids(&form, 65489, "a8ffa29f7e713e9de70d3ebd5860c9dca8f5730602c4ce51335ba84a8da69cea");
+    check_ids(&form, false, 65489,
+              "a8ffa29f7e713e9de70d3ebd5860c9dca8f5730602c4ce51335ba84a8da69cea");
     chat_release(&style);
     CHECK_OK(chat_resolve(CHAT_CHATML, TOKENIZER, &style));
     form.system = "Think.";
-    check_ids(&form, 80489, "ba0dd27364f0c3d86db075665216f5d862d30098a1080e7b8077eb463d46ffc2");
+    check_ids(&form, false, 80489,
+              "ba0dd27364f0c3d86db075665216f5d862d30098a1080e7b8077eb463d46ffc2");
+    CHECK_OK(prompt_find_end(&form, NULL, NULL, 0, &end));
+    form.answer_end = &end;
+    check_ids(&form, true, 121011,
+              "159265a05e94c59eb0740c2095ab844432a7b3eecd1b02da3f895c3cf8d34226");
+    memory_release(&end.ids);
     chat_release(&style);
-    check_ids(NULL, 121011, "159265a05e94c59eb0740c2095ab844432a7b3eecd1b02da3f895c3cf8d34226");
     tokenizer_destroy(&tokenizer);
     dataset_close(&dataset);
     return CHECK_END();

@@ -162,8 +162,11 @@ static enum status open_kept(struct stream **stream, int64_t limit) {
     static char path[4096];
     const struct stream_source source = make_source('a', 10, 1.0, path, sizeof path);
     return stream_create(stream, &source, 1,
-                         &(struct stream_options){
-                             .seed = 5, .shuffle = true, .keep = keep_below, .context = &limit});
+                         &(struct stream_options){.seed = 5,
+                                                  .shuffle = true,
+                                                  .keep = keep_below,
+                                                  .context = &limit,
+                                                  .too_long = "than four: say less"});
 }
 
 static void check_kept(void) {
@@ -185,7 +188,7 @@ static void check_kept(void) {
     stream_destroy(&stream);
     stream_destroy(&all);
     CHECK_STATUS(open_kept(&stream, 0), STATUS_INPUT,
-                 "all 10 prompts are too long: raise prompt.max");
+                 "all 10 prompts are too long: longer than four: say less");
     CHECK(stream == NULL);
     CHECK_STATUS(open_kept(&stream, -1), STATUS_INPUT, "cannot be asked");
 }

@@ -54,7 +54,7 @@ static void check_row(const json_t *stored, const json_t *row, size_t number) {
     for (size_t i = 0; i < json_array_size(list); i++)
         messages[i] = (struct chat_message){
             .role = json_string_value(json_array_get(json_array_get(list, i), 0)),
-            .content = json_string_value(json_array_get(json_array_get(list, i), 1))};
+            .content = utf8_span(json_string_value(json_array_get(json_array_get(list, i), 1)))};
     if (!find_style(stored, name, &style)) {
         CHECK_FAILED("%s is not known", name);
         return;
@@ -120,7 +120,8 @@ static void check_places(const json_t *stored) {
 }
 
 static void check_explicit(void) {
-    const struct chat_message turns[] = {{"system", "S"}, {"user", " U "}}, bad = {"tool", "x"};
+    const struct chat_message turns[] = {{"system", utf8_span("S")}, {"user", utf8_span(" U ")}},
+                              bad = {"tool", utf8_span("x")};
     struct chat_style style;
     struct strbuf text = STRBUF_EMPTY;
     CHECK_OK(chat_resolve(CHAT_NONE, "nowhere", &style));
