@@ -145,6 +145,19 @@ static enum status summed_gradient(struct run *run, const struct gradient_call *
     }
 }
 
+/* Counts the optimizer steps in a row that have no gradient; too many end the run. The outcome is
+ * the same on all ranks. */
+static enum status count_skipped(struct run *run, bool finite) {
+    run->skipped_in_a_row = finite ? 0 : run->skipped_in_a_row + 1;
+    if (run->skipped_in_a_row < run->settings->optimizer.max_skipped)
+        return STATUS_OK;
+    return FAIL(STATUS_NUMERIC,
+                "step %lld: the gradient was not finite in %lld optimizer steps in a row "
+                "(optimizer.max_skipped): the loss has outgrown fp32; lower "
+                "optimizer.learning_rate, or objective.kl_coef where that is large",
+                (long long)run->counters.step + 1, (long long)run->skipped_in_a_row);
+}
+
 static enum status problem_gradient(void *context, int mini_batch, int pass, bool *finite) {
     struct run *run = context;
     const struct gradient_call call = gradient_call_of(run, mini_batch, pass);
@@ -152,6 +165,7 @@ static enum status problem_gradient(void *context, int mini_batch, int pass, boo
     TRY(summed_gradient(run, &call, &outcome));
     *finite = outcome == GRADIENT_READY;
     call.sums->grad_norm = run->gradient->norm;
+    TRY(comm_agree(run->comm, count_skipped(run, *finite)));
     return groups_share(&run->tiles, run->comm, call.sums->begin, call.sums->end, call.sums->groups,
                         sizeof *call.sums->groups);
 }

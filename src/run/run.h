@@ -113,6 +113,7 @@ struct run {
     struct tile_buffers buffers;
 
     struct run_counters counters;
+    int64_t skipped_in_a_row; /* optimizer steps without a finite gradient, up to now */
     struct flat flat;
     struct step step;
 

@@ -100,6 +100,9 @@ static enum status write_checkpoint(struct run *run, const int64_t *position) {
                 &counters->optimizer_steps),
         integer("counters/tokens", "tokens", "answer tokens so far", &counters->tokens),
         integer("counters/prompts", "prompts", "prompts taken so far", &counters->prompts),
+        integer("counters/skipped_in_a_row", "steps",
+                "optimizer steps in a row that were skipped, up to this one",
+                &run->skipped_in_a_row),
         integer("counters/flat_steps", "steps",
                 "steps in a row in which all rewards of each "
                 "group were equal",
@@ -126,8 +129,24 @@ static enum status write_checkpoint(struct run *run, const int64_t *position) {
     return checkpoint_prune(path, run->settings->checkpoint.keep);
 }
 
+/* A checkpoint or a model that is not finite would take the place of a good one. */
+static enum status check_finite(const struct run *run, bool optimizer) {
+    char what[64];
+    snprintf(what, sizeof what, "after step %lld, ", (long long)run->counters.step);
+    TRY(model_check_finite(run->lm.model, run->master, what));
+    if (!optimizer)
+        return STATUS_OK;
+    snprintf(what, sizeof what, "after step %lld, the mean of gradients of ",
+             (long long)run->counters.step);
+    TRY(model_check_finite(run->lm.model, run->optimizer->exp_avg, what));
+    snprintf(what, sizeof what, "after step %lld, the mean of squared gradients of ",
+             (long long)run->counters.step);
+    return model_check_finite(run->lm.model, run->optimizer->exp_avg_sq, what);
+}
+
 enum status run_checkpoint_save(struct run *run) {
     int64_t *position;
+    TRY(check_finite(run, true));
     TRY(memory_new(&position, stream_position_size(run->stream), "data position"));
     stream_position_get(run->stream, position);
     const enum status status = write_checkpoint(run, position);
@@ -168,6 +187,7 @@ static enum status add_note(const struct run *run, struct model_files *files) {
 
 enum status run_model_save(struct run *run) {
     char path[DIRECTORY_PATH_BYTES];
+    TRY(check_finite(run, false));
     TRY(directory_path(run->settings->run.directory, path, "model"));
     TRY(add_note(run, run->files.model));
     struct model_directory directory = {.read = read_master,

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/stop.h"
 #include "run/report.h"
+#include "run/step_name.h"
 
 /* Forgets the last step and makes room for the next one's answers. */
 static enum status begin_step(struct run *run) {
@@ -88,6 +89,16 @@ static enum status run_loop(struct run *run, struct metrics *metrics) {
     return STATUS_OK;
 }
 
+/* A run whose numbers are not finite ends; what it had before is still there. */
+static enum status name_checkpoint(const struct run *run) {
+    char name[STEP_NAME_BYTES];
+    if (run->files.checkpoint_step == 0)
+        return FAIL(STATUS_NUMERIC, "%s; there is no checkpoint to go back to", status_sentence());
+    return FAIL(STATUS_NUMERIC, "%s; the last checkpoint, %s/checkpoints/%s, is finite and whole",
+                status_sentence(), run->settings->run.directory,
+                step_name(name, run->files.checkpoint_step));
+}
+
 enum status run_train(struct run *run) {
     struct metrics metrics;
     TRY(comm_agree(run->comm, metrics_init(&metrics, run->step.pass_count)));
@@ -95,6 +106,8 @@ enum status run_train(struct run *run) {
     enum status status = comm_agree(run->comm, report_start(run));
     if (status == STATUS_OK)
         status = run_loop(run, &metrics);
+    if (status == STATUS_NUMERIC && run->comm->rank == 0)
+        status = name_checkpoint(run);
     metrics_release(&metrics);
     return status;
 }

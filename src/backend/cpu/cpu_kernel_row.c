@@ -44,7 +44,8 @@ float ISA(cpu_kernel_inverse_rms)(const float *x, int64_t n, float epsilon) {
         const vec a = load(x + i, n - i, 0.0f);
         squares[0] = v_fma(a, a, squares[0]);
     }
-    return 1.0f / sqrtf(add_chains(squares) / (float)n + epsilon);
+    const float mean = add_chains(squares) / (float)n;
+    return mean < INFINITY ? 1.0f / sqrtf(mean + epsilon) : NAN; /* 1 / √∞ = 0 would hide it */
 }
 
 float ISA(cpu_kernel_rmsnorm)(float *y, const float *x, const float *weight, int64_t n,

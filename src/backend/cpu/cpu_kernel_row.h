@@ -9,7 +9,8 @@
 
 #include "backend/cpu/cpu.h"
 
-/* y = x · r · weight with r = 1 / sqrt(mean(x²) + epsilon); gives r. */
+/* y = x · r · weight with r = 1 / sqrt(mean(x²) + epsilon); gives r, NaN when the squares leave
+ * fp32. */
 CPU_KERNEL_FORMS(float, cpu_kernel_rmsnorm,
                  (float *y, const float *x, const float *weight, int64_t n, float epsilon));
 

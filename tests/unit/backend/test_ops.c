@@ -61,6 +61,21 @@ static void test_rmsnorm(struct fixture *f) {
     }
 }
 
+/* Numbers whose squares leave fp32 must not come out as zeros. */
+static void test_rmsnorm_overflow(struct fixture *f) {
+    enum { C = 40 };
+    float *x = fixture_normal(f, C, 0, 1), *y = fixture_floats(f, NULL, C);
+    const float *weight = fixture_normal(f, C, 1, 0.2);
+    if (strncmp(f->name, "cpu", 3) != 0)
+        return; /* check ends a run whose operations make such numbers of finite ones */
+    x[17] = 1e20f;
+    CHECK_OK(backend_run(&f->backend, rmsnorm, .x = x, .weight = weight, .y = y, .T = 1, .C = C,
+                         .epsilon = 1e-6f));
+    for (int c = 0; c < C; c++)
+        CHECK(isnan(y[c]));
+    fixture_reset(f);
+}
+
 /* A table of angles (positions, D). */
 static float *angles(struct fixture *f, int64_t positions, int64_t D) {
     float *values = calloc((size_t)(positions * D), sizeof *values);
@@ -231,6 +246,7 @@ static void test_all(struct fixture *f) {
     test_gemm(f);
     test_embed(f);
     test_rmsnorm(f);
+    test_rmsnorm_overflow(f);
     test_rope_case(f, 8, false);
     test_rope_case(f, 64, false);
     test_rope_case(f, 16, true);
