@@ -15,6 +15,7 @@
 
 #include <libconfig.h>
 
+#include "base/file_kind.h"
 #include "base/memory.h"
 #include "base/utf8.h"
 #include "config/advice.h"
@@ -587,6 +588,10 @@ static enum status read_whole(FILE *file, const char *path, struct strbuf *text)
     if (ferror(file))
         return FAIL(STATUS_INPUT, "the input file %s cannot be read: %s",
                     status_quote(quoted, path, SIZE_MAX), strerror(errno));
+    const char *const what = file_kind(strbuf_text(text), text->length);
+    if (what != NULL)
+        return FAIL(STATUS_INPUT, "the input file %s is %s", status_quote(quoted, path, SIZE_MAX),
+                    what);
     return STATUS_OK;
 }
 

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file_kind.h"
 #include "base/sha256.h"
 
 enum { BLOCK_BYTES = 1 << 16, CALL_BYTES_MAX = 1 << 30 };
@@ -26,16 +27,18 @@ bool bytes_is_directory(const char *path) {
 }
 
 enum status bytes_open_file(const char *path, int *file, int64_t *size) {
-    struct stat info;
+    struct stat info = {.st_size = 0};
     *file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe must not hold us */
     if (*file < 0)
         return FAIL(STATUS_INPUT, "%s: the file cannot be opened: %s", path, strerror(errno));
-    if (fstat(*file, &info) == 0 && S_ISREG(info.st_mode)) {
-        *size = (int64_t)info.st_size;
+    const char *what = "not a regular file";
+    if (fstat(*file, &info) == 0)
+        what = file_kind_of_mode(info.st_mode);
+    *size = (int64_t)info.st_size;
+    if (what == NULL)
         return STATUS_OK;
-    }
     close(*file);
-    return FAIL(STATUS_INPUT, "%s: this is not a regular file", path);
+    return FAIL(STATUS_INPUT, "%s: this is %s", path, what);
 }
 
 static enum status read_open_file(int file, const char *path, int64_t size, int64_t limit_bytes,

@@ -6,10 +6,9 @@
  */
 #include "file/json.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
+#include "base/file_kind.h"
 #include "base/strbuf.h"
 #include "file/bytes.h"
 #include "file/lines.h"
@@ -19,11 +18,18 @@
 enum status json_parse(const char *text, size_t length, const char *path, long line, json_t **out) {
     json_error_t error;
     char quote[STATUS_QUOTE_MAX];
+    if (line == 0 && length >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) {
+        text += 3; /* a byte order mark */
+        length -= 3;
+    }
     *out = json_loadb(text, length, FLAGS, &error);
     if (*out != NULL)
         return STATUS_OK;
     if (json_error_code(&error) == json_error_out_of_memory)
         return FAIL(STATUS_MEMORY, "%s: memory ran out while its JSON was read", path);
+    const char *what = line > 0 ? NULL : file_kind(text, length);
+    if (what != NULL)
+        return FAIL(STATUS_INPUT, "%s: not valid JSON: this is %s", path, what);
     return FAIL(STATUS_INPUT, "%s:%ld: not valid JSON: %s", path, line > 0 ? line : error.line,
                 status_quote(quote, error.text, SIZE_MAX));
 }
@@ -128,7 +134,7 @@ struct value_visit {
 static enum status visit_line(void *context, int64_t row, const char *text, size_t length) {
     const struct value_visit *visit = context;
     json_t *value;
-    if (strspn(text, " \t\r\v\f") == length)
+    if (lines_is_blank(text, length))
         return STATUS_OK;
     TRY(json_parse(text, length, visit->path, (long)row + 1, &value));
     const enum status status = visit->visit(visit->context, row, value);
@@ -140,12 +146,5 @@ enum status json_lines_read(const char *path,
                             enum status (*visit)(void *context, int64_t row, json_t *value),
                             void *context) {
     struct value_visit values = {.path = path, .visit = visit, .context = context};
-    if (!bytes_is_file(path))
-        return FAIL(STATUS_INPUT, "%s: there is no such file", path);
-    FILE *stream = fopen(path, "rb");
-    if (stream == NULL)
-        return FAIL(STATUS_INPUT, "%s: the file cannot be opened: %s", path, strerror(errno));
-    const enum status status = lines_read(stream, path, visit_line, &values);
-    fclose(stream);
-    return status;
+    return lines_read_file(path, visit_line, &values);
 }

@@ -13,8 +13,8 @@
 
 #include "base/status.h"
 
-/* Reads the whole file at `path` (at most limit_bytes long) as one JSON value. The caller owns *out
- * (json_decref). */
+/* Reads the whole file at `path` (at most limit_bytes long) as one JSON value; a byte order mark is
+ * skipped. The caller owns *out (json_decref). */
 enum status json_read_file(const char *path, int64_t limit_bytes, json_t **out) MUST_USE;
 
 /* Parses `length` bytes as one JSON value; `path` and `line` (0: none) only name the place in

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A stream read line by line. A line ends at LF alone; the last one may lack it. Any byte may stand
- * in a line, NUL too.
+ * in a line, NUL too. A byte order mark before the first line is skipped.
  */
 #ifndef FILE_LINES_H
 #define FILE_LINES_H
@@ -22,5 +22,15 @@ enum status lines_read(FILE *stream, const char *path,
                        enum status (*visit)(void *context, int64_t row, const char *text,
                                             size_t length),
                        void *context) MUST_USE;
+
+/* The same for the file at `path`; STATUS_INPUT where there is none, or what stands there holds no
+ * lines of text (base/file_kind.h). */
+enum status lines_read_file(const char *path,
+                            enum status (*visit)(void *context, int64_t row, const char *text,
+                                                 size_t length),
+                            void *context) MUST_USE;
+
+/* Whether a line holds nothing but ASCII white space. */
+bool lines_is_blank(const char *text, size_t length);
 
 #endif

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file_kind.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/strbuf.h"
@@ -58,8 +59,12 @@ static const struct kind *kind_find(const char *name) {
 
 static enum status map_open_file(struct mapping *map, int file) {
     struct stat info;
-    if (fstat(file, &info) != 0 || !S_ISREG(info.st_mode))
-        return FAIL(STATUS_INPUT, "%s: this is not a regular file", map->path);
+    if (fstat(file, &info) != 0)
+        return FAIL(STATUS_INPUT, "%s: the file cannot be looked at: %s", map->path,
+                    strerror(errno));
+    const char *what = file_kind_of_mode(info.st_mode);
+    if (what != NULL)
+        return FAIL(STATUS_INPUT, "%s: this is %s", map->path, what);
     map->size = (int64_t)info.st_size;
     if (map->size < 8)
         return FAIL(STATUS_INPUT, "%s: %lld bytes are too few for a safetensors file", map->path,
@@ -80,10 +85,23 @@ static enum status map_file(struct mapping *map) {
     return status;
 }
 
+/* A file whose header cannot be right is perhaps of another kind (a right one may begin with any
+ * bytes). */
+static enum status check_kind(const struct mapping *map) {
+    const size_t length = map->size < FILE_KIND_BYTES ? (size_t)map->size : FILE_KIND_BYTES;
+    const char *what = file_kind((const char *)map->bytes, length);
+    return what == NULL
+               ? STATUS_OK
+               : FAIL(STATUS_INPUT, "%s: not a safetensors file: this is %s", map->path, what);
+}
+
 static enum status read_header(struct mapping *map) {
     uint64_t length = 0;
     for (int i = 7; i >= 0; i--)
         length = length << 8 | map->bytes[i];
+    if (length > HEADER_BYTES_MAX || (int64_t)length > map->size - 8 || length == 0 ||
+        map->bytes[8] != '{')
+        TRY(check_kind(map));
     if (length > HEADER_BYTES_MAX)
         return FAIL(STATUS_INPUT,
                     "%s: not a safetensors file: its header would be %llu bytes long (at most %d)",
@@ -321,6 +339,20 @@ static enum status open_indexed(struct safetensors *files, const char *directory
     return STATUS_OK;
 }
 
+static enum status fail_missing(const char *directory) {
+    static const char *const others[] = {"pytorch_model.bin", "pytorch_model.bin.index.json",
+                                         "consolidated.00.pth"};
+    char path[PATH_BYTES];
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (snprintf(path, sizeof path, "%s/%s", directory, others[i]) < PATH_BYTES &&
+            bytes_is_file(path))
+            return FAIL(STATUS_INPUT,
+                        "%s: it holds %s, but neither " SINGLE_NAME " nor " INDEX_NAME
+                        ": convert the weights to safetensors",
+                        directory, others[i]);
+    return FAIL(STATUS_INPUT, "%s: it holds neither " SINGLE_NAME " nor " INDEX_NAME, directory);
+}
+
 static enum status open_directory(struct safetensors *files, const char *directory) {
     char path[PATH_BYTES];
     json_t *root = NULL;
@@ -329,8 +361,7 @@ static enum status open_directory(struct safetensors *files, const char *directo
         return open_single(files, path);
     snprintf(path, sizeof path, "%s/" INDEX_NAME, directory);
     if (!bytes_is_file(path))
-        return FAIL(STATUS_INPUT, "%s: it holds neither " SINGLE_NAME " nor " INDEX_NAME,
-                    directory);
+        return fail_missing(directory);
     TRY(json_read_file(path, HEADER_BYTES_MAX, &root));
     json_t *names = json_object();
     const enum status status = open_indexed(files, directory, path, root, names);

@@ -9,7 +9,7 @@
 #include "base/memory.h"
 #include "base/strbuf.h"
 #include "file/bytes.h"
-#include "file/json.h"
+#include "file/json_fields.h"
 #include "text/vocabulary.h"
 
 #define FILE_LIMIT ((int64_t)64 << 20)
@@ -24,7 +24,7 @@ static enum status read_object(const char *directory, const char *name, json_t *
     *out = NULL;
     enum status status = strbuf_append_format(&path, "%s/%s", directory, name);
     if (status == STATUS_OK && bytes_is_file(path.text))
-        status = json_read_file(path.text, FILE_LIMIT, out);
+        status = json_read_tolerant(path.text, FILE_LIMIT, out);
     if (status == STATUS_OK && *out != NULL && !json_is_object(*out))
         status = FAIL(STATUS_INPUT, "%s: this is not an object", path.text);
     strbuf_release(&path);

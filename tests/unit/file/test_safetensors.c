@@ -121,6 +121,18 @@ static void test_tolerated(void) {
     safetensors_close(&files);
 }
 
+static void test_kinds(void) {
+    struct safetensors *files;
+    const char *path = folder_file("bad.safetensors");
+    folder_write(path, "version https://git-lfs.github.com/spec/v1\noid sha256:", 55);
+    CHECK_STATUS(safetensors_open(&files, path), STATUS_INPUT, "git lfs pull");
+    folder_write(path, "PK\x03\x04 and so on", 14);
+    CHECK_STATUS(safetensors_open(&files, path), STATUS_INPUT, "PyTorch");
+    folder_write(folder_file("pytorch_model.bin"), "x", 1);
+    CHECK_STATUS(safetensors_open(&files, folder_path), STATUS_INPUT, "pytorch_model.bin");
+    unlink(folder_file("pytorch_model.bin"));
+}
+
 static void test_lengths(void) {
     struct safetensors *files;
     const char *path = folder_file("bad.safetensors");
@@ -230,6 +242,8 @@ int main(void) {
     test_refusals();
     test_lengths();
     test_tolerated();
+    unlink(folder_file("model.safetensors"));
+    test_kinds();
     test_index();
     test_broken();
     test_full_disk();
