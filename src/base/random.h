@@ -17,6 +17,7 @@ enum random_stream {
     RANDOM_WEIGHTS, /* (tensor, index high, index low): initial parameters of `gradus init` */
     RANDOM_MIXTURE, /* (draw): the source of a prompt */
     RANDOM_TEST,    /* for tests only */
+    RANDOM_ADAPTER, /* (factor, index high, index low): initial factors of an adapter */
 };
 
 /* Ten rounds of Philox-4x32 on counter[4] under key[2]; the known-answer tests of Random123 pass.

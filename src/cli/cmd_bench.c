@@ -29,8 +29,8 @@ static const struct hparams default_shape = {.arch = ARCH_LLAMA,
 enum { POSITIONS = 512 };
 
 /* Random weights of the size that trained ones have. */
-static enum status fill_weights(struct backend *backend, struct model *model) {
-    const int64_t n = model_parameter_elements(model);
+static enum status fill_weights(struct backend *backend, struct weights *weights) {
+    const int64_t n = weights_parameters(weights)->elements;
     float *host = NULL, *master = NULL;
     enum status status;
     TRY_ELSE(status, done, memory_new(&host, n, "random weights"));
@@ -42,7 +42,7 @@ static enum status fill_weights(struct backend *backend, struct model *model) {
                  0x1p-24f -
              0.5f);
     TRY_ELSE(status, done, backend->ops->upload(backend, master, host, (size_t)n * sizeof *host));
-    status = model_refresh(model, master);
+    status = weights_refresh(weights, master);
 done:
     memory_release(&host);
     backend_release(backend, &master);
@@ -50,22 +50,25 @@ done:
 }
 
 static enum status open_model(struct cli *cli, struct backend *backend, struct hparams *shape,
-                              struct model **model) {
+                              struct weights **weights, struct model **model) {
     const char *directory = cli_value(cli, "model");
     *shape = default_shape;
     if (directory != NULL)
         TRY(hparams_read(directory, shape));
     const struct model_settings how = {
         .max_positions = POSITIONS < shape->max_positions ? POSITIONS : shape->max_positions};
-    TRY(model_create(model, backend, shape, &how));
-    return directory != NULL ? model_load(*model, directory, NULL) : fill_weights(backend, *model);
+    TRY(weights_create(weights, backend, shape, DTYPE_F32));
+    TRY(directory != NULL ? weights_load(*weights, directory, NULL)
+                          : fill_weights(backend, *weights));
+    return model_create(model, *weights, NULL, &how);
 }
 
 static enum status run_benches(struct cli *cli, struct bench *bench, const char *what) {
     struct hparams shape;
+    struct weights *weights = NULL;
     struct model *model = NULL;
     const bool all = strcmp(what, "all") == 0;
-    enum status status = open_model(cli, bench->backend, &shape, &model);
+    enum status status = open_model(cli, bench->backend, &shape, &weights, &model);
     if (status == STATUS_OK && (all || strcmp(what, "gemm") == 0))
         status = bench_gemm(bench, &shape);
     if (status == STATUS_OK && (all || strcmp(what, "decode") == 0))
@@ -73,6 +76,7 @@ static enum status run_benches(struct cli *cli, struct bench *bench, const char 
     if (status == STATUS_OK && (all || strcmp(what, "step") == 0))
         status = bench_step(bench, model);
     model_destroy(&model);
+    weights_destroy(&weights);
     return status;
 }
 

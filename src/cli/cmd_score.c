@@ -155,6 +155,7 @@ static enum status score_all(struct score *score, struct model *model, int64_t t
 
 static enum status compute(struct score *score, int threads, int64_t tokens_per_pass) {
     struct backend backend;
+    struct weights *weights = NULL;
     struct model *model = NULL;
     enum status status;
     const struct model_settings settings = {.max_positions =
@@ -164,11 +165,13 @@ static enum status compute(struct score *score, int threads, int64_t tokens_per_
     for (int64_t i = 0; i < score->ids.count; i++)
         score->logprob[i] = score->entropy[i] = NAN;
     TRY(backend_open(&backend, "cpu", threads));
-    TRY_ELSE(status, done, model_create(&model, &backend, &score->hparams, &settings));
-    TRY_ELSE(status, done, model_load(model, score->directory, NULL));
+    TRY_ELSE(status, done, weights_create(&weights, &backend, &score->hparams, DTYPE_F32));
+    TRY_ELSE(status, done, weights_load(weights, score->directory, NULL));
+    TRY_ELSE(status, done, model_create(&model, weights, NULL, &settings));
     TRY_ELSE(status, done, score_all(score, model, tokens_per_pass));
 done:
     model_destroy(&model);
+    weights_destroy(&weights);
     backend_close(&backend);
     return status;
 }

@@ -23,28 +23,39 @@ done:
     return status;
 }
 
+/* What models of one shape can share: the table of rotations and the workspace. */
 static enum status create_parts(struct model *model) {
-    TRY(parameters_list(&model->hparams, &model->parameters, &model->parameter_count));
+    const struct model *shares = model->settings.shares;
     TRY(memory_new(&model->token_places, model->hparams.V, "places of tokens"));
-    TRY(weights_create(model));
+    if (shares != NULL) {
+        ASSERT(shares->backend == model->backend &&
+               shares->settings.max_positions >= model->settings.max_positions);
+        model->rope = shares->rope;
+        model->workspace = shares->workspace;
+        return STATUS_OK;
+    }
+    TRY(memory_new(&model->workspace, 1, "workspace of a model"));
     return create_rope(model);
 }
 
-enum status model_create(struct model **out, struct backend *backend, const struct hparams *hparams,
+enum status model_create(struct model **out, struct weights *weights, struct adapter *adapter,
                          const struct model_settings *settings) {
+    const struct hparams *hparams = &weights->hparams;
     if (settings->max_positions < 1 || settings->max_positions > hparams->max_positions)
         return FAIL(STATUS_INPUT,
                     "sequences of %" PRId64 " tokens are asked for, the model was made for 1 … "
                     "%" PRId64 " (max_position_embeddings)",
                     settings->max_positions, hparams->max_positions);
     /* Over no rows: refuses heads that the backend has no kernel for before anything is read. */
-    TRY(backend_run(backend, attention, .H = hparams->H, .K = hparams->K, .D = hparams->D));
+    TRY(backend_run(weights->backend, attention, .H = hparams->H, .K = hparams->K,
+                    .D = hparams->D));
     struct model *model = NULL;
     TRY(memory_new(&model, 1, "a model"));
-    model->backend = backend;
+    model->backend = weights->backend;
     model->hparams = *hparams;
     model->settings = *settings;
-    parameters_layout(hparams, &model->layout);
+    model->weights = weights;
+    model->adapter = adapter;
     const enum status status = create_parts(model);
     if (status != STATUS_OK)
         model_destroy(&model);
@@ -57,12 +68,12 @@ void model_destroy(struct model **pointer) {
     if (model == NULL)
         return;
     decode_release(model);
-    workspace_release(model);
-    weights_destroy(model);
-    backend_release(model->backend, &model->rope);
+    if (model->settings.shares == NULL) {
+        workspace_release(model);
+        backend_release(model->backend, &model->rope);
+    }
     memory_release(&model->row_places);
     memory_release(&model->token_places);
-    memory_release(&model->parameters);
     memory_release(pointer);
 }
 
@@ -70,13 +81,18 @@ const struct hparams *model_hparams(const struct model *model) {
     return &model->hparams;
 }
 
-const struct parameter *model_parameters(const struct model *model, int64_t *count) {
-    *count = model->parameter_count;
-    return model->parameters;
+struct weights *model_weights(const struct model *model) {
+    return model->weights;
 }
 
-int64_t model_parameter_elements(const struct model *model) {
-    return model->layout.elements;
+const struct parameter_set *model_trained(const struct model *model) {
+    return model->adapter != NULL ? adapter_parameters(model->adapter)
+                                  : weights_parameters(model->weights);
+}
+
+enum status model_refresh(struct model *model, const float *master) {
+    return model->adapter != NULL ? adapter_refresh(model->adapter, master)
+                                  : weights_refresh(model->weights, master);
 }
 
 int64_t model_positions_computed(const struct model *model) {

@@ -3,9 +3,9 @@
  * A decoder-only transformer (Qwen2, Qwen3, Llama) over packed batches: forward, log-probabilities
  * and entropies at the targets, backward, and steps of decoding with a cache of keys and values.
  *
- * A model knows its parameters by name (Hugging Face's), as one flat list (parameters.h). It holds
- * the working copy of the weights in the backend's layout; the fp32 master, when there is one,
- * belongs to the caller, who calls model_refresh after changing it.
+ * A model is weights (weights.h), perhaps an adapter (adapter.h), and a workspace for activations.
+ * What is trained, all weights or the adapter's factors, is its parameter set: named tensors in one
+ * flat vector, whose fp32 master belongs to the caller, who calls model_refresh after changing it.
  */
 #ifndef MODEL_MODEL_H
 #define MODEL_MODEL_H
@@ -15,44 +15,37 @@
 
 #include "backend/backend.h"
 #include "base/status.h"
+#include "model/adapter.h"
 #include "model/batch.h"
 #include "model/hparams.h"
 #include "model/parameters.h"
+#include "model/weights.h"
 
-struct model; /* working weights, parameter list, rope table, activations; see model.c */
+struct model; /* see model.c */
 
-/* Makes a model of that shape; no weights are loaded yet. Its workspace grows with the largest
- * batch it is given. recompute: keep only the input of each layer and compute the layer again in
- * the backward. The caller destroys it. The backend must outlive it. */
 struct model_settings {
-    bool recompute;
+    bool recompute; /* keep only the input of each layer, compute the layer again in the backward */
     int64_t max_positions; /* longest sequence that will be given; at most hparams.max_positions */
+    /* A model of the same shape whose workspace this one uses too, as a reference does its
+     * policy's: what a forward of one keeps is lost with the next of the other. Outlives it. */
+    struct model *shares;
 };
-enum status model_create(struct model **model, struct backend *backend,
-                         const struct hparams *hparams,
+
+/* Makes a model of these weights and, unless NULL, the adapter. Both may still be empty, and serve
+ * other models too; they outlive it. Its workspace grows with the largest batch it is given. The
+ * caller destroys it. */
+enum status model_create(struct model **model, struct weights *weights, struct adapter *adapter,
                          const struct model_settings *settings) MUST_USE;
 void model_destroy(struct model **model);
 
 const struct hparams *model_hparams(const struct model *model);
-const struct parameter *model_parameters(const struct model *model, int64_t *count);
-int64_t model_parameter_elements(const struct model *model); /* elements of the flat vector */
+struct weights *model_weights(const struct model *model);
 
-/* Reads the weights of a Hugging Face directory (one safetensors file or an index of several) into
- * the working copy and, when `master` (backend memory, model_parameter_elements floats) is not
- * NULL, into the flat fp32 vector as well. A missing tensor or a wrong shape is a sentence; extra
- * tensors are logged. */
-enum status model_load(struct model *model, const char *directory, float *master) MUST_USE;
+/* What is trained: the factors of the adapter, or without one all weights. */
+const struct parameter_set *model_trained(const struct model *model);
 
-/* On a planned backend: refuses what model_load refuses and books what it takes; reads no weights. */
-enum status model_plan_load(struct model *model, const char *directory, float *master) MUST_USE;
-
-/* The working copy becomes that of the flat fp32 vector (backend memory). */
+/* The working copy of what is trained becomes that of the flat fp32 vector (backend memory). */
 enum status model_refresh(struct model *model, const float *master) MUST_USE;
-
-/* Refuses a flat vector (parameters, or anything aligned with them) that holds a number which is
- * not finite; the sentence begins with `what` and names the tensor and the place. */
-enum status model_check_finite(const struct model *model, const float *vector,
-                               const char *what) MUST_USE;
 
 /* Runs the blocks over the batch and the head over its targets. logprob and entropy are host arrays
  * (target_count), of softmax(z / temperature). keep: activations stay for model_backward, until the
@@ -61,9 +54,9 @@ enum status model_check_finite(const struct model *model, const float *vector,
 enum status model_forward(struct model *model, const struct batch *batch, float temperature,
                           bool keep, float *logprob, float *entropy) MUST_USE;
 
-/* Where gradients go: called once or more for every parameter, in an order that depends on the
- * batch alone; `values` (backend memory) are added to elements [offset, offset + n) of the
- * gradient. */
+/* Where gradients go: called once or more for every parameter that is trained, in an order that
+ * depends on the batch alone; `values` (backend memory) are added to elements [offset, offset + n)
+ * of the gradient. */
 struct gradient_sink {
     enum status (*add)(void *context, int64_t offset, const float *values, int64_t n);
     void *context;

@@ -9,7 +9,12 @@
 #include "base/memory.h"
 
 #define RUN(op, ...) TRY(backend_run(model->backend, op, __VA_ARGS__))
-#define SPACE(name)  model->workspace.memory[SPACE_##name]
+#define SPACE(name)  model->workspace->memory[SPACE_##name]
+
+/* Without an adapter the weights themselves; with one no gradient of theirs is computed. */
+static bool trains_weights(const struct model *model) {
+    return model->adapter == NULL;
+}
 
 static enum status clear(struct model *model, float *x, int64_t n) {
     return model->backend->ops->clear(model->backend, x, (size_t)n * sizeof(float));
@@ -45,11 +50,14 @@ static enum status head_block_backward(struct model *model, int64_t begin, int64
     RUN(head_backward, .logits = SPACE(LOGITS), .targets = targets, .shift = head_shifts(model, R),
         .entropy = scores + R, .d_logprob = d_scores, .d_entropy = d_scores + R, .R = R,
         .columns = columns, .ld = ld, .begin = begin, .temperature = temperature);
-    RUN(gemm_dx, .dy = SPACE(LOGITS), .weight = weight_view(&model->head, begin, columns),
+    RUN(gemm_dx, .dy = SPACE(LOGITS), .weight = weight_view(&model->weights->head, begin, columns),
         .dx = SPACE(D_HEAD), .M = R, .ldy = ld, .ldx = C, .add = begin > 0);
+    if (!trains_weights(model))
+        return STATUS_OK;
     RUN(gemm_dw, .dy = SPACE(LOGITS), .x = SPACE(HEAD_NORMED), .dw = SPACE(GRADIENT), .M = R,
         .N = columns, .K = C, .ldy = ld, .ldx = C);
-    return sink->add(sink->context, model->layout.head + begin * C, SPACE(GRADIENT), columns * C);
+    return sink->add(sink->context, model->weights->layout.head + begin * C, SPACE(GRADIENT),
+                     columns * C);
 }
 
 static enum status head_backward(struct model *model, const struct batch_integers *in, int64_t R,
@@ -60,9 +68,11 @@ static enum status head_backward(struct model *model, const struct batch_integer
         TRY(head_block_backward(model, begin, V - begin < ld ? V - begin : ld, ld, R,
                                 in->target_tokens, temperature, sink));
     TRY(clear(model, SPACE(D_HEAD_X), R * C));
-    TRY(norm_backward(model, SPACE(HEAD_X), model->final_norm, SPACE(HEAD_RMS), SPACE(D_HEAD),
-                      SPACE(D_HEAD_X), SPACE(GRADIENT), R));
-    TRY(sink->add(sink->context, model->layout.final_norm, SPACE(GRADIENT), C));
+    TRY(norm_backward(model, SPACE(HEAD_X), model->weights->final_norm, SPACE(HEAD_RMS),
+                      SPACE(D_HEAD), SPACE(D_HEAD_X),
+                      trains_weights(model) ? SPACE(GRADIENT) : NULL, R));
+    if (trains_weights(model))
+        TRY(sink->add(sink->context, model->weights->layout.final_norm, SPACE(GRADIENT), C));
     RUN(scatter_rows, .x = SPACE(D_HEAD_X), .rows = in->target_rows, .out = SPACE(D_X), .R = R,
         .C = C);
     return STATUS_OK;
@@ -70,14 +80,19 @@ static enum status head_backward(struct model *model, const struct batch_integer
 
 /* --- one layer --- */
 
-/* dx and dw of y = x Wᵀ + bias; gradients of the part go to their place in SPACE_GRADIENT. */
+/* dx, unless NULL, and dw of y = x Wᵀ + bias with its adapter; gradients of what is trained go to
+ * their places in SPACE_GRADIENT. */
 static enum status multiply_backward(struct model *model, int64_t layer, enum layer_part part,
                                      enum layer_part bias, const float *x, const float *dy,
                                      float *dx, int64_t T) {
-    const struct part_place *w = &model->layout.parts[part], *b = &model->layout.parts[bias];
+    const struct part_place *w = &model->weights->layout.parts[part],
+                            *b = &model->weights->layout.parts[bias];
     float *gradient = SPACE(GRADIENT);
-    RUN(gemm_dx, .dy = dy, .weight = model->layers[layer].weights[part], .dx = dx, .M = T,
-        .ldy = w->rows, .ldx = w->columns);
+    if (dx != NULL)
+        RUN(gemm_dx, .dy = dy, .weight = model->weights->layers[layer].weights[part], .dx = dx,
+            .M = T, .ldy = w->rows, .ldx = w->columns);
+    if (!trains_weights(model))
+        return adapt_backward(model, layer, part, x, dy, dx, T);
     RUN(gemm_dw, .dy = dy, .x = x, .dw = gradient + w->offset,
         .dbias = b->elements > 0 ? gradient + b->offset : NULL, .M = T, .N = w->rows,
         .K = w->columns, .ldy = w->rows, .ldx = w->columns);
@@ -85,15 +100,15 @@ static enum status multiply_backward(struct model *model, int64_t layer, enum la
 }
 
 static float *part_gradient(const struct model *model, enum layer_part part) {
-    const struct part_place *place = &model->layout.parts[part];
+    const struct part_place *place = &model->weights->layout.parts[part];
     float *gradient = SPACE(GRADIENT);
-    return place->elements > 0 ? gradient + place->offset : NULL;
+    return place->elements > 0 && trains_weights(model) ? gradient + place->offset : NULL;
 }
 
 /* SPACE_D_X: gradient of the layer's output, then of x2. */
 static enum status mlp_backward(struct model *model, int64_t l, const struct layer_state *s,
                                 int64_t T) {
-    const struct layer *layer = &model->layers[l];
+    const struct layer *layer = &model->weights->layers[l];
     TRY(layer_product(model, s, T));
     TRY(multiply_backward(model, l, PART_DOWN, PART_DOWN_BIAS, SPACE(PRODUCT), SPACE(D_X),
                           SPACE(D_PRODUCT), T));
@@ -109,7 +124,7 @@ static enum status mlp_backward(struct model *model, int64_t l, const struct lay
 static enum status rotation_backward(struct model *model, int64_t l, const struct layer_state *s,
                                      const int32_t *positions, int64_t T) {
     const struct hparams *h = &model->hparams;
-    float *const *vectors = model->layers[l].vectors;
+    float *const *vectors = model->weights->layers[l].vectors;
     const struct rope_args forward = {.qkv = s->raw,
                                       .positions = positions,
                                       .table = model->rope,
@@ -130,7 +145,7 @@ static enum status attention_part_backward(struct model *model, const struct bat
                                            int64_t l, const struct layer_state *s,
                                            const int32_t *positions) {
     const struct hparams *h = &model->hparams;
-    const struct layer *layer = &model->layers[l];
+    const struct layer *layer = &model->weights->layers[l];
     const int64_t T = batch->T;
     const struct attention_args forward = {.qkv = s->qkv,
                                            .segments = batch->segments,
@@ -146,6 +161,10 @@ static enum status attention_part_backward(struct model *model, const struct bat
     RUN(attention_backward, .forward = forward, .dout = SPACE(D_ATTENTION), .dqkv = SPACE(D_QKV));
     TRY(rotation_backward(model, l, s, positions, T));
     TRY(norm_rows(model, s->x, layer->vectors[PART_INPUT_NORM], SPACE(NORMED), NULL, T));
+    /* Below the first layer only the embedding wants a gradient. */
+    if (l == 0 && !trains_weights(model))
+        return multiply_backward(model, l, PART_QKV, PART_QKV_BIAS, SPACE(NORMED), SPACE(D_QKV),
+                                 NULL, T);
     TRY(multiply_backward(model, l, PART_QKV, PART_QKV_BIAS, SPACE(NORMED), SPACE(D_QKV),
                           SPACE(D_NORMED), T));
     return norm_backward(model, s->x, layer->vectors[PART_INPUT_NORM], s->inverse_rms1,
@@ -164,8 +183,11 @@ static enum status layer_backward(struct model *model, const struct batch *batch
     }
     TRY(mlp_backward(model, l, &s, T));
     TRY(attention_part_backward(model, batch, l, &s, positions));
-    const int64_t n = model->layout.layer_elements;
-    return sink->add(sink->context, model->layout.first_layer + l * n, SPACE(GRADIENT), n);
+    const struct parameter_layout *layout = &model->weights->layout;
+    const int64_t n = trains_weights(model) ? layout->layer_elements
+                                            : model->adapter->layer_elements,
+                  begin = trains_weights(model) ? layout->first_layer : 0;
+    return sink->add(sink->context, begin + l * n, SPACE(GRADIENT), n);
 }
 
 /* --- the embedding --- */
@@ -215,7 +237,8 @@ static enum status embedding_backward(struct model *model, const struct batch *b
             continue;
         while (v + run < V && places[v + run] >= 0)
             run++;
-        TRY(sink->add(sink->context, model->layout.embed + v * C, sums + places[v] * C, run * C));
+        TRY(sink->add(sink->context, model->weights->layout.embed + v * C, sums + places[v] * C,
+                      run * C));
     }
     return STATUS_OK;
 }
@@ -223,11 +246,11 @@ static enum status embedding_backward(struct model *model, const struct batch *b
 enum status model_backward(struct model *model, const struct batch *batch, float temperature,
                            const float *d_logprob, const float *d_entropy,
                            const struct gradient_sink *sink) {
-    struct space_shape shape = model->kept;
+    struct space_shape shape = model->workspace->kept;
     const int64_t T = batch->T, R = batch->target_count;
     if (T == 0 || R == 0)
         return STATUS_OK;
-    if (shape.T != T || shape.R != R)
+    if (model->workspace->keeper != model || shape.T != T || shape.R != R)
         return FAIL(STATUS_DEFECT, "the activations of this batch are not kept: its forward must "
                                    "come last, with keep");
     shape.backward = true;
@@ -238,5 +261,5 @@ enum status model_backward(struct model *model, const struct batch *batch, float
     TRY(head_backward(model, &in, R, temperature, sink));
     for (int64_t l = model->hparams.layers; l-- > 0;)
         TRY(layer_backward(model, batch, &shape, l, in.positions, sink));
-    return embedding_backward(model, batch, &in, sink);
+    return trains_weights(model) ? embedding_backward(model, batch, &in, sink) : STATUS_OK;
 }

@@ -7,12 +7,13 @@
 #include "model/cache.h"
 
 #include "base/memory.h"
+#include "model/finite.h"
 #include "model/model_finite.h"
 
 #include <inttypes.h>
 
 #define RUN(op, ...) TRY(backend_run(model->backend, op, __VA_ARGS__))
-#define SPACE(name)  model->workspace.memory[SPACE_##name]
+#define SPACE(name)  model->workspace->memory[SPACE_##name]
 
 /* Host arrays for a number of rows. */
 struct decode_scratch {
@@ -58,8 +59,9 @@ static enum status hidden_reserve(struct model *model, int64_t rows) {
     const int64_t count = rows > 2 * before ? rows : 2 * before;
     float *grown = NULL;
     TRY(backend_new(model->backend, &grown, count * C, "hidden states of the decode rows"));
-    const enum status status =
-        before > 0 ? copy_floats(model, grown, model->hidden, before * C) : STATUS_OK;
+    const enum status status = before > 0 ? backend_run(model->backend, copy, .x = model->hidden,
+                                                        .out = grown, .n = before * C)
+                                          : STATUS_OK;
     backend_release(model->backend, &model->hidden);
     model->hidden = grown;
     model->hidden_rows = count;
@@ -112,7 +114,7 @@ static enum status run_layers(struct decoding *decoding, enum status (*layers)(v
     bool finite;
     TRY(layers(decoding));
     TRY(all_finite(model->backend, x, decoding->shape.T * model->hparams.C, &finite));
-    return finite ? STATUS_OK : find_not_finite(model, layers, decoding);
+    return finite ? STATUS_OK : explain_not_finite(model, layers, decoding);
 }
 
 /* --- the prompt --- */
@@ -123,7 +125,7 @@ static enum status prefill_layers(void *context) {
     const int64_t n = decoding->shape.T;
     const struct segment segment = {.start = 0, .length = (int32_t)n, .parent = -1, .position = 0};
     const struct layer_state s = layer_state(model, &decoding->shape, 0);
-    RUN(embed, .table = model->embed, .tokens = decoding->in.tokens, .out = s.x, .T = n);
+    RUN(embed, .table = model->weights->embed, .tokens = decoding->in.tokens, .out = s.x, .T = n);
     for (int64_t l = 0; l < model->hparams.layers; l++) {
         TRY(layer_project(model, l, &s, n, decoding->in.positions));
         TRY(store(model, &s, l, n));
@@ -143,7 +145,7 @@ enum status model_prefill(struct model *model, struct cache *cache, const int32_
     if (n > model->settings.max_positions)
         return too_long(model);
     ASSERT(sequence->length == 0 && row >= 0);
-    model->kept = (struct space_shape){.T = 0};
+    workspace_forget(model);
     TRY(scratch_reserve(model, n));
     TRY(hidden_reserve(model, row + 1));
     TRY(workspace_reserve(model, &decoding.shape));
@@ -159,7 +161,8 @@ enum status model_prefill(struct model *model, struct cache *cache, const int32_
     sequence->length = (int32_t)n;
     model->positions += n;
     model->positions_decoded += n;
-    return copy_floats(model, model->hidden + row * C, s.x + (n - 1) * C, C);
+    return backend_run(model->backend, copy, .x = s.x + (n - 1) * C, .out = model->hidden + row * C,
+                       .n = C);
 }
 
 /* --- a step --- */
@@ -171,7 +174,7 @@ static enum status decode_layers(void *context) {
     const int64_t B = decoding->shape.T;
     struct layer_state s = layer_state(model, &decoding->shape, 0);
     s.x = s.x2 = s.next = model->hidden;
-    RUN(embed, .table = model->embed, .tokens = decoding->in.tokens, .out = s.x, .T = B);
+    RUN(embed, .table = model->weights->embed, .tokens = decoding->in.tokens, .out = s.x, .T = B);
     for (int64_t l = 0; l < h->layers; l++) {
         TRY(layer_project(model, l, &s, B, decoding->in.positions));
         TRY(store(model, &s, l, B));
@@ -208,7 +211,7 @@ enum status model_decode(struct model *model, struct cache *cache, const struct 
     struct decoding decoding = {.model = model, .shape = {.T = B}};
     if (B == 0)
         return STATUS_OK;
-    model->kept = (struct space_shape){.T = 0};
+    workspace_forget(model);
     TRY(scratch_reserve(model, B));
     TRY(hidden_reserve(model, B));
     TRY(workspace_reserve(model, &decoding.shape));
@@ -259,7 +262,7 @@ enum status model_draw(struct model *model, const struct draw_args *args) {
         return STATUS_OK;
     for (int64_t i = 0; i < B; i++)
         ASSERT(args->source[i] >= 0 && args->source[i] < model->hidden_rows);
-    model->kept = (struct space_shape){.T = 0};
+    workspace_forget(model);
     TRY(workspace_reserve(model, &shape));
     struct draw draw = {.model = model, .args = args, .in = batch_integers(model, &shape)};
     TRY(b->ops->upload(b, draw.in.target_rows, args->source, (size_t)B * sizeof(int32_t)));
@@ -269,5 +272,5 @@ enum status model_draw(struct model *model, const struct draw_args *args) {
                         first_not_finite(args->entropy, B) < 0;
     return finite || (status != STATUS_OK && status != STATUS_NUMERIC)
                ? status
-               : find_not_finite(model, draw_run, &draw);
+               : explain_not_finite(model, draw_run, &draw);
 }

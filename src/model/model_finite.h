@@ -1,18 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Numbers that are not finite: noticed at the end of a forward, which costs next to nothing, and
- * only then looked for. For the files of this folder; model.h has the check for callers.
+ * only then looked for. For the files of this folder; finite.h has checks for callers.
  */
 #ifndef MODEL_MODEL_FINITE_H
 #define MODEL_MODEL_FINITE_H
 
 #include "model/model_state.h"
-
-/* Index of the first number that is not finite among n on the host, −1 for none. */
-int64_t first_not_finite(const float *x, int64_t n);
-
-/* Whether all n floats of backend memory are finite. */
-enum status all_finite(struct backend *backend, const float *x, int64_t n, bool *finite) MUST_USE;
 
 /* An activation (rows, columns) that `part` of layer `layer` has just written (−1: before the first
  * layer, `layers`: behind the last). Does nothing unless the forward is being watched; then refuses
@@ -22,7 +16,7 @@ enum status watch(const struct model *model, int64_t layer, const char *part, co
 
 /* A forward gave numbers that are not finite. Names the weight that is not finite, or else runs
  * `again` under watch, so that the first part of the first layer names itself. Always fails. */
-enum status find_not_finite(struct model *model, enum status (*again)(void *context),
-                            void *context) MUST_USE;
+enum status explain_not_finite(struct model *model, enum status (*again)(void *context),
+                               void *context) MUST_USE;
 
 #endif

@@ -4,6 +4,7 @@
  * (backend.h), so the numbers of a token depend on its own context alone, and decoding, which runs
  * the same pieces, gives the same bits.
  */
+#include "model/finite.h"
 #include "model/model_finite.h"
 
 #include <inttypes.h>
@@ -17,21 +18,21 @@ enum status norm_rows(struct model *model, const float *x, const float *weight, 
                        .epsilon = model->hparams.rms_epsilon);
 }
 
-/* y = x Wᵀ + bias + residual of a part, rows contiguous. */
+/* y = x Wᵀ + bias + residual of a part, rows contiguous, with what the adapter adds. */
 static enum status multiply(struct model *model, int64_t layer, enum layer_part part,
                             enum layer_part bias, const float *x, const float *residual, float *y,
                             int64_t T) {
-    const struct weight *weight = &model->layers[layer].weights[part];
-    return backend_run(model->backend, gemm, .x = x, .weight = *weight,
-                       .bias = model->layers[layer].vectors[bias], .residual = residual, .y = y,
-                       .M = T, .ldx = weight->columns, .ldy = weight->rows);
+    const struct weight *weight = &model->weights->layers[layer].weights[part];
+    RUN(gemm, .x = x, .weight = *weight, .bias = model->weights->layers[layer].vectors[bias],
+        .residual = residual, .y = y, .M = T, .ldx = weight->columns, .ldy = weight->rows);
+    return adapt(model, layer, part, x, y, T);
 }
 
 enum status layer_project(struct model *model, int64_t l, const struct layer_state *s, int64_t T,
                           const int32_t *positions) {
     const struct hparams *h = &model->hparams;
-    float *const *vectors = model->layers[l].vectors;
-    float *normed = model->workspace.memory[SPACE_NORMED];
+    float *const *vectors = model->weights->layers[l].vectors;
+    float *normed = model->workspace->memory[SPACE_NORMED];
     TRY(norm_rows(model, s->x, vectors[PART_INPUT_NORM], normed, s->inverse_rms1, T));
     TRY(watch(model, l, "input_layernorm", normed, T, h->C));
     TRY(multiply(model, l, PART_QKV, PART_QKV_BIAS, normed, NULL, s->raw, T));
@@ -50,11 +51,11 @@ enum status layer_attend(struct model *model, int64_t l, const struct layer_stat
 }
 
 enum status layer_expand(struct model *model, int64_t l, const struct layer_state *s, int64_t T) {
-    float *normed = model->workspace.memory[SPACE_NORMED];
+    float *normed = model->workspace->memory[SPACE_NORMED];
     TRY(multiply(model, l, PART_O, PART_O_BIAS, s->attention, s->x, s->x2, T));
     TRY(watch(model, l, "o_proj", s->x2, T, model->hparams.C));
-    TRY(norm_rows(model, s->x2, model->layers[l].vectors[PART_POST_NORM], normed, s->inverse_rms2,
-                  T));
+    TRY(norm_rows(model, s->x2, model->weights->layers[l].vectors[PART_POST_NORM], normed,
+                  s->inverse_rms2, T));
     TRY(watch(model, l, "post_attention_layernorm", normed, T, model->hparams.C));
     TRY(multiply(model, l, PART_GATE_UP, PART_GATE_UP_BIAS, normed, NULL, s->gate_up, T));
     return watch(model, l, "gate_proj or up_proj", s->gate_up, T, 2 * model->hparams.F);
@@ -62,12 +63,12 @@ enum status layer_expand(struct model *model, int64_t l, const struct layer_stat
 
 enum status layer_product(struct model *model, const struct layer_state *s, int64_t T) {
     return backend_run(model->backend, swiglu, .gate_up = s->gate_up,
-                       .out = model->workspace.memory[SPACE_PRODUCT], .T = T,
+                       .out = model->workspace->memory[SPACE_PRODUCT], .T = T,
                        .F = model->hparams.F);
 }
 
 enum status layer_close(struct model *model, int64_t l, const struct layer_state *s, int64_t T) {
-    float *product = model->workspace.memory[SPACE_PRODUCT];
+    float *product = model->workspace->memory[SPACE_PRODUCT];
     TRY(layer_product(model, s, T));
     TRY(watch(model, l, "the product of gate_proj and up_proj", product, T, model->hparams.F));
     TRY(multiply(model, l, PART_DOWN, PART_DOWN_BIAS, product, s->x2, s->next, T));
@@ -77,19 +78,19 @@ enum status layer_close(struct model *model, int64_t l, const struct layer_state
 /* --- the output head --- */
 
 enum status head_open(struct model *model, const float *x, const int32_t *rows, int64_t R) {
-    float *gathered = model->workspace.memory[SPACE_HEAD_X];
-    float *normed = model->workspace.memory[SPACE_HEAD_NORMED];
+    float *gathered = model->workspace->memory[SPACE_HEAD_X];
+    float *normed = model->workspace->memory[SPACE_HEAD_NORMED];
     RUN(gather_rows, .x = x, .rows = rows, .out = gathered, .R = R, .C = model->hparams.C);
-    TRY(norm_rows(model, gathered, model->final_norm, normed,
-                  model->workspace.memory[SPACE_HEAD_RMS], R));
+    TRY(norm_rows(model, gathered, model->weights->final_norm, normed,
+                  model->workspace->memory[SPACE_HEAD_RMS], R));
     return watch(model, model->hparams.layers, "the final norm", normed, R, model->hparams.C);
 }
 
 enum status head_logits(struct model *model, int64_t begin, int64_t columns, int64_t ld,
                         int64_t R) {
-    float *logits = model->workspace.memory[SPACE_LOGITS];
-    RUN(gemm, .x = model->workspace.memory[SPACE_HEAD_NORMED],
-        .weight = weight_view(&model->head, begin, columns), .y = logits, .M = R,
+    float *logits = model->workspace->memory[SPACE_LOGITS];
+    RUN(gemm, .x = model->workspace->memory[SPACE_HEAD_NORMED],
+        .weight = weight_view(&model->weights->head, begin, columns), .y = logits, .M = R,
         .ldx = model->hparams.C, .ldy = ld);
     for (int64_t r = 0; model->watched && r < R; r++)
         TRY(watch(model, model->hparams.layers, "lm_head", logits + r * ld, 1, columns));
@@ -98,22 +99,23 @@ enum status head_logits(struct model *model, int64_t begin, int64_t columns, int
 
 enum status head_pass(struct model *model, int64_t begin, int64_t columns, int64_t ld, int64_t R,
                       const int32_t *targets, float temperature) {
-    return backend_run(model->backend, head_block, .logits = model->workspace.memory[SPACE_LOGITS],
-                       .targets = targets, .rows = model->workspace.memory[SPACE_HEAD_ROWS], .R = R,
-                       .columns = columns, .ld = ld, .begin = begin, .temperature = temperature);
+    return backend_run(model->backend, head_block, .logits = model->workspace->memory[SPACE_LOGITS],
+                       .targets = targets, .rows = model->workspace->memory[SPACE_HEAD_ROWS],
+                       .R = R, .columns = columns, .ld = ld, .begin = begin,
+                       .temperature = temperature);
 }
 
 struct head_shift *head_shifts(const struct model *model, int64_t R) {
-    float *scores = model->workspace.memory[SPACE_SCORES];
+    float *scores = model->workspace->memory[SPACE_SCORES];
     return (struct head_shift *)(void *)(scores + 2 * R);
 }
 
 enum status head_close(struct model *model, int64_t R, float temperature, float *logprob,
                        float *entropy) {
     struct backend *backend = model->backend;
-    float *scores = model->workspace.memory[SPACE_SCORES];
+    float *scores = model->workspace->memory[SPACE_SCORES];
     const size_t bytes = (size_t)R * sizeof(float);
-    RUN(head_finish, .rows = model->workspace.memory[SPACE_HEAD_ROWS], .logprob = scores,
+    RUN(head_finish, .rows = model->workspace->memory[SPACE_HEAD_ROWS], .logprob = scores,
         .entropy = scores + R, .shift = head_shifts(model, R), .R = R, .temperature = temperature);
     TRY(backend->ops->download(backend, logprob, scores, bytes));
     return backend->ops->download(backend, entropy, scores + R, bytes);
@@ -184,7 +186,7 @@ static enum status forward_run(void *context) {
     const int64_t T = batch->T, layers = model->hparams.layers;
     const struct batch_integers in = batch_integers(model, &forward->shape);
     struct layer_state s = layer_state(model, &forward->shape, 0);
-    RUN(embed, .table = model->embed, .tokens = in.tokens, .out = s.x, .T = T);
+    RUN(embed, .table = model->weights->embed, .tokens = in.tokens, .out = s.x, .T = T);
     for (int64_t l = 0; l < layers; l++) {
         s = layer_state(model, &forward->shape, l);
         TRY(layer_project(model, l, &s, T, in.positions));
@@ -206,7 +208,7 @@ enum status model_forward(struct model *model, const struct batch *batch, float 
         .shape = {.T = T, .R = R, .keep = keep, .recompute = model->settings.recompute},
         .logprob = logprob,
         .entropy = entropy};
-    model->kept = (struct space_shape){.T = 0};
+    workspace_forget(model);
     if (T == 0)
         return STATUS_OK;
     TRY(check_batch(model, batch));
@@ -215,9 +217,9 @@ enum status model_forward(struct model *model, const struct batch *batch, float 
     TRY(upload_batch(model, batch, &in));
     TRY(forward_run(&forward));
     if (first_not_finite(logprob, R) >= 0 || first_not_finite(entropy, R) >= 0)
-        return find_not_finite(model, forward_run, &forward);
+        return explain_not_finite(model, forward_run, &forward);
     model->positions += T;
     if (keep)
-        model->kept = forward.shape;
+        workspace_keep(model, &forward.shape);
     return STATUS_OK;
 }

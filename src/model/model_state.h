@@ -1,25 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What a model holds; for the files of this folder only. Working weights stand layer by layer in
- * the parts of parameters.h. Activations live in a workspace of named spaces that only grow; how
- * large each is for a batch is said in one place, space_bytes, which the memory plan asks as well.
+ * What a model holds; for the files of this folder only. Activations live in a workspace of named
+ * spaces that only grow; how large each is for a batch is said in one place, space_bytes, which the
+ * memory plan asks as well.
  */
 #ifndef MODEL_MODEL_STATE_H
 #define MODEL_MODEL_STATE_H
 
+#include "model/adapter_state.h"
 #include "model/model.h"
-
-struct layer {
-    struct weight weights[PART_COUNT]; /* matrices */
-    float *vectors[PART_COUNT];        /* norms and biases; NULL where the model has none */
-};
-
-/* A run of the flat vector and the working copy it fills: a matrix or a vector. */
-struct weight_block {
-    int64_t offset, elements;
-    const struct weight *weight;
-    float *vector;
-};
+#include "model/weights_state.h"
 
 enum space {
     /* the residual stream and what the backward needs of each layer */
@@ -34,6 +24,7 @@ enum space {
     SPACE_GATE_UP,     /* (T, 2 F) */
     SPACE_NORMED,      /* (T, C) */
     SPACE_PRODUCT,     /* (T, F) */
+    SPACE_ADAPTED,     /* (T, adapted): x Aᵀ of a group of the adapter */
     SPACE_HEAD_X,      /* (R, C) */
     SPACE_HEAD_RMS,    /* (R) */
     SPACE_HEAD_NORMED, /* (R, C) */
@@ -49,10 +40,12 @@ enum space {
     SPACE_D_NORMED,    /* (T, C) */
     SPACE_D_ATTENTION, /* (T, H D) */
     SPACE_D_QKV,       /* (T, (H + 2 K) D) */
+    SPACE_D_ADAPTED,   /* (T, adapted) */
     SPACE_D_HEAD_X,    /* (R, C) */
     SPACE_D_HEAD,      /* (R, C) */
     SPACE_D_SCORES,    /* (2, R) */
-    SPACE_GRADIENT,    /* one layer, one block of the head, or the embedding rows in use */
+    SPACE_GRADIENT,    /* one layer, one block of the head, or the embedding rows in use; of an
+                          adapter one layer */
     SPACE_COUNT
 };
 
@@ -61,11 +54,15 @@ struct space_shape {
     int64_t T, R;
     bool keep, recompute; /* keep: for a backward */
     bool backward, draw;
+    int64_t adapted,
+        layer_factors; /* of the adapter: its widest group, its floats in a layer; or 0 */
 };
 
 struct workspace {
     void *memory[SPACE_COUNT];
     int64_t bytes[SPACE_COUNT];
+    const struct model *keeper; /* whose activations are kept, in the shape `kept`; NULL for none */
+    struct space_shape kept;
 };
 
 const char *space_name(enum space space);
@@ -76,21 +73,13 @@ struct model {
     struct backend *backend;
     struct hparams hparams;
     struct model_settings settings;
-    struct parameter_layout layout;
-    struct parameter *parameters;
-    int64_t parameter_count;
+    struct weights *weights; /* borrowed */
+    struct adapter *adapter; /* borrowed; NULL for none */
 
-    struct weight embed, head; /* head is embed where they are tied */
-    struct layer *layers;
-    float *final_norm;
-    float *vectors; /* all norms and biases; the pointers above lead into it */
-    struct weight_block *blocks;
-    int64_t block_count;
-    float *rope; /* (settings.max_positions, D) */
+    float *rope; /* (settings.max_positions, D); of settings.shares where that is given */
+    struct workspace *workspace; /* likewise */
 
-    struct workspace workspace;
-    struct space_shape kept; /* of the forward whose activations are kept; T 0 for none */
-    float *hidden;           /* (hidden_rows, C): decode rows */
+    float *hidden; /* (hidden_rows, C): decode rows */
     int64_t hidden_rows;
     int32_t *token_places; /* host, (V): scratch of the embedding's backward */
     int32_t *row_places;   /* host, (row_capacity): the same */
@@ -100,17 +89,16 @@ struct model {
     bool watched; /* activations are looked through as they are made (model_finite.h) */
 };
 
-/* model_weights.c */
-enum status weights_create(struct model *model) MUST_USE;
-void weights_destroy(struct model *model);
-enum status copy_floats(struct model *model, float *to, const float *from, int64_t n) MUST_USE;
-
 /* rope_table.c: fills (positions, D) on the host. */
 void rope_table_fill(const struct hparams *hparams, int64_t positions, float *table);
 
 /* model_workspace.c */
 enum status workspace_reserve(struct model *model, const struct space_shape *shape) MUST_USE;
 void workspace_release(struct model *model);
+
+/* Whose activations are kept for a backward: this model's, of a forward of that shape, or nobody's. */
+void workspace_keep(struct model *model, const struct space_shape *shape);
+void workspace_forget(struct model *model);
 
 /* The spaces of one layer for a batch; without `keep` all layers use the same. */
 struct layer_state {
@@ -139,6 +127,13 @@ enum status layer_attend(struct model *model, int64_t layer, const struct layer_
                          int64_t T) MUST_USE; /* qkv → attention */
 enum status norm_rows(struct model *model, const float *x, const float *weight, float *y,
                       float *inverse_rms, int64_t rows) MUST_USE;
+
+/* model_adapter.c: y += γ (x Aᵀ) Bᵀ for a part that the adapter acts on. And back: gradients of the
+ * factors go to their places in SPACE_GRADIENT, dx += what comes through A; dx may be NULL. */
+enum status adapt(struct model *model, int64_t layer, enum layer_part part, const float *x,
+                  float *y, int64_t T) MUST_USE;
+enum status adapt_backward(struct model *model, int64_t layer, enum layer_part part, const float *x,
+                           const float *dy, float *dx, int64_t T) MUST_USE;
 
 /* Hidden states gathered from rows of x to SPACE_HEAD_X, normed in SPACE_HEAD_NORMED. */
 enum status head_open(struct model *model, const float *x, const int32_t *rows, int64_t R) MUST_USE;

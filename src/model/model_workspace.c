@@ -5,6 +5,8 @@
  */
 #include "model/model_state.h"
 
+#include "base/memory.h"
+
 static int64_t least(int64_t a, int64_t b) {
     return a < b ? a : b;
 }
@@ -26,6 +28,7 @@ static int64_t most(int64_t a, int64_t b) {
     X(GATE_UP, "gate and up", each *T * 2 * F * f)                                                 \
     X(NORMED, "normed rows", T *C *f)                                                              \
     X(PRODUCT, "gated product", T *F *f)                                                           \
+    X(ADAPTED, "inputs of the adapter's second factors", T * s->adapted * f)                       \
     X(HEAD_X, "hidden rows of the targets", R *C *f)                                               \
     X(HEAD_RMS, "inverse rms of the targets", R *f)                                                \
     X(HEAD_NORMED, "normed rows of the targets", R *C *f)                                          \
@@ -40,15 +43,19 @@ static int64_t most(int64_t a, int64_t b) {
     X(D_NORMED, "gradient of the normed rows", back *T *C *f)                                      \
     X(D_ATTENTION, "gradient of the attention outputs", back *T *Q *f)                             \
     X(D_QKV, "gradient of queries, keys, values", back *T *S *f)                                   \
+    X(D_ADAPTED, "gradient of the adapter's inputs", back *T * s->adapted * f)                     \
     X(D_HEAD_X, "gradient of the targets' hidden rows", back *R *C *f)                             \
     X(D_HEAD, "gradient of the targets' normed rows", back *R *C *f)                               \
     X(D_SCORES, "gradient of the scores", back * 2 * R * f)                                        \
-    X(GRADIENT, "gradient of one layer", back *gradient_floats(h, T, block) * f)
+    X(GRADIENT, "gradient of one layer", back *gradient_floats(h, s, block) * f)
 
-static int64_t gradient_floats(const struct hparams *h, int64_t T, int64_t block) {
+static int64_t gradient_floats(const struct hparams *h, const struct space_shape *s,
+                               int64_t block) {
     struct parameter_layout layout;
+    if (s->layer_factors > 0)
+        return s->layer_factors;
     parameters_layout(h, &layout);
-    return most(layout.layer_elements, most(block, least(T, h->V)) * h->C);
+    return most(layout.layer_elements, most(block, least(s->T, h->V)) * h->C);
 }
 
 const char *space_name(enum space space) {
@@ -76,8 +83,14 @@ int64_t space_bytes(const struct hparams *h, const struct space_shape *s, enum s
     return 0;
 }
 
-enum status workspace_reserve(struct model *model, const struct space_shape *shape) {
-    struct workspace *work = &model->workspace;
+enum status workspace_reserve(struct model *model, const struct space_shape *asked) {
+    struct workspace *work = model->workspace;
+    struct space_shape full = *asked;
+    const struct space_shape *shape = &full;
+    if (model->adapter != NULL) {
+        full.adapted = model->adapter->widest;
+        full.layer_factors = model->adapter->layer_elements;
+    }
     for (int i = 0; i < SPACE_COUNT; i++) {
         const int64_t need = space_bytes(&model->hparams, shape, (enum space)i);
         if (need <= work->bytes[i])
@@ -92,13 +105,23 @@ enum status workspace_reserve(struct model *model, const struct space_shape *sha
 }
 
 void workspace_release(struct model *model) {
-    for (int i = 0; i < SPACE_COUNT; i++)
-        backend_release(model->backend, &model->workspace.memory[i]);
+    for (int i = 0; model->workspace != NULL && i < SPACE_COUNT; i++)
+        backend_release(model->backend, &model->workspace->memory[i]);
+    memory_release(&model->workspace);
+}
+
+void workspace_keep(struct model *model, const struct space_shape *shape) {
+    model->workspace->keeper = model;
+    model->workspace->kept = *shape;
+}
+
+void workspace_forget(struct model *model) {
+    model->workspace->keeper = NULL;
 }
 
 /* Block `index` of `floats` floats in a space. */
 static float *at(const struct model *model, enum space space, int64_t index, int64_t floats) {
-    float *memory = model->workspace.memory[space];
+    float *memory = model->workspace->memory[space];
     return memory == NULL ? NULL : memory + index * floats;
 }
 
@@ -124,7 +147,7 @@ struct layer_state layer_state(const struct model *model, const struct space_sha
 }
 
 struct batch_integers batch_integers(const struct model *model, const struct space_shape *shape) {
-    int32_t *tokens = model->workspace.memory[SPACE_INTEGERS];
+    int32_t *tokens = model->workspace->memory[SPACE_INTEGERS];
     int32_t *targets = tokens + 2 * shape->T;
     return (struct batch_integers){tokens, tokens + shape->T, targets, targets + shape->R};
 }

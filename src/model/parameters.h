@@ -27,6 +27,13 @@ struct parameter {
     int64_t offset;        /* of its first element in the flat vector */
 };
 
+/* Named tensors that are trained, saved or loaded together, laid one after another in a flat vector.
+ * The weights of a model are one set, the factors of an adapter another. */
+struct parameter_set {
+    const struct parameter *items; /* (count), by offset */
+    int64_t count, elements;
+};
+
 /* Lists them all; the caller gives *list back with memory_release. */
 enum status parameters_list(const struct hparams *hparams, struct parameter **list,
                             int64_t *count) MUST_USE;

@@ -51,6 +51,7 @@ enum status language_model_plan(struct language_model *lm, const struct settings
                                 int threads) {
     TRY(open_text(lm, settings));
     TRY(backend_plan(&lm->backend, settings_word(settings, "run.device"), threads));
+    lm->plans = true;
     lm->backend_is_open = true;
     return STATUS_OK;
 }
@@ -59,7 +60,14 @@ enum status language_model_create(struct language_model *lm, const struct settin
                                   int64_t max_positions) {
     const struct model_settings how = {.recompute = settings->model.recompute,
                                        .max_positions = max_positions};
-    return model_create(&lm->model, &lm->backend, &lm->hparams, &how);
+    TRY(weights_create(&lm->weights, &lm->backend, &lm->hparams, DTYPE_F32));
+    return model_create(&lm->model, lm->weights, NULL, &how);
+}
+
+enum status language_model_load(struct language_model *lm, const struct settings *settings,
+                                float *master) {
+    return (lm->plans ? weights_plan_load : weights_load)(lm->weights, settings->model.path,
+                                                          master);
 }
 
 enum status language_model_find_end(struct language_model *lm, const struct settings *settings) {
@@ -75,6 +83,7 @@ enum status language_model_find_end(struct language_model *lm, const struct sett
 
 void language_model_close(struct language_model *lm) {
     model_destroy(&lm->model);
+    weights_destroy(&lm->weights);
     if (lm->backend_is_open)
         backend_close(&lm->backend);
     lm->backend_is_open = false;

@@ -25,7 +25,9 @@ struct language_model {
     struct chat_style style;
     struct token_list answer_end; /* empty before language_model_find_end */
     struct prompt_form form;      /* borrows from the settings, the style and the tokenizer */
-    struct model *model;          /* NULL before language_model_create */
+    bool plans;                   /* on a planned backend: nothing is read or computed */
+    struct weights *weights;      /* NULL before language_model_create, like what follows */
+    struct model *model;
 };
 
 /* Opens all but the model, which needs to know how long its sequences get. The settings must
@@ -37,14 +39,17 @@ enum status language_model_open(struct language_model *lm, const struct settings
 enum status language_model_plan(struct language_model *lm, const struct settings *settings,
                                 int threads) MUST_USE;
 
-/* Makes the model for sequences of at most max_positions tokens; its weights are not loaded yet
- * (model_load). */
+/* Makes the model for sequences of at most max_positions tokens; nothing is loaded yet. */
 enum status language_model_create(struct language_model *lm, const struct settings *settings,
                                   int64_t max_positions) MUST_USE;
 
 /* Finds what ends an answer that the data give (prompt_find_end); encoded answers end so. */
 enum status language_model_find_end(struct language_model *lm,
                                     const struct settings *settings) MUST_USE;
+
+/* Loads the weights in model.path; `master` (backend memory, or NULL) takes those that are trained. */
+enum status language_model_load(struct language_model *lm, const struct settings *settings,
+                                float *master) MUST_USE;
 
 void language_model_close(struct language_model *lm);
 

@@ -101,7 +101,8 @@ struct run {
     struct loss_settings loss;
 
     struct language_model lm;
-    struct model *reference; /* frozen copy, or NULL */
+    struct model *reference; /* the policy as it was at the start; NULL without a KL term */
+    struct weights *reference_weights; /* its copy of them */
     struct stream *stream;
     struct row_lengths longest; /* of the stream */
     struct tiles tiles;

@@ -87,8 +87,7 @@ static enum status note_checkpoint(struct run *run, const char *path, double sta
 static enum status write_checkpoint(struct run *run, const int64_t *position) {
     char path[DIRECTORY_PATH_BYTES];
     const double start_s = clock_now_s();
-    int64_t count;
-    const struct parameter *parameters = model_parameters(run->lm.model, &count);
+    const struct parameter_set *trained = model_trained(run->lm.model);
     const struct run_counters *counters = &run->counters;
     const struct checkpoint_value state[] = {
         integer("step", "steps", "finished steps of the run", &counters->step),
@@ -114,8 +113,8 @@ static enum status write_checkpoint(struct run *run, const int64_t *position) {
          .count = stream_position_size(run->stream),
          .integers = position},
     };
-    const struct checkpoint_content content = {.parameters = parameters,
-                                               .parameter_count = count,
+    const struct checkpoint_content content = {.parameters = trained->items,
+                                               .parameter_count = trained->count,
                                                .optimizer = true,
                                                .state = state,
                                                .state_count = sizeof state / sizeof *state,
@@ -190,12 +189,14 @@ enum status run_model_save(struct run *run) {
     TRY(check_finite(run, false));
     TRY(directory_path(run->settings->run.directory, path, "model"));
     TRY(add_note(run, run->files.model));
-    struct model_directory directory = {.read = read_master,
-                                        .context = run,
-                                        .files = run->files.model,
-                                        .dtype = DTYPE_F32,
-                                        .replace = true};
-    directory.parameters = model_parameters(run->lm.model, &directory.parameter_count);
+    const struct parameter_set *trained = model_trained(run->lm.model);
+    const struct model_directory directory = {.parameters = trained->items,
+                                              .parameter_count = trained->count,
+                                              .read = read_master,
+                                              .context = run,
+                                              .files = run->files.model,
+                                              .dtype = DTYPE_F32,
+                                              .replace = true};
     TRY(model_directory_write(&directory, path));
     log_info("run", "model = %s", path);
     return STATUS_OK;

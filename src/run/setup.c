@@ -101,17 +101,28 @@ static enum status open_stream(struct run *run, int64_t limit) {
 }
 
 static enum status open_layout(struct run *run) {
-    int64_t count;
-    const struct parameter *parameters = model_parameters(run->lm.model, &count);
+    const struct parameter_set *trained = model_trained(run->lm.model);
     struct vector_part *parts;
-    TRY(memory_new(&parts, count, "parameter parts"));
-    for (int64_t i = 0; i < count; i++)
-        parts[i] = (struct vector_part){.offset = parameters[i].offset,
-                                        .elements = parameters[i].rows * parameters[i].columns,
-                                        .decay = parameters[i].matrix};
-    const enum status status = vector_layout_create(&run->layout, parts, count);
+    TRY(memory_new(&parts, trained->count, "parameter parts"));
+    for (int64_t i = 0; i < trained->count; i++) {
+        const struct parameter *p = &trained->items[i];
+        parts[i] = (struct vector_part){
+            .offset = p->offset, .elements = p->rows * p->columns, .decay = p->matrix};
+    }
+    const enum status status = vector_layout_create(&run->layout, parts, trained->count);
     memory_release(&parts);
     return status;
+}
+
+/* The policy as it is at the start: a frozen copy of the weights. Only one of the two computes at a
+ * time, so they share a workspace. */
+static enum status open_reference(struct run *run, const struct model_settings *how) {
+    struct model_settings shared = *how;
+    shared.shares = run->lm.model;
+    TRY(weights_create(&run->reference_weights, &run->lm.backend, &run->lm.hparams, DTYPE_F32));
+    TRY((run->plans ? weights_plan_load : weights_load)(run->reference_weights,
+                                                        run->settings->model.path, NULL));
+    return model_create(&run->reference, run->reference_weights, NULL, &shared);
 }
 
 static enum status open_model(struct run *run, int64_t prompt_limit) {
@@ -120,16 +131,12 @@ static enum status open_model(struct run *run, int64_t prompt_limit) {
         .recompute = settings->model.recompute,
         .max_positions = run->method->likelihood ? run->lm.hparams.max_positions
                                                  : prompt_limit + settings->rollout.max_new_tokens};
-    enum status (*const load)(struct model *, const char *, float *) =
-        run->plans ? model_plan_load : model_load;
     TRY(language_model_create(&run->lm, settings, how.max_positions));
     TRY(open_layout(run));
     TRY(backend_new(&run->lm.backend, &run->master, run->layout->elements, "parameters"));
-    TRY(load(run->lm.model, settings->model.path, run->master));
-    if (settings->objective.kl_coef != 0.0) {
-        TRY(model_create(&run->reference, &run->lm.backend, &run->lm.hparams, &how));
-        TRY(load(run->reference, settings->model.path, NULL));
-    }
+    TRY(language_model_load(&run->lm, settings, run->master));
+    if (settings->objective.kl_coef != 0.0)
+        TRY(open_reference(run, &how));
     const struct optimizer_settings adamw = {.beta1 = settings->optimizer.beta1,
                                              .beta2 = settings->optimizer.beta2,
                                              .epsilon = settings->optimizer.epsilon,
@@ -210,6 +217,7 @@ void run_close(struct run *run) {
     gradient_destroy(&run->gradient);
     optimizer_destroy(&run->optimizer);
     model_destroy(&run->reference);
+    weights_destroy(&run->reference_weights);
     vector_layout_destroy(&run->layout);
     stream_destroy(&run->stream);
     tiles_release(&run->tiles);

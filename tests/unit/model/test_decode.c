@@ -133,7 +133,7 @@ static void open_world(struct world *world, const char *backend, const char *nam
 
 static void close_world(struct world *world) {
     cache_destroy(&world->cache);
-    model_destroy(&world->model);
+    tiny_close(&world->model);
     backend_close(&world->backend);
 }
 

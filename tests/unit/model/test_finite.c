@@ -6,6 +6,7 @@
  */
 #include "base/memory.h"
 #include "check.h"
+#include "model/finite.h"
 #include "unit/model/tiny.h"
 
 #include <stdlib.h>
@@ -86,12 +87,13 @@ static void test_bad(struct world *w, const char *name, int64_t at, float value,
     CHECK_STATUS(forward(w), STATUS_NUMERIC, sentence);
     CHECK_STATUS(decode(w), STATUS_NUMERIC, sentence);
     if (at >= 0)
-        CHECK_STATUS(model_check_finite(w->model, w->master, "after step 7: "), STATUS_NUMERIC,
-                     "after step 7: ");
+        CHECK_STATUS(parameter_set_check_finite(model_trained(w->model), &w->backend, w->master,
+                                                "after step 7: "),
+                     STATUS_NUMERIC, "after step 7: ");
     memcpy(x, kept, (size_t)n * sizeof *kept);
     free(kept);
     CHECK_OK(model_refresh(w->model, w->master));
-    CHECK_OK(model_check_finite(w->model, w->master, ""));
+    CHECK_OK(parameter_set_check_finite(model_trained(w->model), &w->backend, w->master, ""));
 }
 
 static void test_model(const char *name) {
@@ -100,7 +102,8 @@ static void test_model(const char *name) {
     CHECK_OK(backend_open(&w.backend, "cpu", 1));
     CHECK_OK(tiny_open(&w.model, &w.backend, name, false, &w.master));
     CHECK_OK(cache_create(&w.cache, w.model));
-    w.parameters = model_parameters(w.model, &w.count);
+    w.parameters = model_trained(w.model)->items;
+    w.count = model_trained(w.model)->count;
     CHECK_OK(decode(&w));
     drawn = w.logprob[0];
     CHECK_OK(forward(&w));
@@ -123,7 +126,7 @@ static void test_model(const char *name) {
     CHECK(memcmp(&drawn, w.logprob, sizeof drawn) == 0);
     cache_destroy(&w.cache);
     backend_release(&w.backend, &w.master);
-    model_destroy(&w.model);
+    tiny_close(&w.model);
     backend_close(&w.backend);
 }
 

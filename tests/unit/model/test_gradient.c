@@ -112,11 +112,11 @@ static void test_model(const char *backend_name, const char *name) {
     struct tiny_gradient gradient;
     float logprob[TARGETS], entropy[TARGETS], *host = NULL;
     double want_logprob[TARGETS], want_entropy[TARGETS], *values = NULL;
-    int64_t count;
     CHECK_OK(backend_open(&backend, backend_name, 1));
     CHECK_OK(tiny_open(&model, &backend, name, false, NULL));
-    const int64_t n = model_parameter_elements(model);
-    const struct parameter *p = model_parameters(model, &count);
+    const int64_t n = model_trained(model)->elements;
+    const struct parameter *p = model_trained(model)->items;
+    const int64_t count = model_trained(model)->count;
     const struct case_data data = make_case(model_hparams(model)->V);
     CHECK_OK(memory_new(&host, n, "weights"));
     CHECK_OK(memory_new(&values, n, "weights"));
@@ -144,7 +144,7 @@ static void test_model(const char *backend_name, const char *name) {
     memory_release(&values);
     memory_release(&host);
     batch_release(&batch);
-    model_destroy(&model);
+    tiny_close(&model);
     backend_close(&backend);
 }
 

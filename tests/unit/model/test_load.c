@@ -99,13 +99,13 @@ static void check_loaded(struct backend *backend, const struct hparams *h, const
     float *master = NULL, *host = NULL, *rounded = NULL;
     const int64_t n = parameters_elements(h);
     const struct model_settings settings = {.max_positions = h->max_positions};
-    CHECK_OK(model_create(&with, backend, h, &settings));
-    CHECK_OK(model_create(&without, backend, h, &settings));
+    CHECK_OK(tiny_create(&with, backend, h, &settings));
+    CHECK_OK(tiny_create(&without, backend, h, &settings));
     CHECK_OK(backend_new(backend, &master, n, "master"));
     CHECK_OK(memory_new(&host, n, "master on the host"));
     CHECK_OK(memory_new(&rounded, n, "rounded"));
-    CHECK_OK(model_load(with, folder_path, master));
-    CHECK_OK(model_load(without, folder_path, NULL));
+    CHECK_OK(weights_load(model_weights(with), folder_path, master));
+    CHECK_OK(weights_load(model_weights(without), folder_path, NULL));
     CHECK_OK(backend->ops->download(backend, host, master, (size_t)n * sizeof *host));
     char *bytes = NULL;
     CHECK_OK(memory_allocate(&bytes, (size_t)n, dtype_bytes(w->dtype), "stored"));
@@ -117,15 +117,15 @@ static void check_loaded(struct backend *backend, const struct hparams *h, const
     memory_release(&rounded);
     memory_release(&host);
     backend_release(backend, &master);
-    model_destroy(&with);
-    model_destroy(&without);
+    tiny_close(&with);
+    tiny_close(&without);
 }
 
 static void check_refused(struct backend *backend, const struct hparams *h, const char *words) {
     struct model *model = NULL;
-    CHECK_OK(model_create(&model, backend, h, &(struct model_settings){.max_positions = 8}));
-    CHECK_STATUS(model_load(model, folder_path, NULL), STATUS_INPUT, words);
-    model_destroy(&model);
+    CHECK_OK(tiny_create(&model, backend, h, &(struct model_settings){.max_positions = 8}));
+    CHECK_STATUS(weights_load(model_weights(model), folder_path, NULL), STATUS_INPUT, words);
+    tiny_close(&model);
 }
 
 static void test_model(struct backend *backend, const char *name) {
@@ -218,13 +218,13 @@ static void test_tied(struct backend *backend) {
     other = read_with_head(parameters, count, values, 7);
     CHECK(!other.tied);
     CHECK_EQ(parameters_elements(&other), n + table);
-    CHECK_OK(model_create(&model, backend, &other, &(struct model_settings){.max_positions = 8}));
+    CHECK_OK(tiny_create(&model, backend, &other, &(struct model_settings){.max_positions = 8}));
     CHECK_OK(backend_new(backend, &master, n + table, "master"));
-    CHECK_OK(model_load(model, folder_path, master));
+    CHECK_OK(weights_load(model_weights(model), folder_path, master));
     CHECK_OK(backend->ops->download(backend, host, master, (size_t)(n + table) * sizeof *host));
     CHECK(memcmp(host, values, (size_t)n * sizeof *host) == 0);
     CHECK(memcmp(host + n, values + 7, (size_t)table * sizeof *host) == 0);
-    model_destroy(&model);
+    tiny_close(&model);
     /* a head alone is the embedding of a tied model */
     parameters[0].offset = 0;
     snprintf(parameters[0].name, sizeof parameters[0].name, "lm_head.weight");

@@ -109,7 +109,7 @@ static void test_model(const char *backend_name, const char *name, struct result
     CHECK_EQ(model_positions_computed(model), PROMPT + TARGETS);
     check_plan(model, &batch,
                memory_totals().bytes - held -
-                   2 * (int64_t)sizeof(float) * model_parameter_elements(model));
+                   2 * (int64_t)sizeof(float) * model_trained(model)->elements);
     for (int i = 0, first = 0; i < ANSWERS; first += lengths[i++]) {
         pack_one(&group, i, &batch);
         compute(model, &backend, &batch, first, &alone, i == 0);
@@ -117,7 +117,7 @@ static void test_model(const char *backend_name, const char *name, struct result
     CHECK_EQ(model_positions_computed(model), PROMPT + TARGETS + ANSWERS * PROMPT + TARGETS);
     CHECK(memcmp(alone.logprob, reference->logprob, sizeof alone.logprob) == 0);
     CHECK(memcmp(alone.entropy, reference->entropy, sizeof alone.entropy) == 0);
-    check_close(reference, &alone, model_parameter_elements(model));
+    check_close(reference, &alone, model_trained(model)->elements);
     pack_group(&group, &batch);
     CHECK_OK(tiny_gradient_create(&again.gradient, model, &backend));
     const int64_t before = memory_totals().allocations;
@@ -128,7 +128,7 @@ static void test_model(const char *backend_name, const char *name, struct result
     tiny_gradient_release(&again.gradient);
     tiny_gradient_release(&alone.gradient);
     batch_release(&batch);
-    model_destroy(&model);
+    tiny_close(&model);
     backend_close(&backend);
 }
 
@@ -149,7 +149,7 @@ static void test_variant(const char *backend_name, const char *name, int threads
     check_bits(what, reference, &other);
     tiny_gradient_release(&other.gradient);
     batch_release(&batch);
-    model_destroy(&model);
+    tiny_close(&model);
     backend_close(&backend);
 }
 
@@ -172,15 +172,15 @@ static void test_refusals(void) {
     CHECK_STATUS(model_backward(model, &batch, 1.0f, scores, NULL, &sink), STATUS_DEFECT, "kept");
     struct model *other = NULL;
     struct hparams h = *model_hparams(model);
-    CHECK_STATUS(model_create(&other, &backend, &h, &(struct model_settings){.max_positions = 257}),
+    CHECK_STATUS(tiny_create(&other, &backend, &h, &(struct model_settings){.max_positions = 257}),
                  STATUS_INPUT, "max_position_embeddings");
-    CHECK_OK(model_create(&other, &backend, &h, &(struct model_settings){.max_positions = 2}));
+    CHECK_OK(tiny_create(&other, &backend, &h, &(struct model_settings){.max_positions = 2}));
     CHECK_STATUS(model_forward(other, &batch, 1.0f, false, scores, scores), STATUS_INPUT,
                  "longer than the 2 positions");
-    model_destroy(&other);
+    tiny_close(&other);
     tiny_gradient_release(&gradient);
     batch_release(&batch);
-    model_destroy(&model);
+    tiny_close(&model);
     backend_close(&backend);
 }
 

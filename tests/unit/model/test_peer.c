@@ -47,8 +47,8 @@ static void project(const struct parameter *p, const float *values, double *norm
 }
 
 static void check_gradient(const struct peer *peer, const float *gradient) {
-    int64_t count;
-    const struct parameter *p = model_parameters(peer->model, &count);
+    const struct parameter *p = model_trained(peer->model)->items;
+    const int64_t count = model_trained(peer->model)->count;
     const json_t *all = json_object_get(peer->expected, "gradient");
     CHECK_EQ(json_object_size(all), count);
     for (int64_t i = 0; i < count; i++) {
@@ -67,10 +67,10 @@ static void check_gradient(const struct peer *peer, const float *gradient) {
 
 static void adamw_step(struct peer *peer, const float *gradient) {
     struct backend *b = &peer->backend;
-    const int64_t elements = model_parameter_elements(peer->model);
+    const int64_t elements = model_trained(peer->model)->elements;
     float *state = NULL;
-    int64_t count;
-    const struct parameter *p = model_parameters(peer->model, &count);
+    const struct parameter *p = model_trained(peer->model)->items;
+    const int64_t count = model_trained(peer->model)->count;
     CHECK_OK(backend_new(b, &state, 3 * elements, "moments and gradient"));
     float *g = state + 2 * elements;
     CHECK_OK(b->ops->upload(b, g, gradient, (size_t)elements * sizeof(float)));
@@ -87,9 +87,9 @@ static void adamw_step(struct peer *peer, const float *gradient) {
 
 static void check_stepped(struct peer *peer, float *host) {
     struct backend *b = &peer->backend;
-    const int64_t elements = model_parameter_elements(peer->model);
-    int64_t count;
-    const struct parameter *p = model_parameters(peer->model, &count);
+    const int64_t elements = model_trained(peer->model)->elements;
+    const struct parameter *p = model_trained(peer->model)->items;
+    const int64_t count = model_trained(peer->model)->count;
     const json_t *all = json_object_get(peer->expected, "stepped");
     CHECK_OK(b->ops->download(b, host, peer->master, (size_t)elements * sizeof(float)));
     for (int64_t i = 0; i < count; i++) {
@@ -135,7 +135,7 @@ static void run(const char *backend, const char *name, bool recompute) {
     test_peer(&peer, recompute);
     batch_release(&peer.batch);
     backend_release(&peer.backend, &peer.master);
-    model_destroy(&peer.model);
+    tiny_close(&peer.model);
     backend_close(&peer.backend);
     json_decref(peer.expected);
 }

@@ -68,7 +68,7 @@ static int go_through(struct backend *backend, const char *name, bool recompute,
     train(model);
     const int count = memory_accounts(accounts, MEMORY_LABELS);
     cache_destroy(&cache);
-    model_destroy(&model);
+    tiny_close(&model);
     backend_release(backend, &master);
     backend_close(backend);
     return count;
@@ -98,8 +98,9 @@ static void refuses_heads(void) {
     hparams.D = 1024;
     for (int plans = 0; plans < 2; plans++) {
         CHECK_OK((plans ? backend_plan : backend_open)(&backend, "cpu", 1));
-        CHECK_STATUS(model_create(&model, &backend, &hparams, &(struct model_settings){false, 16}),
-                     STATUS_INPUT, "head size of 1024");
+        CHECK_STATUS(
+            tiny_create(&model, &backend, &hparams, &(struct model_settings){.max_positions = 16}),
+            STATUS_INPUT, "head size of 1024");
         backend_close(&backend);
     }
 }

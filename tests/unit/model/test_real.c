@@ -6,7 +6,7 @@
  */
 #include "check.h"
 #include "data/model/real/real_expected.h"
-#include "model/model.h"
+#include "unit/model/tiny.h"
 
 enum { LONGEST = 256, TEXTS = sizeof real_texts / sizeof *real_texts };
 
@@ -60,14 +60,14 @@ int main(void) {
     struct model *model = NULL;
     CHECK_OK(backend_open(&backend, "cpu", 1));
     CHECK_OK(hparams_read(directory, &hparams));
-    CHECK_OK(model_create(&model, &backend, &hparams,
-                          &(struct model_settings){.max_positions = LONGEST}));
-    CHECK_OK(model_load(model, directory, NULL));
+    CHECK_OK(tiny_create(&model, &backend, &hparams,
+                         &(struct model_settings){.max_positions = LONGEST}));
+    CHECK_OK(weights_load(model_weights(model), directory, NULL));
     for (int i = 0; i < TEXTS && check_failures == 0; i++) {
         score(model, &real_texts[i]);
         continue_text(model, &real_texts[i]);
     }
-    model_destroy(&model);
+    tiny_close(&model);
     backend_close(&backend);
     return CHECK_END();
 }

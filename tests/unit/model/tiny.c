@@ -57,23 +57,39 @@ void tiny_fill(const struct parameter *parameters, int64_t count, float *out) {
         fill(&parameters[i], out + parameters[i].offset);
 }
 
+enum status tiny_create(struct model **model, struct backend *backend,
+                        const struct hparams *hparams, const struct model_settings *settings) {
+    struct weights *weights;
+    TRY(weights_create(&weights, backend, hparams, DTYPE_F32));
+    const enum status status = model_create(model, weights, NULL, settings);
+    if (status != STATUS_OK)
+        weights_destroy(&weights);
+    return status;
+}
+
+void tiny_close(struct model **model) {
+    struct weights *weights = *model != NULL ? model_weights(*model) : NULL;
+    model_destroy(model);
+    weights_destroy(&weights);
+}
+
 enum status tiny_open(struct model **model, struct backend *backend, const char *name,
                       bool recompute, float **master) {
     char folder[200];
     struct hparams hparams;
     float *host = NULL, *values = NULL;
     enum status status;
-    int64_t count;
     *model = NULL;
     snprintf(folder, sizeof folder, TINY_DATA "/%s", name);
     TRY(hparams_read(folder, &hparams));
-    TRY(model_create(model, backend, &hparams,
-                     &(struct model_settings){recompute, hparams.max_positions}));
-    const int64_t n = model_parameter_elements(*model);
-    const struct parameter *parameters = model_parameters(*model, &count);
+    TRY(tiny_create(
+        model, backend, &hparams,
+        &(struct model_settings){.recompute = recompute, .max_positions = hparams.max_positions}));
+    const struct parameter_set *set = model_trained(*model);
+    const int64_t n = set->elements;
     TRY_ELSE(status, done, memory_new(&host, n, "weights"));
     TRY_ELSE(status, done, backend_new(backend, &values, n, "master weights"));
-    tiny_fill(parameters, count, host);
+    tiny_fill(set->items, set->count, host);
     TRY_ELSE(status, done, backend->ops->upload(backend, values, host, (size_t)n * sizeof *host));
     TRY_ELSE(status, done, model_refresh(*model, values));
     if (master != NULL) {
@@ -114,7 +130,7 @@ static enum status add(void *context, int64_t offset, const float *values, int64
 enum status tiny_gradient_create(struct tiny_gradient *gradient, struct model *model,
                                  struct backend *backend) {
     *gradient =
-        (struct tiny_gradient){.backend = backend, .elements = model_parameter_elements(model)};
+        (struct tiny_gradient){.backend = backend, .elements = model_trained(model)->elements};
     TRY(memory_new(&gradient->values, gradient->elements, "gradient"));
     return memory_new(&gradient->piece, gradient->elements, "piece of a gradient");
 }

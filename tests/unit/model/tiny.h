@@ -24,9 +24,15 @@ void tiny_tokens(const char *name, int64_t V, int32_t *out, int64_t n);
 void tiny_fill(const struct parameter *parameters, int64_t count, float *out);
 
 /* A model of that name with its weights, which also go to *master (backend memory, the caller
- * releases it) unless that is NULL. */
+ * releases it) unless that is NULL. The caller closes it with tiny_close. */
 enum status tiny_open(struct model **model, struct backend *backend, const char *name,
                       bool recompute, float **master) MUST_USE;
+
+/* A model of its own weights, which are empty; refuses like model_create. tiny_close gives both back. */
+enum status tiny_create(struct model **model, struct backend *backend,
+                        const struct hparams *hparams,
+                        const struct model_settings *settings) MUST_USE;
+void tiny_close(struct model **model);
 
 /* The group and the text of make_expected.py. */
 enum status tiny_batch(struct batch *batch, int64_t V) MUST_USE;

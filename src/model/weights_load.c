@@ -1,116 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The working copy of the weights: one table of blocks tells which run of the flat vector fills
- * which packed matrix or vector; loading and refreshing walk the same table.
+ * From a Hugging Face directory to the working copy of the weights and, where there is one, to the
+ * fp32 master.
  */
-#include "model/model_finite.h"
+#include "model/weights_state.h"
 
 #include "base/log.h"
 #include "base/memory.h"
 #include "file/safetensors.h"
+#include "model/finite.h"
 #include "model/tied_head.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-/* --- allocation and the table of blocks --- */
-
-static void add_block(struct model *model, int64_t offset, int64_t elements,
-                      const struct weight *weight, float *vector) {
-    model->blocks[model->block_count++] = (struct weight_block){
-        .offset = offset, .elements = elements, .weight = weight, .vector = vector};
-}
-
-static int64_t layer_vector_elements(const struct parameter_layout *layout) {
-    int64_t sum = 0;
-    for (int i = 0; i < PART_COUNT; i++)
-        sum += layout->parts[i].matrix ? 0 : layout->parts[i].elements;
-    return sum;
-}
-
-/* The parts of one layer; its vectors are taken from *vectors. */
-static enum status create_layer(struct model *model, int64_t index, float **vectors) {
-    struct layer *layer = &model->layers[index];
-    const int64_t base = model->layout.first_layer + index * model->layout.layer_elements;
-    for (int i = 0; i < PART_COUNT; i++) {
-        const struct part_place *part = &model->layout.parts[i];
-        if (part->elements == 0)
-            continue;
-        if (part->matrix) {
-            TRY(weight_create(model->backend, &layer->weights[i], part->rows, part->columns,
-                              DTYPE_F32, "weights of a layer"));
-        } else {
-            layer->vectors[i] = *vectors;
-            *vectors += part->elements;
-        }
-        add_block(model, base + part->offset, part->elements,
-                  part->matrix ? &layer->weights[i] : NULL, layer->vectors[i]);
-    }
-    return STATUS_OK;
-}
-
-enum status weights_create(struct model *model) {
-    const struct hparams *h = &model->hparams;
-    const struct parameter_layout *layout = &model->layout;
-    struct backend *backend = model->backend;
-    TRY(memory_new(&model->layers, h->layers, "layers of a model"));
-    TRY(memory_new(&model->blocks, h->layers * PART_COUNT + 3, "weight blocks of a model"));
-    TRY(backend_new(backend, &model->vectors, h->layers * layer_vector_elements(layout) + h->C,
-                    "norms and biases"));
-    TRY(weight_create(backend, &model->embed, h->V, h->C, DTYPE_F32, "embedding"));
-    add_block(model, layout->embed, h->V * h->C, &model->embed, NULL);
-    float *vectors = model->vectors;
-    for (int64_t l = 0; l < h->layers; l++)
-        TRY(create_layer(model, l, &vectors));
-    model->final_norm = vectors;
-    add_block(model, layout->final_norm, h->C, NULL, vectors);
-    if (h->tied) {
-        model->head = model->embed;
-        return STATUS_OK;
-    }
-    TRY(weight_create(backend, &model->head, h->V, h->C, DTYPE_F32, "output head"));
-    add_block(model, layout->head, h->V * h->C, &model->head, NULL);
-    return STATUS_OK;
-}
-
-void weights_destroy(struct model *model) {
-    struct backend *backend = model->backend;
-    for (int64_t l = 0; model->layers != NULL && l < model->hparams.layers; l++)
-        for (int i = 0; i < PART_COUNT; i++)
-            weight_release(backend, &model->layers[l].weights[i]);
-    if (!model->hparams.tied)
-        weight_release(backend, &model->head);
-    weight_release(backend, &model->embed);
-    backend_release(backend, &model->vectors);
-    memory_release(&model->blocks);
-    memory_release(&model->layers);
-}
-
-/* --- refreshing --- */
-
-enum status copy_floats(struct model *model, float *to, const float *from, int64_t n) {
-    return backend_run(model->backend, copy, .x = from, .out = to, .n = n);
-}
-
-/* `source` holds the elements of this block. */
-static enum status refresh_block(struct model *model, const struct weight_block *block,
-                                 const float *source) {
-    if (block->weight == NULL)
-        return copy_floats(model, block->vector, source, block->elements);
-    return backend_run(model->backend, pack, .source = source, .weight = *block->weight);
-}
-
-enum status model_refresh(struct model *model, const float *master) {
-    for (int64_t i = 0; i < model->block_count; i++)
-        TRY(refresh_block(model, &model->blocks[i], master + model->blocks[i].offset));
-    return STATUS_OK;
-}
-
-/* --- loading --- */
-
 struct loading {
-    struct model *model;
+    struct weights *weights;
     const struct safetensors *files;
     float *master;  /* NULL: each block passes through `staging` */
     float *staging; /* backend memory of the largest block */
@@ -144,7 +50,7 @@ static enum status refuse_shape(const struct safetensor *tensor,
 
 /* A file with a head alone serves a tied model: the head is the embedding. */
 static const char *stored_name(const struct loading *loading, const char *name) {
-    const bool other = loading->model->hparams.tied && strcmp(name, EMBEDDING_NAME) == 0 &&
+    const bool other = loading->weights->hparams.tied && strcmp(name, EMBEDDING_NAME) == 0 &&
                        safetensors_find(loading->files, EMBEDDING_NAME) == NULL &&
                        safetensors_find(loading->files, HEAD_NAME) != NULL;
     return other ? HEAD_NAME : name;
@@ -172,30 +78,30 @@ static enum status load_parameter(struct loading *loading, const struct paramete
                     "%s: the tensor %s holds %g at element %" PRId64 " of %" PRId64
                     ": the file is damaged, or was written after a run had diverged",
                     tensor->path, parameter->name, (double)loading->host[bad], bad, n);
-    struct backend *backend = loading->model->backend;
+    struct backend *backend = loading->weights->backend;
     return backend->ops->upload(backend, to, loading->host, (size_t)n * sizeof(float));
 }
 
 /* Blocks and parameters stand in the same order, so one walk serves both. */
 static enum status load_blocks(struct loading *loading) {
-    struct model *model = loading->model;
+    struct weights *weights = loading->weights;
     int64_t next = 0;
-    for (int64_t i = 0; i < model->block_count; i++) {
-        const struct weight_block *block = &model->blocks[i];
+    for (int64_t i = 0; i < weights->block_count; i++) {
+        const struct weight_block *block = &weights->blocks[i];
         const int64_t end = block->offset + block->elements;
         float *to = loading->master != NULL ? loading->master + block->offset : loading->staging;
-        for (; next < model->parameter_count && model->parameters[next].offset < end; next++) {
-            const struct parameter *parameter = &model->parameters[next];
+        for (; next < weights->set.count && weights->set.items[next].offset < end; next++) {
+            const struct parameter *parameter = &weights->set.items[next];
             TRY(load_parameter(loading, parameter, to + (parameter->offset - block->offset)));
         }
-        TRY(refresh_block(model, block, to));
+        TRY(weights_refresh_block(weights, block, to));
     }
     return STATUS_OK;
 }
 
-static bool known_name(const struct model *model, const char *name) {
-    for (int64_t i = 0; i < model->parameter_count; i++)
-        if (strcmp(model->parameters[i].name, name) == 0)
+static bool known_name(const struct weights *weights, const char *name) {
+    for (int64_t i = 0; i < weights->set.count; i++)
+        if (strcmp(weights->set.items[i].name, name) == 0)
             return true;
     return false;
 }
@@ -211,12 +117,12 @@ static bool is_harmless(const char *name) {
 }
 
 /* A layer or a bias that config.json does not ask for is not computed with, as in transformers. */
-static void log_extra(const struct model *model, const struct safetensors *files) {
+static void log_extra(const struct weights *weights, const struct safetensors *files) {
     int64_t extra = 0;
     const char *first = NULL;
     for (int64_t i = 0; i < safetensors_count(files); i++) {
         const char *name = safetensors_at(files, i)->name;
-        if (known_name(model, name) || is_harmless(name))
+        if (known_name(weights, name) || is_harmless(name))
             continue;
         first = first == NULL ? name : first;
         extra++;
@@ -232,13 +138,13 @@ static void log_extra(const struct model *model, const struct safetensors *files
 /* Room for the largest tensor and, without a master, for the largest block; the mapped files are
  * booked too, since their pages become resident as they are read. */
 static enum status loading_allocate(struct loading *loading, bool plans) {
-    const struct model *model = loading->model;
+    const struct weights *weights = loading->weights;
     int64_t block = 1, parameter = 1, mapped = 0;
-    for (int64_t i = 0; i < model->block_count; i++)
-        if (model->blocks[i].elements > block)
-            block = model->blocks[i].elements;
-    for (int64_t i = 0; i < model->parameter_count; i++) {
-        const int64_t n = model->parameters[i].rows * model->parameters[i].columns;
+    for (int64_t i = 0; i < weights->block_count; i++)
+        if (weights->blocks[i].elements > block)
+            block = weights->blocks[i].elements;
+    for (int64_t i = 0; i < weights->set.count; i++) {
+        const int64_t n = weights->set.items[i].rows * weights->set.items[i].columns;
         parameter = n > parameter ? n : parameter;
     }
     for (int64_t i = 0; i < safetensors_count(loading->files); i++)
@@ -248,19 +154,19 @@ static enum status loading_allocate(struct loading *loading, bool plans) {
                                                    sizeof *loading->host, "a tensor being loaded"));
     if (loading->master != NULL)
         return STATUS_OK;
-    return backend_new(model->backend, &loading->staging, block, "weights being loaded");
+    return backend_new(weights->backend, &loading->staging, block, "weights being loaded");
 }
 
 /* All that can be refused is refused before the first tensor is read. */
 static enum status check_tensors(const struct loading *loading) {
     const struct safetensor *tensor;
-    for (int64_t i = 0; i < loading->model->parameter_count; i++)
-        TRY(find_tensor(loading, &loading->model->parameters[i], &tensor));
+    for (int64_t i = 0; i < loading->weights->set.count; i++)
+        TRY(find_tensor(loading, &loading->weights->set.items[i], &tensor));
     return STATUS_OK;
 }
 
-static enum status load(struct model *model, const char *directory, float *master, bool plans) {
-    struct loading loading = {.model = model, .master = master};
+static enum status load(struct weights *weights, const char *directory, float *master, bool plans) {
+    struct loading loading = {.weights = weights, .master = master};
     struct safetensors *files = NULL;
     enum status status;
     TRY_ELSE(status, done, safetensors_open(&files, directory));
@@ -269,19 +175,19 @@ static enum status load(struct model *model, const char *directory, float *maste
     TRY_ELSE(status, done, loading_allocate(&loading, plans));
     if (!plans)
         TRY_ELSE(status, done, load_blocks(&loading));
-    log_extra(model, files);
+    log_extra(weights, files);
 done:
-    backend_release(model->backend, &loading.staging);
+    backend_release(weights->backend, &loading.staging);
     memory_release(&loading.host);
     memory_release(&loading.mapped);
     safetensors_close(&files);
     return status;
 }
 
-enum status model_load(struct model *model, const char *directory, float *master) {
-    return load(model, directory, master, false);
+enum status weights_load(struct weights *weights, const char *directory, float *master) {
+    return load(weights, directory, master, false);
 }
 
-enum status model_plan_load(struct model *model, const char *directory, float *master) {
-    return load(model, directory, master, true);
+enum status weights_plan_load(struct weights *weights, const char *directory, float *master) {
+    return load(weights, directory, master, true);
 }

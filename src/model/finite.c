@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "model/finite.h"
+
+#include "base/memory.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+/* All bits of the exponent set: infinite or not a number. */
+static uint32_t is_odd(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return (bits & 0x7f800000u) == 0x7f800000u;
+}
+
+int64_t first_not_finite(const float *x, int64_t n) {
+    enum { PIECE = 1024 };
+    for (int64_t begin = 0; begin < n; begin += PIECE) {
+        const int64_t end = n - begin < PIECE ? n : begin + PIECE;
+        uint32_t odd = 0;
+        for (int64_t i = begin; i < end; i++)
+            odd |= is_odd(x[i]);
+        for (int64_t i = begin; odd != 0 && i < end; i++)
+            if (is_odd(x[i]))
+                return i;
+    }
+    return -1;
+}
+
+/* The squares of floats do not leave double, so their sum is finite when all of them are. */
+enum status all_finite(struct backend *backend, const float *x, int64_t n, bool *finite) {
+    double *blocks = NULL, sum = 0;
+    const int64_t count = (n + VECTOR_BLOCK - 1) / VECTOR_BLOCK;
+    TRY(memory_new(&blocks, count, "sums of blocks"));
+    const enum status status = backend_run(backend, dot, .x = x, .y = x, .blocks = blocks, .n = n);
+    for (int64_t i = 0; i < count; i++)
+        sum += blocks[i];
+    *finite = isfinite(sum);
+    memory_release(&blocks);
+    return status;
+}
+
+enum status find_not_finite(struct backend *backend, const float *x, int64_t n, int64_t *index,
+                            float *value) {
+    bool finite;
+    float *host = NULL;
+    *index = -1;
+    TRY(all_finite(backend, x, n, &finite));
+    if (finite)
+        return STATUS_OK;
+    TRY(memory_new(&host, n, "numbers being looked through"));
+    const enum status status = backend->ops->download(backend, host, x, (size_t)n * sizeof *host);
+    *index = status == STATUS_OK ? first_not_finite(host, n) : -1;
+    *value = *index >= 0 ? host[*index] : 0.0f;
+    memory_release(&host);
+    return status;
+}
+
+enum status parameter_set_refuse(const struct parameter_set *set, int64_t place, float value,
+                                 const char *what) {
+    const struct parameter *p = set->items;
+    int64_t i = 0;
+    while (i < set->count - 1 && p[i + 1].offset <= place)
+        i++;
+    const int64_t at = place - p[i].offset;
+    return FAIL(STATUS_NUMERIC,
+                "%s%s holds %g at (%" PRId64 ", %" PRId64 "): the parameters are not finite any "
+                "more; go back to an earlier checkpoint and lower optimizer.learning_rate",
+                what, p[i].name, (double)value, at / p[i].columns, at % p[i].columns);
+}
+
+enum status parameter_set_check_finite(const struct parameter_set *set, struct backend *backend,
+                                       const float *vector, const char *what) {
+    for (int64_t i = 0; i < set->count; i++) {
+        const struct parameter *p = &set->items[i];
+        int64_t index;
+        float value;
+        TRY(find_not_finite(backend, vector + p->offset, p->rows * p->columns, &index, &value));
+        if (index >= 0)
+            return parameter_set_refuse(set, p->offset + index, value, what);
+    }
+    return STATUS_OK;
+}
