@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "model/finite.h"
 #include "run/checkpoint_folder.h"
 #include "run/checkpoint_write.h"
 #include "run/directory.h"
@@ -129,18 +130,18 @@ static enum status write_checkpoint(struct run *run, const int64_t *position) {
 }
 
 /* A checkpoint or a model that is not finite would take the place of a good one. */
-static enum status check_finite(const struct run *run, bool optimizer) {
+static enum status check_vector(struct run *run, const float *vector, const char *of) {
     char what[64];
-    snprintf(what, sizeof what, "after step %lld, ", (long long)run->counters.step);
-    TRY(model_check_finite(run->lm.model, run->master, what));
+    snprintf(what, sizeof what, "after step %lld, %s", (long long)run->counters.step, of);
+    return parameter_set_check_finite(model_trained(run->lm.model), &run->lm.backend, vector, what);
+}
+
+static enum status check_finite(struct run *run, bool optimizer) {
+    TRY(check_vector(run, run->master, ""));
     if (!optimizer)
         return STATUS_OK;
-    snprintf(what, sizeof what, "after step %lld, the mean of gradients of ",
-             (long long)run->counters.step);
-    TRY(model_check_finite(run->lm.model, run->optimizer->exp_avg, what));
-    snprintf(what, sizeof what, "after step %lld, the mean of squared gradients of ",
-             (long long)run->counters.step);
-    return model_check_finite(run->lm.model, run->optimizer->exp_avg_sq, what);
+    TRY(check_vector(run, run->optimizer->exp_avg, "the mean of gradients of "));
+    return check_vector(run, run->optimizer->exp_avg_sq, "the mean of squared gradients of ");
 }
 
 enum status run_checkpoint_save(struct run *run) {
