@@ -4,11 +4,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/printable.h"
 
 enum { LINE_BYTES = 2048, EARLY_BYTES = 1 << 15 };
 
@@ -63,9 +65,10 @@ static void write_line(const char *kind, const char *module, const char *format,
     char line[LINE_BYTES];
     int used = snprintf(line, sizeof line, "[%d] %.3f %s: %s", log_state.rank, clock_elapsed_s(),
                         module, kind);
-    const int room = (int)sizeof line - used - 1;
-    const int text = vsnprintf(line + used, (size_t)room, format, arguments);
-    used += text < room ? text : room - 1;
+    char text[LINE_BYTES] = ""; /* names and values in it may be foreign */
+    vsnprintf(text, sizeof text, format, arguments);
+    used += (int)printable(line + used, sizeof line - (size_t)used - 1, SIZE_MAX, "", text,
+                           strlen(text));
     line[used++] = '\n';
     if (screen)
         log_live_end();

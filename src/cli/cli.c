@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "config/settings.h"
 
 /* In the order of the help text. */
 static const struct cli_command *const commands[] = {
@@ -81,10 +82,11 @@ static enum status take_option(struct cli *cli, char **argv, int argc, int *at) 
     const char *const name = given + (strncmp(given, "--", 2) == 0 ? 2 : 1);
     const size_t length = strcspn(name, "=");
     const int i = option_find(cli->command, name, length);
-    char quoted[STATUS_QUOTE_MAX];
+    char quoted[STATUS_QUOTE_MAX], advice[SETTINGS_ADVICE_MAX];
     if (i < 0 || name != given + 2)
-        return FAIL(STATUS_USAGE, "%s has no option %s; see gradus %s --help", cli->command->name,
-                    status_quote(quoted, given, SIZE_MAX), cli->command->name);
+        return FAIL(STATUS_USAGE, "%s has no option %s%s; see gradus %s --help", cli->command->name,
+                    status_quote(quoted, given, SIZE_MAX),
+                    settings_advice(cli->command->name, name, advice), cli->command->name);
     const struct cli_option *const option = &cli->command->options[i];
     if (cli->values[i] != NULL)
         return FAIL(STATUS_USAGE, "--%s is given twice", option->name);
@@ -235,10 +237,12 @@ static enum status find_command(const char *name, const struct cli_command **com
     for (int i = 0; i < COMMAND_COUNT && *command == NULL; i++)
         if (strcmp(commands[i]->name, name) == 0)
             *command = commands[i];
-    char quoted[STATUS_QUOTE_MAX];
-    return *command != NULL ? STATUS_OK
-                            : FAIL(STATUS_USAGE, "there is no command %s; gradus --help lists all",
-                                   status_quote(quoted, name, SIZE_MAX));
+    char quoted[STATUS_QUOTE_MAX], advice[SETTINGS_ADVICE_MAX];
+    if (*command != NULL)
+        return STATUS_OK;
+    settings_advice("command", name, advice);
+    return FAIL(STATUS_USAGE, "there is no command %s%s", status_quote(quoted, name, SIZE_MAX),
+                advice[0] != '\0' ? advice : "; gradus --help lists all");
 }
 
 static enum status run_words(struct cli *cli, int argc, char **argv) {

@@ -123,6 +123,8 @@ enum status prompt_is_short(void *context, const struct dataset *dataset,
     *kept = ids.count <= limit->max_tokens;
     if (*kept && ids.count > limit->longest)
         limit->longest = ids.count;
+    limit->begun_twice += ids.count > 1 && ids.ids[0] == ids.ids[1] &&
+                          tokenizer_is_added(limit->form->tokenizer, ids.ids[0]);
     strbuf_release(&text);
     memory_release(&ids.ids);
     if (status != STATUS_INPUT)

@@ -48,11 +48,12 @@ enum status prompt_encode_answer(const struct prompt_form *form, struct utf8_spa
                                  struct strbuf *text, struct token_list *ids) MUST_USE;
 
 /* For stream_options.keep, with a struct prompt_limit as context: keeps prompts of at most
- * max_tokens tokens, and notes the longest that it kept. */
+ * max_tokens tokens, and notes the longest that it kept and how many begin with the same added
+ * token twice: the text holds the begin token that the tokenizer puts before it. */
 struct prompt_limit {
     const struct prompt_form *form;
     int64_t max_tokens;
-    int64_t longest;
+    int64_t longest, begun_twice;
 };
 enum status prompt_is_short(void *limit, const struct dataset *dataset,
                             const struct dataset_item *item, bool *kept) MUST_USE;

@@ -6,12 +6,13 @@
 #include "reward/reward.h"
 
 static enum status check_name(const char *name) {
-    char quoted[STATUS_QUOTE_MAX];
-    return reward_find(name) != NULL
-               ? STATUS_OK
-               : FAIL(STATUS_INPUT,
-                      "reward.parts: no rule is called '%s'; known are format, answer, length",
-                      status_quote(quoted, name, SIZE_MAX));
+    char quoted[STATUS_QUOTE_MAX], advice[SETTINGS_ADVICE_MAX];
+    if (reward_find(name) != NULL)
+        return STATUS_OK;
+    settings_advice("reward.parts.name", name, advice);
+    return FAIL(STATUS_INPUT, "reward.parts: no rule is called '%s'%s",
+                status_quote(quoted, name, SIZE_MAX),
+                advice[0] != '\0' ? advice : "; known are format, answer, length");
 }
 
 enum status rewards_check(const struct settings *settings) {

@@ -96,6 +96,12 @@ static enum status open_stream(struct run *run, int64_t limit) {
                                                .keep = check_row,
                                                .context = &check,
                                                .too_long = too_long});
+    if (check.limit.begun_twice > 0 && run->comm->rank == 0)
+        log_warning("data",
+                    "%lld prompts begin with a begin token twice: their text holds one, and the "
+                    "tokenizer or the chat form puts one before it; take it out of prompt.template "
+                    "or of the data",
+                    (long long)check.limit.begun_twice);
     memory_release(&sources);
     return status;
 }

@@ -196,6 +196,17 @@ static void check_begin(const char *program) {
     check_prompt(&none, "{prompt}", NULL, "1+1", "1+1", "<|endoftext|>1+1", 4);
     check_prompt(&chatml, "{prompt}", NULL, "", "",
                  "<|im_start|>user\n<|im_end|>\n<|im_start|>assistant\n", 1 + 5 + 1 + 1 + 1 + 10);
+    const struct prompt_form form = {
+        .template_text = "{prompt}", .style = &none, .tokenizer = tokenizer};
+    struct prompt_limit limit = {.form = &form, .max_tokens = 9};
+    bool kept;
+    static const char *const prompts[] = {"1+1", "11", "<|endoftext|>1", "1<|endoftext|>"};
+    for (int i = 0; i < 4; i++) {
+        const struct dataset_item item = {.prompt = prompts[i],
+                                          .prompt_length = strlen(prompts[i])};
+        CHECK_OK(prompt_is_short(&limit, NULL, &item, &kept));
+        CHECK_EQ(limit.begun_twice, i >= 2);
+    }
     struct strbuf text = STRBUF_EMPTY;
     CHECK_OK(prompt_encode_answer(&(struct prompt_form){.style = &none, .tokenizer = tokenizer},
                                   utf8_span("42"), &text, &ids));
