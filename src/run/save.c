@@ -130,7 +130,6 @@ static enum status write_checkpoint(struct run *run, const int64_t *position) {
 }
 
 /* A checkpoint or a model that is not finite would take the place of a good one. */
-<<<<<<< Updated upstream
 static enum status check_vector(struct run *run, const float *vector, const char *of) {
     char what[64];
     snprintf(what, sizeof what, "after step %lld, %s", (long long)run->counters.step, of);
@@ -143,22 +142,6 @@ static enum status check_finite(struct run *run, bool optimizer) {
         return STATUS_OK;
     TRY(check_vector(run, run->optimizer->exp_avg, "the mean of gradients of "));
     return check_vector(run, run->optimizer->exp_avg_sq, "the mean of squared gradients of ");
-=======
-static enum status check_finite(struct run *run, bool optimizer) {
-    struct backend *backend = &run->lm.backend;
-    const struct parameter_set *set = model_trained(run->lm.model);
-    char what[64];
-    snprintf(what, sizeof what, "after step %lld, ", (long long)run->counters.step);
-    TRY(parameter_set_check_finite(set, backend, run->master, what));
-    if (!optimizer)
-        return STATUS_OK;
-    snprintf(what, sizeof what, "after step %lld, the mean of gradients of ",
-             (long long)run->counters.step);
-    TRY(parameter_set_check_finite(set, backend, run->optimizer->exp_avg, what));
-    snprintf(what, sizeof what, "after step %lld, the mean of squared gradients of ",
-             (long long)run->counters.step);
-    return parameter_set_check_finite(set, backend, run->optimizer->exp_avg_sq, what);
->>>>>>> Stashed changes
 }
 
 enum status run_checkpoint_save(struct run *run) {
