@@ -49,8 +49,7 @@ formed chatml "$turn" "" 'prompt.system="Add."'
 formed qwen3 "$turn" ', "thinking": false' 'prompt.system="Add."' \
     prompt.thinking=false 'reward.parts=({name="answer";})'
 formed qwen3 "" ', "thinking": true'
-formed llama3 "$turn" ', "date": "1 May 2025"' 'prompt.system="Add."' 'prompt.date="1 May 2025"'
-formed llama3 "" ', "date": "26 Jul 2024"'
+formed llama3 "$turn" "" 'prompt.system="Add."'
 formed auto "" ""
 
 { cat "$SYSTEM_WORK/sums.jsonl"; echo '{"question": "10+1=", "answer": "11"}'; } >longer.jsonl
