@@ -69,4 +69,20 @@ good
     printf '}\n'
 } >>"$tree/src/tensor/b.c"
 expect 1 length "71 lines"
+
+# mutations NUMBER-THAT-FIT WORDS: the check of planted faults takes words that fit one place, and no others.
+mutations() {
+    printf 'mutation m\nfile     tests/lint/layers\ntests    lint.layers\n-        %s\n+        x\n' "$2" >"$tree/mutations"
+    have=0
+    GRADUS_MUTATIONS=$tree/mutations sh "$here/../mutate.sh" --check >"$tree/output" 2>&1 || have=$?
+    [ "$have" = $(($1 != 1)) ] || {
+        echo "mutate.sh --check gave $have for words that fit $1 places: $2"
+        failures=1
+    }
+}
+mutations 1 'Which folders a folder may include'
+mutations 1 'base file cli   mpi'
+mutations 0 'base file [a-z]* mpi'
+mutations 0 'no such words'
+mutations 2 base
 exit $failures
