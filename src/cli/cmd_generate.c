@@ -77,7 +77,7 @@ static enum status encode_prompt(struct generation *g, int64_t i) {
         TRY(take_ids(g, row->ids, line->row, out));
     } else {
         struct strbuf text = STRBUF_EMPTY;
-        const enum status status = prompt_encode(&g->lm.form, utf8_span(row->prompt), &text, out);
+        const enum status status = prompt_encode(&g->lm.form, row->prompt, &text, out);
         strbuf_release(&text);
         TRY(status);
     }

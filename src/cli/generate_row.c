@@ -95,8 +95,10 @@ enum status generate_row_read(const struct generate_names *names, int64_t row, c
                     (long long)row + 1);
     if (out->ids == NULL && source == NULL)
         return no_prompt(names, row, line);
-    if (out->ids == NULL)
-        out->prompt = json_string_value(json_object_get(line, source->prompt));
+    if (out->ids == NULL) {
+        const json_t *prompt = json_object_get(line, source->prompt);
+        out->prompt = (struct utf8_span){json_string_value(prompt), json_string_length(prompt)};
+    }
     source = find_answer(names, out->ids == NULL ? source : NULL, line);
     out->has_reference = source != NULL;
     return source != NULL ? dataset_reference(source, row, line, &out->reference) : STATUS_OK;

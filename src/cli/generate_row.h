@@ -21,6 +21,7 @@
 
 #include "base/status.h"
 #include "base/strbuf.h"
+#include "base/utf8.h"
 #include "config/settings.h"
 #include "data/dataset.h"
 
@@ -36,8 +37,8 @@ enum status generate_names_init(struct generate_names *names, const struct setti
 void generate_names_release(struct generate_names *names);
 
 struct generate_row {
-    const json_t *ids;  /* the list of token ids, or NULL */
-    const char *prompt; /* else the text; both are borrowed from the line */
+    const json_t *ids;       /* the list of token ids, or NULL */
+    struct utf8_span prompt; /* else the text; both are borrowed from the line */
     bool has_reference;
     struct strbuf reference; /* owned: strbuf_release */
 };

@@ -14,7 +14,8 @@
 #include "base/utf8.h"
 #include "data/filter.h"
 #include "file/bytes.h"
-#include "file/json.h"
+#include "file/json_fields.h"
+#include "file/lines.h"
 
 struct dataset_entry {
     int64_t row;
@@ -25,6 +26,13 @@ struct reader {
     struct dataset *dataset;
     const struct dataset_source *source;
     struct filter *filter;
+    const char **fields; /* those that are asked for */
+    size_t field_count;
+    /* the row in hand */
+    int64_t row;
+    const json_t *value;
+    struct dataset_entry entry; /* once texts_read */
+    bool texts_read;
 };
 
 static bool given(const char *text) {
@@ -75,10 +83,6 @@ static enum status field_of(const struct reader *reader, int64_t row, const json
     *out = json_object_get(value, name);
     if (*out == NULL)
         return missing_field(reader, row, value, name);
-    if (json_is_string(*out) &&
-        memchr(json_string_value(*out), '\0', json_string_length(*out)) != NULL)
-        return FAIL(STATUS_INPUT, "%s:%lld: field \"%s\" holds a zero character (\\u0000)",
-                    reader->source->path, (long long)row + 1, name);
     return STATUS_OK;
 }
 
@@ -98,50 +102,48 @@ static enum status keep_text(struct dataset *dataset, const char *text, size_t l
 }
 
 /* What follows the last occurrence of the marker, or the whole text; trimmed. */
-static void cut_answer(struct dataset *dataset, const char *marker, const char **text,
-                       size_t *length) {
+static void cut_answer(struct dataset *dataset, const char *marker, struct utf8_span *text) {
     const size_t bytes = strlen(marker);
-    const char *const end = *text + *length, *found = NULL;
-    for (const char *at = *text; (at = strstr(at, marker)) != NULL; at++)
-        found = at + bytes;
-    if (found == NULL)
+    size_t at = text->length + 1;
+    while (at-- > 0)
+        if (text->length - at >= bytes && memcmp(text->text + at, marker, bytes) == 0)
+            break;
+    if (at == SIZE_MAX)
         dataset->unmarked++;
     else
-        *length = (size_t)(end - (*text = found));
-    const struct utf8_span trimmed = utf8_trim((struct utf8_span){*text, *length});
-    *text = trimmed.text;
-    *length = trimmed.length;
+        *text = (struct utf8_span){text->text + at + bytes, text->length - at - bytes};
+    *text = utf8_trim(*text);
 }
 
-static enum status keep_reference(struct reader *reader, int64_t row, const json_t *value,
-                                  struct dataset_entry *entry) {
-    const char *name = reader->source->answer, *text = "";
+static enum status keep_reference(struct reader *reader, struct dataset_entry *entry) {
+    const char *name = reader->source->answer;
+    struct utf8_span text = {"", 0};
     char number[32];
     const json_t *field = NULL;
     if (given(name))
-        TRY(field_of(reader, row, value, name, &field));
+        TRY(field_of(reader, reader->row, reader->value, name, &field));
     if (json_is_string(field))
-        text = json_string_value(field);
+        text = (struct utf8_span){json_string_value(field), json_string_length(field)};
     else if (json_is_integer(field))
         snprintf(number, sizeof number, "%lld", (long long)json_integer_value(field));
     else if (json_is_real(field))
         real_text(json_real_value(field), number);
     else if (field != NULL)
-        return wrong_type(reader, row, name, "a text or a number");
+        return wrong_type(reader, reader->row, name, "a text or a number");
     if (json_is_number(field))
-        text = number;
-    size_t length = strlen(text);
+        text = utf8_span(number);
     if (given(name) && given(reader->source->answer_after))
-        cut_answer(reader->dataset, reader->source->answer_after, &text, &length);
-    return keep_text(reader->dataset, text, length, &entry->reference, &entry->reference_length);
+        cut_answer(reader->dataset, reader->source->answer_after, &text);
+    return keep_text(reader->dataset, text.text, text.length, &entry->reference,
+                     &entry->reference_length);
 }
 
 enum status dataset_reference(const struct dataset_source *source, int64_t row, const json_t *value,
                               struct strbuf *out) {
     struct dataset alone = {.path = NULL};
-    struct reader reader = {.dataset = &alone, .source = source};
+    struct reader reader = {.dataset = &alone, .source = source, .row = row, .value = value};
     struct dataset_entry entry;
-    enum status status = keep_reference(&reader, row, value, &entry);
+    enum status status = keep_reference(&reader, &entry);
     if (status == STATUS_OK)
         status =
             strbuf_append(out, strbuf_text(&alone.text) + entry.reference, entry.reference_length);
@@ -159,27 +161,121 @@ static enum status add_entry(struct dataset *dataset, struct dataset_entry entry
     return STATUS_OK;
 }
 
-static enum status take_row(void *context, int64_t row, json_t *value) {
-    struct reader *reader = context;
-    struct dataset *dataset = reader->dataset;
-    const struct dataset_source *source = reader->source;
-    bool taken;
-    dataset->lines++;
-    if (!json_is_object(value))
-        return FAIL(STATUS_INPUT, "%s:%lld: the line is not a JSON object", source->path,
-                    (long long)row + 1);
-    TRY(filter_match(reader->filter, value, source->path, (long)row + 1, &taken));
-    if (!taken)
-        return STATUS_OK;
-    struct dataset_entry entry = {.row = row};
+/* Reads the texts of the row in hand, once. */
+static enum status read_texts(struct reader *reader) {
+    const char *name = reader->source->prompt;
     const json_t *prompt;
-    TRY(field_of(reader, row, value, source->prompt, &prompt));
+    if (reader->texts_read)
+        return STATUS_OK;
+    reader->entry = (struct dataset_entry){.row = reader->row};
+    TRY(field_of(reader, reader->row, reader->value, name, &prompt));
     if (!json_is_string(prompt))
-        return wrong_type(reader, row, source->prompt, "a text");
-    TRY(keep_text(dataset, json_string_value(prompt), json_string_length(prompt), &entry.prompt,
-                  &entry.prompt_length));
-    TRY(keep_reference(reader, row, value, &entry));
-    return add_entry(dataset, entry);
+        return wrong_type(reader, reader->row, name, "a text");
+    TRY(keep_text(reader->dataset, json_string_value(prompt), json_string_length(prompt),
+                  &reader->entry.prompt, &reader->entry.prompt_length));
+    TRY(keep_reference(reader, &reader->entry));
+    reader->texts_read = true;
+    return STATUS_OK;
+}
+
+static struct dataset_item item_of(const struct dataset *dataset,
+                                   const struct dataset_entry *entry) {
+    return (struct dataset_item){.row = entry->row,
+                                 .prompt = dataset->text.text + entry->prompt,
+                                 .prompt_length = entry->prompt_length,
+                                 .reference = dataset->text.text + entry->reference,
+                                 .reference_length = entry->reference_length};
+}
+
+static enum status count_tokens(void *context, int64_t *tokens) {
+    struct reader *reader = context;
+    TRY(read_texts(reader));
+    const struct dataset_item item = item_of(reader->dataset, &reader->entry);
+    return dataset_place(reader->source->count_tokens(reader->source->context, &item, tokens),
+                         reader->source->path, reader->row);
+}
+
+/* Takes the row in hand, when the filter does. */
+static enum status take_row(struct reader *reader, bool *taken) {
+    const struct dataset_source *source = reader->source;
+    const struct filter_row row = {.object = reader->value,
+                                   .path = source->path,
+                                   .line = (long)reader->row + 1,
+                                   .count_tokens =
+                                       source->count_tokens != NULL ? count_tokens : NULL,
+                                   .context = reader};
+    *taken = false;
+    if (!json_is_object(reader->value))
+        return FAIL(STATUS_INPUT, "%s:%lld: the line is not a JSON object", source->path,
+                    (long long)reader->row + 1);
+    TRY(filter_match(reader->filter, &row, taken));
+    if (!*taken)
+        return STATUS_OK;
+    *taken = false;
+    TRY(read_texts(reader));
+    TRY(add_entry(reader->dataset, reader->entry));
+    *taken = true;
+    return STATUS_OK;
+}
+
+/* Whatever a row that is not taken has left is undone. */
+static enum status parse_row(struct reader *reader, const char *text, size_t length) {
+    struct dataset *dataset = reader->dataset;
+    const size_t bytes = dataset->text.length;
+    const int64_t unmarked = dataset->unmarked;
+    json_t *value = NULL;
+    bool taken = false;
+    enum status status =
+        json_parse_fields(text, length, reader->source->path, (long)reader->row + 1, reader->fields,
+                          reader->field_count, &value);
+    reader->value = value;
+    reader->texts_read = false;
+    if (status == STATUS_OK)
+        status = take_row(reader, &taken);
+    json_decref(value);
+    if (!taken) {
+        dataset->text.length = bytes;
+        dataset->unmarked = unmarked;
+    }
+    return status;
+}
+
+static enum status refuse_array(const struct reader *reader, const char *text, size_t length) {
+    const size_t space = strspn(text, " \t\r");
+    if (reader->dataset->lines > 1 || space >= length || text[space] != '[')
+        return STATUS_OK;
+    return FAIL(STATUS_INPUT,
+                "%s: this is a JSON array, not JSON lines (one object a line): convert it with "
+                "jq -c '.[]' A > B",
+                reader->source->path);
+}
+
+static enum status take_line(void *context, int64_t row, const char *text, size_t length) {
+    struct reader *reader = context;
+    if (lines_is_blank(text, length))
+        return STATUS_OK;
+    reader->dataset->lines++;
+    reader->row = row;
+    TRY(refuse_array(reader, text, length));
+    const enum status status = parse_row(reader, text, length);
+    if (status != STATUS_INPUT || !reader->source->skip_bad)
+        return status;
+    dataset_pass_over(reader->dataset);
+    return STATUS_OK;
+}
+
+enum status dataset_place(enum status status, const char *path, int64_t row) {
+    char sentence[STATUS_SENTENCE_MAX / 2];
+    if (status != STATUS_INPUT)
+        return status;
+    snprintf(sentence, sizeof sentence, "%s", status_sentence());
+    return FAIL(status, "%s:%lld: %s", path, (long long)row + 1, sentence);
+}
+
+void dataset_pass_over(struct dataset *dataset) {
+    if (dataset->bad++ < 3)
+        log_info("data", "a bad row is left out: %s", status_sentence());
+    status_clear();
 }
 
 /* --- the whole file --- */
@@ -188,6 +284,18 @@ static enum status check_taken(const struct dataset *dataset, const struct datas
     char quote[STATUS_QUOTE_MAX];
     if (dataset->lines == 0)
         return FAIL(STATUS_INPUT, "%s: the file holds no rows", source->path);
+    if (dataset->bad > 0)
+        log_info("data", "%s: %lld of %lld rows are bad and left out (data.bad_rows = \"skip\")",
+                 source->path, (long long)dataset->bad, (long long)dataset->lines);
+    if (dataset->bad == dataset->lines)
+        return FAIL(STATUS_INPUT,
+                    "%s: all %lld rows are bad; data.bad_rows = \"error\" tells what the first "
+                    "one lacks",
+                    source->path, (long long)dataset->lines);
+    if (dataset->count == 0 && dataset->bad > 0)
+        return FAIL(STATUS_INPUT, "%s: of %lld rows %lld are bad, and none satisfies where = '%s'",
+                    source->path, (long long)dataset->lines, (long long)dataset->bad,
+                    status_quote(quote, source->where, SIZE_MAX));
     if (dataset->count == 0)
         return FAIL(STATUS_INPUT, "%s: none of the %lld rows satisfies where = '%s'", source->path,
                     (long long)dataset->lines, status_quote(quote, source->where, SIZE_MAX));
@@ -205,16 +313,31 @@ static enum status check_taken(const struct dataset *dataset, const struct datas
     return STATUS_OK;
 }
 
+/* What the source and its filter ask a row for. */
+static enum status list_fields(struct reader *reader) {
+    size_t count;
+    const char *const *fields = filter_fields(reader->filter, &count);
+    TRY(memory_new(&reader->fields, count + 2, "fields of a data file"));
+    reader->fields[reader->field_count++] = reader->source->prompt;
+    if (given(reader->source->answer))
+        reader->fields[reader->field_count++] = reader->source->answer;
+    for (size_t i = 0; i < count; i++)
+        reader->fields[reader->field_count++] = fields[i];
+    return STATUS_OK;
+}
+
 static enum status read_rows(struct dataset *dataset, const struct dataset_source *source) {
     struct reader reader = {.dataset = dataset, .source = source};
     unsigned char digest[32];
     enum status status = filter_create(&reader.filter, source->where != NULL ? source->where : "");
     TRY_ELSE(status, done, status);
-    TRY_ELSE(status, done, json_lines_read(source->path, take_row, &reader));
+    TRY_ELSE(status, done, list_fields(&reader));
+    TRY_ELSE(status, done, lines_read_file(source->path, take_line, &reader));
     TRY_ELSE(status, done, check_taken(dataset, source));
     TRY_ELSE(status, done, bytes_hash_file(source->path, digest));
     sha256_hex(digest, dataset->sha256);
 done:
+    memory_release(&reader.fields);
     filter_destroy(&reader.filter);
     return status;
 }
@@ -240,10 +363,5 @@ void dataset_close(struct dataset *dataset) {
 
 struct dataset_item dataset_item(const struct dataset *dataset, int64_t i) {
     ASSERT(i >= 0 && i < dataset->count);
-    const struct dataset_entry *entry = dataset->entries + i;
-    return (struct dataset_item){.row = entry->row,
-                                 .prompt = dataset->text.text + entry->prompt,
-                                 .prompt_length = entry->prompt_length,
-                                 .reference = dataset->text.text + entry->reference,
-                                 .reference_length = entry->reference_length};
+    return item_of(dataset, dataset->entries + i);
 }

@@ -5,12 +5,21 @@
 #ifndef DATA_DATASET_H
 #define DATA_DATASET_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <jansson.h>
 
 #include "base/status.h"
 #include "base/strbuf.h"
+
+/* One row. Texts are UTF-8, in which a zero is a character like any other, terminated, and live as
+ * long as the dataset. */
+struct dataset_item {
+    int64_t row; /* 0-based line of the file */
+    const char *prompt, *reference;
+    size_t prompt_length, reference_length;
+};
 
 /* Where they come from; texts are borrowed during dataset_open. */
 struct dataset_source {
@@ -20,6 +29,10 @@ struct dataset_source {
     const char *where;  /* takes the rows for which it holds (data/filter.h); NULL or "": all */
     const char *answer_after; /* the reference is what follows its last occurrence in the answer,
                                  without white space around; NULL or "": the whole field as it is */
+    bool skip_bad; /* a row that cannot be used is left out and counted; else it is a failure */
+    /* Tokens of a row as the model reads it, for `tokens` in `where`; NULL: cannot be told. */
+    enum status (*count_tokens)(void *context, const struct dataset_item *item, int64_t *tokens);
+    void *context;
 };
 
 struct dataset_entry; /* where a row's texts stand */
@@ -29,6 +42,7 @@ struct dataset { /* read only for others */
     char sha256[65];  /* of the whole file, in hexadecimal */
     int64_t lines;    /* rows of the file that hold a value */
     int64_t count;    /* rows taken */
+    int64_t bad;      /* rows left out because they could not be used */
     int64_t unmarked; /* taken rows whose answer lacks answer_after: their reference is the whole
                          answer, trimmed */
     struct dataset_entry *entries;
@@ -36,18 +50,20 @@ struct dataset { /* read only for others */
     struct strbuf text;
 };
 
-/* One row. Texts are UTF-8 without zero bytes, terminated, and live as long as the dataset. */
-struct dataset_item {
-    int64_t row; /* 0-based line of the file */
-    const char *prompt, *reference;
-    size_t prompt_length, reference_length;
-};
-
 /* Reads the file. A number as an answer becomes the text that Python's str gives. STATUS_INPUT with
- * one sentence, with file and line where there is one: file missing, a line not a JSON object, a
- * field missing or of another type, broken UTF-8 or a zero character, a mistake in `where`, no row
- * taken, answer_after in no row. *dataset is empty then. */
+ * one sentence, with file and line where there is one: file missing or of another kind, a line not a
+ * JSON object, a field missing or of another type, broken UTF-8, a mistake in `where`, no row taken,
+ * answer_after in no row. What stands in fields that are not asked for does not matter. *dataset is
+ * empty then. */
 enum status dataset_open(struct dataset *dataset, const struct dataset_source *source) MUST_USE;
+/* Puts the place of a row, "file:line: ", before the kept sentence of a STATUS_INPUT; returns
+ * `status`. */
+enum status dataset_place(enum status status, const char *path, int64_t row);
+
+/* Counts a row that failed as bad: the first three are named in the log by their sentence, which is
+ * forgotten. */
+void dataset_pass_over(struct dataset *dataset);
+
 void dataset_close(struct dataset *dataset);
 
 /* Appends the reference of one row (0-based) of another file, by the source's names of fields alone;

@@ -14,7 +14,7 @@
 
 enum { NODES_MAX = 1000, DEPTH_MAX = 100 };
 
-enum value_kind { VALUE_NUMBER, VALUE_TEXT, VALUE_TRUTH };
+enum value_kind { VALUE_NUMBER, VALUE_TEXT, VALUE_TRUTH, VALUE_NULL, VALUE_OTHER };
 
 struct value {
     enum value_kind kind;
@@ -27,20 +27,31 @@ struct value {
 
 enum comparison { EQUAL, UNEQUAL, AT_MOST, LESS, AT_LEAST, GREATER };
 
-enum node_kind { NODE_OR, NODE_AND, NODE_NOT, NODE_COMPARE, NODE_FIELD, NODE_LITERAL };
+enum node_kind {
+    NODE_OR,
+    NODE_AND,
+    NODE_NOT,
+    NODE_COMPARE,
+    NODE_HAS,
+    NODE_FIELD,
+    NODE_TOKENS,
+    NODE_LITERAL
+};
 
 struct node {
     enum node_kind kind;
     enum comparison comparison;
     int left, right;    /* operands, by index */
-    struct value value; /* of a literal; for a field its name is the text */
+    struct value value; /* of a literal; for a field and has(field) the name is the text */
 };
 
 struct filter {
     char *source; /* as given */
     char *copy;   /* texts and names, terminated, each where it stands in the source */
     struct node *nodes;
-    int count, root; /* root < 0: every row */
+    int count, root;     /* root < 0: every row */
+    const char **fields; /* names that nodes look at */
+    size_t field_count;
 };
 
 struct parser {
@@ -131,6 +142,11 @@ static enum status parse_name(struct parser *parser, int *out) {
     if (strcmp(name, "true") == 0 || strcmp(name, "false") == 0) {
         node.kind = NODE_LITERAL;
         node.value = (struct value){.kind = VALUE_TRUTH, .integer = name[0] == 't'};
+    } else if (strcmp(name, "null") == 0) {
+        node.kind = NODE_LITERAL;
+        node.value = (struct value){.kind = VALUE_NULL};
+    } else if (strcmp(name, "tokens") == 0) {
+        node.kind = NODE_TOKENS;
     }
     parser->at += length;
     return add_node(parser, node, out);
@@ -170,10 +186,33 @@ static enum status parse_parenthesis(struct parser *parser, int *out) {
     return accept(parser, ")") ? STATUS_OK : expected(parser, "')' is expected");
 }
 
+/* Behind "has(". */
+static enum status parse_has(struct parser *parser, int *out) {
+    const unsigned char first = (unsigned char)*rest(parser);
+    if (!isalpha(first) && first != '_')
+        return expected(parser, "the name of a field is expected");
+    TRY(parse_name(parser, out));
+    struct node *node = parser->filter->nodes + *out;
+    if (node->kind != NODE_FIELD)
+        return expected(parser, "this word is no field");
+    node->kind = NODE_HAS;
+    return accept(parser, ")") ? STATUS_OK : expected(parser, "')' is expected");
+}
+
+static bool accept_has(struct parser *parser) {
+    const size_t before = parser->at;
+    if (accept(parser, "has") && accept(parser, "("))
+        return true;
+    parser->at = before;
+    return false;
+}
+
 static enum status parse_term(struct parser *parser, int *out) {
     struct node node = {.kind = NODE_COMPARE};
     if (accept(parser, "("))
         return parse_parenthesis(parser, out);
+    if (accept_has(parser))
+        return parse_has(parser, out);
     TRY(parse_operand(parser, &node.left));
     *out = node.left;
     if (!parse_comparison(parser, &node.comparison))
@@ -239,6 +278,10 @@ enum status filter_create(struct filter **out, const char *text) {
     TRY_ELSE(status, done, memory_new(&filter->copy, bytes, "filter"));
     TRY_ELSE(status, done, memory_new(&filter->nodes, NODES_MAX, "filter"));
     TRY_ELSE(status, done, parse(filter));
+    TRY_ELSE(status, done, memory_new(&filter->fields, filter->count + 1, "filter"));
+    for (int i = 0; i < filter->count; i++)
+        if (filter->nodes[i].kind == NODE_FIELD || filter->nodes[i].kind == NODE_HAS)
+            filter->fields[filter->field_count++] = filter->nodes[i].value.text;
     *out = filter;
     return STATUS_OK;
 done:
@@ -252,28 +295,35 @@ void filter_destroy(struct filter **filter) {
     memory_release(&(*filter)->source);
     memory_release(&(*filter)->copy);
     memory_release(&(*filter)->nodes);
+    memory_release(&(*filter)->fields);
     memory_release(filter);
+}
+
+const char *const *filter_fields(const struct filter *filter, size_t *count) {
+    *count = filter->field_count;
+    return filter->fields;
 }
 
 /* --- from a row to yes or no --- */
 
 struct place {
     const struct filter *filter;
-    const json_t *row;
-    const char *path;
-    long line;
+    const struct filter_row *row;
 };
 
 static const char *kind_text(enum value_kind kind) {
-    static const char *const texts[] = {"a number", "a text", "true or false"};
+    static const char *const texts[] = {"a number", "a text", "true or false", "null",
+                                        "a list or an object"};
     return texts[kind];
 }
 
 static enum status field_value(const struct place *place, const char *name, struct value *out) {
-    const json_t *field = json_object_get(place->row, name);
+    const json_t *field = json_object_get(place->row->object, name);
     if (field == NULL)
-        return FAIL(STATUS_INPUT, "%s:%ld: the row has no field \"%s\", which `where` asks for",
-                    place->path, place->line, name);
+        return FAIL(STATUS_INPUT,
+                    "%s:%ld: the row has no field \"%s\", which `where` asks for (has(%s) asks "
+                    "whether it is there)",
+                    place->row->path, place->row->line, name, name);
     if (json_is_integer(field))
         *out = (struct value){.kind = VALUE_NUMBER,
                               .whole = true,
@@ -288,9 +338,18 @@ static enum status field_value(const struct place *place, const char *name, stru
     else if (json_is_boolean(field))
         *out = (struct value){.kind = VALUE_TRUTH, .integer = json_is_true(field)};
     else
-        return FAIL(STATUS_INPUT,
-                    "%s:%ld: field \"%s\", which `where` asks for, is null, a list or an object",
-                    place->path, place->line, name);
+        *out = (struct value){.kind = json_is_null(field) ? VALUE_NULL : VALUE_OTHER};
+    return STATUS_OK;
+}
+
+static enum status tokens_value(const struct place *place, struct value *out) {
+    int64_t tokens;
+    if (place->row->count_tokens == NULL)
+        return FAIL(STATUS_INPUT, "%s: `where` asks for tokens, which cannot be counted here",
+                    place->row->path);
+    TRY(place->row->count_tokens(place->row->context, &tokens));
+    *out = (struct value){
+        .kind = VALUE_NUMBER, .whole = true, .integer = tokens, .real = (double)tokens};
     return STATUS_OK;
 }
 
@@ -298,6 +357,8 @@ static enum status operand_value(const struct place *place, int index, struct va
     const struct node *node = place->filter->nodes + index;
     if (node->kind == NODE_FIELD)
         return field_value(place, node->value.text, out);
+    if (node->kind == NODE_TOKENS)
+        return tokens_value(place, out);
     *out = node->value;
     return STATUS_OK;
 }
@@ -337,12 +398,17 @@ static enum status match_comparison(const struct place *place, const struct node
     struct value a, b;
     TRY(operand_value(place, node->left, &a));
     TRY(operand_value(place, node->right, &b));
-    if (a.kind != b.kind)
-        return FAIL(STATUS_INPUT, "%s:%ld: `where` compares %s with %s in this row", place->path,
-                    place->line, kind_text(a.kind), kind_text(b.kind));
-    if (a.kind == VALUE_TRUTH && node->comparison != EQUAL && node->comparison != UNEQUAL)
+    const bool whether = node->comparison == EQUAL || node->comparison == UNEQUAL;
+    if (whether && (a.kind == VALUE_NULL || b.kind == VALUE_NULL)) {
+        *taken = (a.kind == b.kind) == (node->comparison == EQUAL);
+        return STATUS_OK;
+    }
+    if (a.kind != b.kind || a.kind == VALUE_NULL || a.kind == VALUE_OTHER)
+        return FAIL(STATUS_INPUT, "%s:%ld: `where` compares %s with %s in this row",
+                    place->row->path, place->row->line, kind_text(a.kind), kind_text(b.kind));
+    if (a.kind == VALUE_TRUTH && !whether)
         return FAIL(STATUS_INPUT, "%s:%ld: `where` asks whether true or false is less or greater",
-                    place->path, place->line);
+                    place->row->path, place->row->line);
     *taken = holds(node->comparison, order_of(&a, &b));
     return STATUS_OK;
 }
@@ -352,7 +418,7 @@ static enum status match_truth(const struct place *place, int index, bool *taken
     TRY(operand_value(place, index, &value));
     if (value.kind != VALUE_TRUTH)
         return FAIL(STATUS_INPUT, "%s:%ld: `where` needs true or false and finds %s in this row",
-                    place->path, place->line, kind_text(value.kind));
+                    place->row->path, place->row->line, kind_text(value.kind));
     *taken = value.integer != 0;
     return STATUS_OK;
 }
@@ -372,16 +438,19 @@ static enum status match(const struct place *place, int index, bool *taken) {
         return STATUS_OK;
     case NODE_COMPARE:
         return match_comparison(place, node, taken);
+    case NODE_HAS:
+        *taken = json_object_get(place->row->object, node->value.text) != NULL;
+        return STATUS_OK;
     case NODE_FIELD:
+    case NODE_TOKENS:
     case NODE_LITERAL:
         break;
     }
     return match_truth(place, index, taken);
 }
 
-enum status filter_match(const struct filter *filter, const json_t *row, const char *path,
-                         long line, bool *taken) {
-    const struct place place = {.filter = filter, .row = row, .path = path, .line = line};
+enum status filter_match(const struct filter *filter, const struct filter_row *row, bool *taken) {
+    const struct place place = {.filter = filter, .row = row};
     *taken = true;
     return filter->root < 0 ? STATUS_OK : match(&place, filter->root, taken);
 }

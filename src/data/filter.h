@@ -5,15 +5,18 @@
  *     level >= 3 && (type == "Algebra" || !easy)
  *
  * Operands are fields of the row (letters, digits and _), numbers, texts in double or single quotes
- * (\" \' \\ stand for the character) and true, false. Comparisons: == != < <= > >=, of numbers with
- * numbers, texts with texts (by code point) and, == and != alone, true or false. A comparison, or a
- * field that is true or false, may be joined by ! && || and parentheses; && binds closer than ||,
- * and what does not decide is not looked at.
+ * (\" \' \\ stand for the character), true, false, null, and `tokens`, the length of the row as the
+ * model reads it (for sft with its answer; a field of this name cannot be asked for). Comparisons:
+ * == != < <= > >=, of numbers with numbers, texts with texts (by code point) and, == and != alone,
+ * true or false, and anything with null. has(field) says whether the row has a field. A comparison,
+ * has(…), or a field that is true or false, may be joined by ! && || and parentheses; && binds closer
+ * than ||, and what does not decide is not looked at.
  */
 #ifndef DATA_FILTER_H
 #define DATA_FILTER_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include <jansson.h>
 
@@ -26,9 +29,22 @@ struct filter;
 enum status filter_create(struct filter **filter, const char *text) MUST_USE;
 void filter_destroy(struct filter **filter);
 
-/* Whether the row (a JSON object) is taken. A missing field, and a comparison of unlike things, is
- * a STATUS_INPUT sentence; path and line (1-based) name its place. */
-enum status filter_match(const struct filter *filter, const json_t *row, const char *path,
-                         long line, bool *taken) MUST_USE;
+/* The fields that the filter may look at; they live as long as it. */
+const char *const *filter_fields(const struct filter *filter, size_t *count);
+
+/* A row and its place, for sentences. */
+struct filter_row {
+    const json_t *object;
+    const char *path;
+    long line; /* 1-based */
+    /* Counts the tokens of the row, asked at most where `tokens` decides; NULL: cannot be told. */
+    enum status (*count_tokens)(void *context, int64_t *tokens);
+    void *context;
+};
+
+/* Whether the row is taken. A missing field, and a comparison of unlike things, is a STATUS_INPUT
+ * sentence. */
+enum status filter_match(const struct filter *filter, const struct filter_row *row,
+                         bool *taken) MUST_USE;
 
 #endif

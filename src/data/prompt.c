@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "data/prompt.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -117,8 +116,7 @@ enum status prompt_is_short(void *context, const struct dataset *dataset,
     struct prompt_limit *limit = context;
     struct strbuf text = STRBUF_EMPTY;
     struct token_list ids = {.ids = NULL};
-    char sentence[STATUS_SENTENCE_MAX / 2];
-    enum status status = prompt_encode(
+    const enum status status = prompt_encode(
         limit->form, (struct utf8_span){item->prompt, item->prompt_length}, &text, &ids);
     *kept = ids.count <= limit->max_tokens;
     if (*kept && ids.count > limit->longest)
@@ -127,8 +125,5 @@ enum status prompt_is_short(void *context, const struct dataset *dataset,
                           tokenizer_is_added(limit->form->tokenizer, ids.ids[0]);
     strbuf_release(&text);
     memory_release(&ids.ids);
-    if (status != STATUS_INPUT)
-        return status;
-    snprintf(sentence, sizeof sentence, "%s", status_sentence());
-    return FAIL(status, "%s:%lld: %s", dataset->path, (long long)item->row + 1, sentence);
+    return dataset_place(status, dataset->path, item->row);
 }

@@ -14,6 +14,7 @@ struct lane {
     struct dataset dataset;
     struct order_entry *entries; /* (kept), arranged for `epoch` */
     int64_t kept, epoch;         /* epoch −1: not arranged yet */
+    int64_t too_long;
     int64_t taken;
     double share;
 };
@@ -26,23 +27,47 @@ struct stream {
     int64_t total;
 };
 
-static enum status choose_rows(struct lane *lane, const struct stream_options *options) {
-    TRY(memory_new(&lane->entries, lane->dataset.count, "order of prompts"));
-    for (int64_t i = 0; i < lane->dataset.count; i++) {
-        const struct dataset_item item = dataset_item(&lane->dataset, i);
-        bool kept = true;
-        if (options->keep != NULL)
-            TRY(options->keep(options->context, &lane->dataset, &item, &kept));
-        if (kept)
-            lane->entries[lane->kept++] = (struct order_entry){.row = item.row, .index = i};
+static enum status ask(struct lane *lane, const struct stream_options *options, bool skip_bad,
+                       int64_t i) {
+    const struct dataset_item item = dataset_item(&lane->dataset, i);
+    bool kept = true;
+    const enum status status = options->keep != NULL
+                                   ? options->keep(options->context, &lane->dataset, &item, &kept)
+                                   : STATUS_OK;
+    if (status == STATUS_INPUT && skip_bad) {
+        dataset_pass_over(&lane->dataset);
+        return STATUS_OK;
     }
+    TRY(status);
+    if (kept)
+        lane->entries[lane->kept++] = (struct order_entry){.row = item.row, .index = i};
+    else
+        lane->too_long++;
+    return STATUS_OK;
+}
+
+static enum status choose_rows(struct lane *lane, const struct stream_options *options,
+                               bool skip_bad) {
+    const struct dataset *dataset = &lane->dataset;
+    const int64_t bad = dataset->bad;
+    TRY(memory_new(&lane->entries, dataset->count, "order of prompts"));
+    for (int64_t i = 0; i < dataset->count; i++)
+        TRY(ask(lane, options, skip_bad, i));
+    if (dataset->bad > bad)
+        log_info("data", "%s: %lld more rows are bad and left out", dataset->path,
+                 (long long)(dataset->bad - bad));
+    if (lane->kept == 0 && lane->too_long < dataset->count)
+        return FAIL(STATUS_INPUT,
+                    "%s: of %lld prompts %lld are bad and %lld are too long: longer %s",
+                    dataset->path, (long long)dataset->count, (long long)(dataset->bad - bad),
+                    (long long)lane->too_long, options->too_long);
     if (lane->kept == 0)
-        return FAIL(STATUS_INPUT, "%s: all %lld prompts are too long: longer %s",
-                    lane->dataset.path, (long long)lane->dataset.count, options->too_long);
-    if (lane->kept < lane->dataset.count)
+        return FAIL(STATUS_INPUT, "%s: all %lld prompts are too long: longer %s", dataset->path,
+                    (long long)dataset->count, options->too_long);
+    if (lane->too_long > 0)
         log_info("data", "%s: %lld of %lld prompts are left out as too long: longer %s",
-                 lane->dataset.path, (long long)(lane->dataset.count - lane->kept),
-                 (long long)lane->dataset.count, options->too_long);
+                 dataset->path, (long long)lane->too_long, (long long)dataset->count,
+                 options->too_long);
     return STATUS_OK;
 }
 
@@ -59,7 +84,7 @@ static enum status open_lanes(struct stream *stream, const struct stream_source 
         lane->share = sources[i].weight / sum;
         lane->epoch = -1;
         TRY(dataset_open(&lane->dataset, &sources[i].data));
-        TRY(choose_rows(lane, options));
+        TRY(choose_rows(lane, options, sources[i].data.skip_bad));
     }
     return STATUS_OK;
 }
@@ -149,7 +174,7 @@ int64_t stream_kept(const struct stream *stream, int32_t source) {
 }
 
 int64_t stream_left_out(const struct stream *stream, int32_t source) {
-    return lane_of(stream, source)->dataset.count - lane_of(stream, source)->kept;
+    return lane_of(stream, source)->too_long;
 }
 
 int64_t stream_position_size(const struct stream *stream) {

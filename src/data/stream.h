@@ -26,7 +26,8 @@ struct stream_options {
     uint64_t seed;
     bool shuffle; /* false: in the order of the file */
     /* Whether a prompt takes part; asked once for each when the stream is made. NULL: all do. In
-     * practice prompt_is_short of data/prompt.h; what it refuses is counted as too long. */
+     * practice prompt_is_short of data/prompt.h; what it refuses is counted as too long, a
+     * STATUS_INPUT of it as a bad row where the source skips these. */
     enum status (*keep)(void *context, const struct dataset *dataset,
                         const struct dataset_item *item, bool *kept);
     void *context;

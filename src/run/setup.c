@@ -44,7 +44,8 @@ static enum status check_row(void *context, const struct dataset *dataset,
     int64_t answer = run->settings->rollout.max_new_tokens, both = 0;
     TRY(prompt_is_short(&check->limit, dataset, item, kept));
     if (*kept && run->method->count_tokens != NULL) {
-        TRY(run->method->count_tokens(&run->lm.form, item, &answer, &both));
+        TRY(dataset_place(run->method->count_tokens(&run->lm.form, item, &answer, &both),
+                          dataset->path, item->row));
         *kept = both <= run->lm.hparams.max_positions;
     }
     if (!*kept)
@@ -53,6 +54,39 @@ static enum status check_row(void *context, const struct dataset *dataset,
     longest->answer = larger(longest->answer, answer);
     longest->both = larger(longest->both, both > 0 ? both : longest->prompt + answer);
     return STATUS_OK;
+}
+
+/* `tokens` in `where`: of the prompt, with the answer where the data give it. */
+static enum status count_tokens(void *context, const struct dataset_item *item, int64_t *tokens) {
+    const struct run *run = context;
+    struct strbuf text = STRBUF_EMPTY;
+    struct token_list ids = {.ids = NULL};
+    int64_t answer;
+    if (run->method->count_tokens != NULL)
+        return run->method->count_tokens(&run->lm.form, item, &answer, tokens);
+    const enum status status = prompt_encode(
+        &run->lm.form, (struct utf8_span){item->prompt, item->prompt_length}, &text, &ids);
+    *tokens = ids.count;
+    strbuf_release(&text);
+    memory_release(&ids.ids);
+    return status;
+}
+
+/* Rows come again in the next epoch of their source. */
+static void tell_epochs(const struct run *run) {
+    const struct settings *settings = run->settings;
+    const double needed = (double)settings->run.steps * (double)settings->rollout.prompts_per_step;
+    double sum = 0.0;
+    for (int64_t i = 0; i < settings->data.train_count; i++)
+        sum += settings->data.train[i].weight;
+    for (int32_t i = 0; i < stream_source_count(run->stream); i++) {
+        const double share = needed * settings->data.train[i].weight / sum;
+        const int64_t kept = stream_kept(run->stream, i);
+        if (share > (double)kept)
+            log_info("data",
+                     "%s: the run takes %.0f prompts and there are %lld: each comes %.1f times",
+                     settings->data.train[i].path, share, (long long)kept, share / (double)kept);
+    }
 }
 
 /* What a row that is left out was too long for. */
@@ -82,12 +116,16 @@ static enum status open_stream(struct run *run, int64_t limit) {
     TRY(memory_new(&sources, settings->data.train_count, "sources"));
     for (int64_t i = 0; i < settings->data.train_count; i++) {
         const struct train_source *from = &settings->data.train[i];
-        sources[i] = (struct stream_source){.data = {.path = from->path,
-                                                     .prompt = from->prompt,
-                                                     .answer = from->answer,
-                                                     .where = from->where,
-                                                     .answer_after = from->answer_after},
-                                            .weight = from->weight};
+        sources[i] = (struct stream_source){
+            .data = {.path = from->path,
+                     .prompt = from->prompt,
+                     .answer = from->answer,
+                     .where = from->where,
+                     .answer_after = from->answer_after,
+                     .skip_bad = settings->data.bad_rows == SETTING_BAD_ROWS_SKIP,
+                     .count_tokens = count_tokens,
+                     .context = run},
+            .weight = from->weight};
     }
     const enum status status =
         stream_create(&run->stream, sources, (int32_t)settings->data.train_count,
@@ -103,6 +141,8 @@ static enum status open_stream(struct run *run, int64_t limit) {
                     "or of the data",
                     (long long)check.limit.begun_twice);
     memory_release(&sources);
+    if (status == STATUS_OK)
+        tell_epochs(run);
     return status;
 }
 

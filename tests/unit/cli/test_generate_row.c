@@ -23,7 +23,7 @@ static void check_line(const char *text, const char *prompt, const char *referen
     CHECK_OK(generate_row_read(&names, 4, line, &row));
     CHECK_EQ(row.ids != NULL, prompt == NULL);
     if (prompt != NULL)
-        CHECK_TEXT(row.prompt, prompt);
+        CHECK_TEXT(row.prompt.text, prompt);
     CHECK_EQ(row.has_reference, reference != NULL);
     CHECK_TEXT(strbuf_text(&row.reference), reference != NULL ? reference : "");
     strbuf_release(&row.reference);

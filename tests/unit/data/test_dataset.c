@@ -132,7 +132,9 @@ static void check_broken(void) {
         {"{\"q\": \"x\"}\n{\"q\": \"y\"\n", {.where = NULL}, "jsonl:2: not valid JSON"},
         {"{\"q\": \"x\"}\n{\"q\": \"y\"} 1\n", {.where = NULL}, "jsonl:2: not valid JSON"},
         {"{\"q\": \"x\"}\n[1]\n", {.where = NULL}, "jsonl:2: the line is not a JSON object"},
-        {"{\"q\": \"x\", \"q\": \"y\"}\n", {.where = NULL}, "jsonl:1: not valid JSON"},
+        {"{\"q\": \"x\", \"q\": \"y\"}\n",
+         {.where = NULL},
+         "jsonl:1: the field \"q\" stands twice"},
         {"{\"q\": \"x\"}\n\n{\"p\": \"y\", \"z\": 1}\n",
          {.where = NULL},
          "jsonl:3: the row has no field \"q\"; it has: p, z"},
@@ -150,18 +152,20 @@ static void check_broken(void) {
          "jsonl:1: field \"a\" is not a text or a number"},
         {"{\"q\": \"x\", \"a\": 12345678901234567890}\n",
          {.answer = "a"},
-         "jsonl:1: not valid JSON"},
-        {"{\"q\": \"x\\u0000y\"}\n",
+         "jsonl:1: the field \"a\" is not valid JSON"},
+        {"[{\"q\": \"x\"}]\n", {.where = NULL}, "jq -c"},
+        {"\n\n [\n{\"q\": \"x\"}\n]\n", {.where = NULL}, "jq -c"},
+        {"\x1f\x8b", {.where = NULL}, "gunzip"},
+        {"{\"q\": \"x\"}\n", {.where = "tokens < 3"}, "cannot be counted here"},
+        {"{\"q\": \"\xff\"}\n", {.where = NULL}, "jsonl:1: the field \"q\" is not valid JSON"},
+        {"{\"q\": \"\xc3\"}\n", {.where = NULL}, "jsonl:1: the field \"q\" is not valid JSON"},
+        {"{\"q\": \"\xed\xa0\x80\"}\n",
          {.where = NULL},
-         "jsonl:1: field \"q\" holds a zero character"},
-        {"{\"q\": \"x\", \"a\": \"\\u0000\"}\n",
-         {.answer = "a"},
-         "jsonl:1: field \"a\" holds a zero character"},
-        {"{\"q\": \"\xff\"}\n", {.where = NULL}, "jsonl:1: not valid JSON"},
-        {"{\"q\": \"\xc3\"}\n", {.where = NULL}, "jsonl:1: not valid JSON"},
-        {"{\"q\": \"\xed\xa0\x80\"}\n", {.where = NULL}, "jsonl:1: not valid JSON"}, /* surrogate */
-        {"{\"q\": \"\xc0\xaf\"}\n", {.where = NULL}, "jsonl:1: not valid JSON"},     /* overlong */
-        {"{\"q\": \"\\ud83d\"}\n", {.where = NULL}, "jsonl:1: not valid JSON"},
+         "jsonl:1: the field \"q\" is not valid JSON"}, /* surrogate */
+        {"{\"q\": \"\xc0\xaf\"}\n",
+         {.where = NULL},
+         "jsonl:1: the field \"q\" is not valid JSON"}, /* overlong */
+        {"{\"q\": \"\\ud83d\"}\n", {.where = NULL}, "jsonl:1: the field \"q\" is not valid JSON"},
         {"{\"q\": \"x\", \"n\": 1}\n",
          {.where = "n > 1"},
          "jsonl: none of the 1 rows satisfies where = 'n > 1'"},
@@ -187,6 +191,83 @@ static void check_missing(void) {
     CHECK_STATUS(dataset_open(&dataset, &source), STATUS_INPUT, "src: ");
 }
 
+/* Fields that nobody asks for hold what they like; a zero is a character; a mark of byte order. */
+static void check_tolerated(void) {
+    struct dataset dataset;
+    CHECK_OK(open_text(
+        &dataset,
+        "\xef\xbb\xbf{\"q\": \"x\\u0000y\", \"a\": \"\\u0000 ## 1\\u00002 \", \"z\": NaN}\n"
+        "{\"z\": 1234567890123456789012, \"y\": \"\xff\", \"q\": \"b\", \"a\": 3}\n",
+        (struct dataset_source){.answer = "a", .answer_after = "##"}));
+    CHECK_EQ(dataset.count, 2);
+    struct dataset_item item = dataset_item(&dataset, 0);
+    CHECK_EQ(item.prompt_length, 3);
+    CHECK(memcmp(item.prompt, "x\0y", 4) == 0);
+    CHECK_EQ(item.reference_length, 3);
+    CHECK(memcmp(item.reference, "1\0002", 4) == 0);
+    CHECK_TEXT(dataset_item(&dataset, 1).reference, "3");
+    dataset_close(&dataset);
+}
+
+static enum status count_bytes(void *context, const struct dataset_item *item, int64_t *tokens) {
+    int *calls = context;
+    ++*calls;
+    if (item->prompt[0] == '!')
+        return FAIL(STATUS_INPUT, "it cannot be counted");
+    *tokens = (int64_t)(item->prompt_length + item->reference_length);
+    return STATUS_OK;
+}
+
+/* `tokens` is counted where it decides, and what it read of a row that is not taken is undone. */
+static void check_tokens(void) {
+    static const char text[] = "{\"q\": \"abc\", \"a\": \"1\", \"n\": 1}\n"
+                               "{\"q\": \"abcdefgh\", \"a\": \"1\", \"n\": 1}\n"
+                               "{\"q\": \"ab\", \"n\": 2}\n"
+                               "{\"q\": \"a\", \"a\": \"12\", \"n\": 1}\n";
+    struct dataset dataset;
+    int calls = 0;
+    CHECK_OK(open_text(&dataset, text,
+                       (struct dataset_source){.answer = "a",
+                                               .where = "n < 2 && tokens <= 4",
+                                               .count_tokens = count_bytes,
+                                               .context = &calls}));
+    CHECK_EQ(dataset.count, 2);
+    CHECK_EQ(calls, 3);
+    CHECK_TEXT(dataset_item(&dataset, 1).prompt, "a");
+    CHECK_EQ(dataset.text.length, 4 + 2 + 2 + 3);
+    dataset_close(&dataset);
+}
+
+/* Bad rows are left out and counted where that is asked for. */
+static void check_bad_rows(void) {
+    static const char text[] = "{\"q\": \"one\", \"n\": 1}\n"
+                               "{\"q\": \"two\", \"n\": \"many\"}\n"
+                               "{\"q\": \"torn\n"
+                               "[]\n"
+                               "{\"n\": 1}\n"
+                               "{\"q\": \"!\", \"n\": 1}\n"
+                               "{\"q\": \"six\", \"n\": 3}\n"
+                               "{\"q\": \"no\", \"n\": 0}\n";
+    struct dataset dataset;
+    int calls = 0;
+    struct dataset_source source = {
+        .where = "n >= 1 && tokens < 9", .count_tokens = count_bytes, .context = &calls};
+    CHECK_STATUS(open_text(&dataset, text, source), STATUS_INPUT, "jsonl:2: `where` compares");
+    source.skip_bad = true;
+    CHECK_OK(open_text(&dataset, text, source));
+    CHECK_EQ(dataset.lines, 8);
+    CHECK_EQ(dataset.bad, 5);
+    CHECK_EQ(dataset.count, 2);
+    CHECK_TEXT(dataset_item(&dataset, 0).prompt, "one");
+    CHECK_TEXT(dataset_item(&dataset, 1).prompt, "six");
+    CHECK_TEXT(status_sentence(), "");
+    dataset_close(&dataset);
+    CHECK_STATUS(open_text(&dataset, "{}\n{}\n", source), STATUS_INPUT, "all 2 rows are bad");
+    CHECK_STATUS(open_text(&dataset, "{}\n{\"q\": \"x\", \"n\": 0}\n", source), STATUS_INPUT,
+                 "1 are bad, and none satisfies");
+    CHECK_STATUS(open_text(&dataset, "[1]\n", source), STATUS_INPUT, "jq -c");
+}
+
 /* A damaged file is read or refused. */
 static void check_damaged(void) {
     static const char text[] = "{\"q\": \"one \\u00e9\", \"a\": \"1 ## 2\", \"n\": 1.5e3}\n\n"
@@ -210,6 +291,15 @@ static void check_damaged(void) {
         struct dataset dataset;
         const enum status status = dataset_open(&dataset, &source);
         CHECK(status == STATUS_OK || status == STATUS_INPUT);
+        if (status == STATUS_OK && i % 2) { /* what can be read needs no leave to skip */
+            const int64_t count = dataset.count;
+            struct dataset other;
+            source.skip_bad = true;
+            CHECK_OK(dataset_open(&other, &source));
+            CHECK_EQ(other.count, count);
+            CHECK_EQ(other.bad, 0);
+            dataset_close(&other);
+        }
         fine += status == STATUS_OK;
         dataset_close(&dataset);
     }
@@ -220,6 +310,9 @@ int main(int argc, char **argv) {
     (void)argc;
     program = argv[0];
     check_rows();
+    check_tolerated();
+    check_tokens();
+    check_bad_rows();
     check_hash();
     check_numbers();
     check_answer_after();

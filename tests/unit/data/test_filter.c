@@ -18,6 +18,20 @@ static const struct {
     bool taken;
 } good[] = {
     {"", true},
+    {"none == null", true},
+    {"none != null", false},
+    {"level != null", true},
+    {"list == null", false},
+    {"list != null", true},
+    {"null == null", true},
+    {"has(none)", true},
+    {"has( level ) && level == 3", true},
+    {"has(missing)", false},
+    {"!has(missing) || missing > 3", true},
+    {"has(missing) && missing > 3", false},
+    {"tokens <= 512", true},
+    {"tokens == 512 && 511 < tokens", true},
+    {"tokens < 512", false},
     {"  \t", true},
     {"level >= 3", true},
     {"level>3", false},
@@ -80,6 +94,10 @@ static const struct {
     {"level == -", "at position 10 this is no number"},
     {"level == 3 == 3", "at position 12 "},
     {"!", "at position 2 a field"},
+    {"has(3)", "at position 5 the name of a field is expected"},
+    {"has(level", "')' is expected"},
+    {"has(null)", "this word is no field"},
+    {"has(level > 3)", "')' is expected"},
     {"a.b == 3", "at position 2 "},
     {"\xce\xb1 == 3", "at position 1 a field"},
     {"level == 1111111111111111111111111111111111111111111111111111111111111111",
@@ -96,14 +114,25 @@ static const struct {
     {"easy < good", "asks whether true or false is less or greater"},
     {"level", "needs true or false and finds a number"},
     {"!type", "needs true or false and finds a text"},
-    {"list == 1", "field \"list\", which `where` asks for, is null, a list or an object"},
-    {"none == 1", "field \"none\", which `where` asks for, is null, a list or an object"},
+    {"list < 1", "compares a list or an object with a number"},
+    {"none < 1", "compares null with a number"},
+    {"none < null", "compares null with null"},
+    {"none", "needs true or false and finds null"},
+    {"tokens == 'a'", "compares a number with a text"},
 };
+
+static enum status count_512(void *context, int64_t *tokens) {
+    (void)context;
+    *tokens = 512;
+    return STATUS_OK;
+}
 
 static enum status match(const char *where, const json_t *row, bool *taken) {
     struct filter *filter;
     TRY(filter_create(&filter, where));
-    const enum status status = filter_match(filter, row, "rows.jsonl", 7, taken);
+    const struct filter_row place = {
+        .object = row, .path = "rows.jsonl", .line = 7, .count_tokens = count_512};
+    const enum status status = filter_match(filter, &place, taken);
     filter_destroy(&filter);
     CHECK(filter == NULL);
     return status;
@@ -129,10 +158,10 @@ static void check_bounds(const json_t *row) {
 
 /* Whatever is written, it is a filter or a sentence. */
 static void check_random(const json_t *row) {
-    static const char *const words[] = {"level", "type", "good", "missing",  "3",    "-2.5",
-                                        "'x'",   "\"",   "'",    "\\",       "(",    ")",
-                                        "!",     "&&",   "||",   "==",       "<",    ">=",
-                                        "=",     "&",    " ",    "\xce\xb1", "true", "1e9"};
+    static const char *const words[] = {
+        "level", "type", "good", "missing",  "3",    "-2.5", "'x'",  "\"",   "'",
+        "\\",    "(",    ")",    "!",        "&&",   "||",   "==",   "<",    ">=",
+        "=",     "&",    " ",    "\xce\xb1", "true", "1e9",  "null", "has(", "tokens"};
     int64_t fine = 0;
     for (uint32_t i = 0; i < 50000; i++) {
         char text[256] = "";
