@@ -125,5 +125,5 @@ enum status prompt_is_short(void *context, const struct dataset *dataset,
                           tokenizer_is_added(limit->form->tokenizer, ids.ids[0]);
     strbuf_release(&text);
     memory_release(&ids.ids);
-    return dataset_place(status, dataset->path, item->row);
+    return status == STATUS_OK ? status : dataset_place(status, dataset->path, item->row);
 }
