@@ -73,8 +73,8 @@ static enum status arrive(struct comm *comm, double deadline_s, const char *what
     }
     state->lost = true;
     return FAIL(STATUS_COMM,
-                "rank %d of %d waited %.3g s in '%s' for another rank, which is lost or hangs; "
-                "submit the job again",
+                "rank %d of %d waited %.3g s in '%s' for another rank, which is lost or hangs: "
+                "what it said stands in the output of its node",
                 comm->rank, comm->size, deadline_s, what);
 }
 

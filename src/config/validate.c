@@ -57,7 +57,8 @@ static enum status check_texts(const struct settings *settings) {
 static enum status check_objective(const struct settings *settings) {
     const struct settings_objective *const objective = &settings->objective;
     if (objective->clip_low >= 1.0)
-        return FAIL(STATUS_INPUT, "%s: objective.clip_low = %.9g leaves no bound; it is below 1",
+        return FAIL(STATUS_INPUT,
+                    "%s: objective.clip_low = %.9g leaves no bound: it must be below 1",
                     settings_origin(settings, "objective.clip_low"), objective->clip_low);
     if (objective->clip_dual != 0.0 && objective->clip_dual <= 1.0 + objective->clip_high)
         return FAIL(STATUS_INPUT,

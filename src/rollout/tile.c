@@ -1,12 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "rollout/tile.h"
 
+#include <stdio.h>
+
 #include "base/memory.h"
 
 /* First of `parts` shares of n things: the longer shares first. */
 static int64_t share_begin(int64_t n, int64_t part, int64_t parts) {
     const int64_t rest = n % parts;
     return part * (n / parts) + (part < rest ? part : rest);
+}
+
+/* Smaller tiles help while there are as many groups as ranks; then only more groups do. */
+static enum status too_few(int64_t count, int64_t groups, int64_t groups_per_tile, int rank_count) {
+    char remedy[128];
+    if (rank_count <= groups)
+        snprintf(remedy, sizeof remedy, "set parallel.groups_per_tile to %lld",
+                 (long long)(groups / rank_count));
+    else
+        snprintf(remedy, sizeof remedy, "raise rollout.prompts_per_step to %d%s", rank_count,
+                 groups_per_tile > 1 || rank_count > TILES_AT_MOST
+                     ? " with parallel.groups_per_tile = 1"
+                     : "");
+    return FAIL(STATUS_INPUT,
+                "%d ranks share %lld tiles of a step (%lld prompts, parallel.groups_per_tile = "
+                "%lld): start at most %lld ranks, or %s",
+                rank_count, (long long)count, (long long)groups, (long long)groups_per_tile,
+                (long long)count, remedy);
 }
 
 enum status tiles_init(struct tiles *tiles, int64_t groups, int mini_batches,
@@ -27,17 +47,11 @@ enum status tiles_init(struct tiles *tiles, int64_t groups, int mini_batches,
                                                          .owner = (int)(t * rank_count / n)};
         }
     }
-    if (tiles->count < rank_count) {
-        const int64_t count = tiles->count;
-        tiles_release(tiles);
-        return FAIL(
-            STATUS_INPUT,
-            "%d ranks share %lld tiles of a step (%lld prompts, parallel.groups_per_tile = %lld): start at most "
-            "%lld ranks, or raise rollout.prompts_per_step",
-            rank_count, (long long)count, (long long)groups, (long long)groups_per_tile,
-            (long long)count);
-    }
-    return STATUS_OK;
+    if (tiles->count >= rank_count)
+        return STATUS_OK;
+    const int64_t count = tiles->count;
+    tiles_release(tiles);
+    return too_few(count, groups, groups_per_tile, rank_count);
 }
 
 void tiles_release(struct tiles *tiles) {

@@ -99,7 +99,7 @@ enum status language_model_prompt_limit(const struct language_model *lm,
     if (room < 1)
         return FAIL(
             STATUS_INPUT,
-            "rollout.max_new_tokens = %lld leaves no room for a prompt: the model in %s has %lld positions",
+            "rollout.max_new_tokens = %lld leaves no room for a prompt: the model in %s has %lld positions; lower it",
             (long long)answer, settings->model.path, (long long)lm->hparams.max_positions);
     *limit = room < settings->prompt.max_tokens ? room : settings->prompt.max_tokens;
     return STATUS_OK;

@@ -145,7 +145,8 @@ static enum status read_template(const char *directory, const json_t *config, st
     const json_t *template = pick_template(config);
     if (!json_is_string(template))
         return FAIL(STATUS_INPUT,
-                    "%s: the model has no chat template; set prompt.chat to none, chatml, qwen3 or "
+                    "%s: the model has no chat template: name its form by prompt.chat, in tokenize "
+                    "by --chat: none, chatml, qwen3 or "
                     "llama3",
                     directory);
     strbuf_clear(path);
@@ -169,7 +170,8 @@ static enum status apply_known(const char *path, const struct strbuf *template,
     TRY(chat_known_digest(strbuf_text(template), template->length, digest, &style->text));
     if (!chat_known_form(digest, style))
         return FAIL(STATUS_INPUT,
-                    "%s: this chat template is not known (digest %.16s); set prompt.chat to none, "
+                    "%s: this chat template is not known (digest %.16s): name its form by "
+                    "prompt.chat, in tokenize by --chat: none, "
                     "chatml, qwen3 or llama3",
                     path, digest);
     style->default_system = style->text.length > 0 ? style->text.text : NULL;
@@ -183,7 +185,7 @@ static enum status check_begin(const struct tokenizer_config *files, struct chat
     if (begin != NULL && strcmp(begin, BEGIN_TOKEN) != 0)
         return FAIL(STATUS_INPUT,
                     "%s/tokenizer_config.json: the begin token of this chat template is not "
-                    "" BEGIN_TOKEN "; set prompt.chat",
+                    "" BEGIN_TOKEN ": name another form by prompt.chat, in tokenize by --chat",
                     files->directory);
     return STATUS_OK;
 }

@@ -254,8 +254,9 @@ enum status cpu_sample(struct backend *backend, const struct sample_args *args) 
     for (int64_t b = 0; b < args->B; b++)
         if (args->tokens[b] < 0)
             return FAIL(STATUS_NUMERIC,
-                        "a token cannot be drawn: the logits of row %lld are not finite; the "
-                        "weights have diverged, try a smaller learning rate",
+                        "a token cannot be drawn: the logits of row %lld are not finite: the "
+                        "weights have outgrown fp32; if training made them so, go back to an "
+                        "earlier checkpoint and lower optimizer.learning_rate",
                         (long long)b);
     return STATUS_OK;
 }

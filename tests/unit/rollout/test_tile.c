@@ -115,7 +115,32 @@ static void packing(void) {
     rollout_release(&to);
 }
 
+/* More ranks than tiles: what the sentence names is enough, whatever the settings. */
+static void remedies(void) {
+    struct tiles tiles;
+    for (int64_t groups = 1; groups <= 200; groups += 1 + groups / 7)
+        for (int64_t per_tile = 0; per_tile <= 9; per_tile += 3)
+            for (int parts = 1; parts <= 5 && parts <= groups; parts += 2)
+                for (int ranks = 1; ranks <= 400; ranks += 1 + ranks / 5) {
+                    if (tiles_init(&tiles, groups, parts, per_tile, ranks) != STATUS_OK) {
+                        int64_t more = groups, size = per_tile;
+                        const char *at = strstr(status_sentence(), "or set parallel.groups_per");
+                        if (at != NULL)
+                            size = atoll(strstr(at, " to ") + 4);
+                        else if ((at = strstr(status_sentence(), "or raise rollout")) != NULL)
+                            more = atoll(strstr(at, " to ") + 4);
+                        if (at != NULL && strstr(at, "with parallel.groups_per_tile = 1") != NULL)
+                            size = 1;
+                        CHECK(at != NULL);
+                        if (tiles_init(&tiles, more, parts, size, ranks) != STATUS_OK)
+                            CHECK_FAILED("the remedy does not help: %s", status_sentence());
+                    }
+                    tiles_release(&tiles);
+                }
+}
+
 int main(void) {
+    remedies();
     cutting();
     microbatches(1000, positions_of_tile());
     microbatches(20, 0);
