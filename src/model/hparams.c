@@ -365,7 +365,7 @@ enum status hparams_read(const char *directory, struct hparams *out) {
     strbuf_release(&generation);
     if (there)
         TRY(read_file(directory, "generation_config.json", read_stops, &h));
-    tied_head_check(directory, &h);
+    h.tied = h.tied && !tied_head_differs(directory);
     *out = h;
     return STATUS_OK;
 }

@@ -16,9 +16,7 @@
 
 #include "base/status.h"
 #include "model/hparams.h"
-
-#define EMBEDDING_NAME "model.embed_tokens.weight"
-#define HEAD_NAME      "lm_head.weight"
+#include "model/tied_head.h"
 
 struct parameter {
     char name[128];        /* Hugging Face's tensor name */

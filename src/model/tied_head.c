@@ -5,7 +5,7 @@
 
 #include "base/log.h"
 #include "file/safetensors.h"
-#include "model/parameters.h"
+#include "tensor/dtype.h"
 
 enum { BLOCK_ELEMENTS = 4096 };
 
@@ -37,22 +37,20 @@ static bool is_another(const struct safetensor *head, const struct safetensor *e
     return !same_values(head, a, embedding, b);
 }
 
-void tied_head_check(const char *directory, struct hparams *hparams) {
+bool tied_head_differs(const char *directory) {
     struct safetensors *files;
-    if (!hparams->tied)
-        return;
     if (safetensors_open(&files, directory) != STATUS_OK) {
         status_clear();
-        return;
+        return false;
     }
     const struct safetensor *head = safetensors_find(files, HEAD_NAME),
                             *embedding = safetensors_find(files, EMBEDDING_NAME);
-    if (head != NULL && embedding != NULL && is_another(head, embedding)) {
-        hparams->tied = false;
+    const bool differs = head != NULL && embedding != NULL && is_another(head, embedding);
+    if (differs)
         log_info("model",
                  "%s: tie_word_embeddings is true, but " HEAD_NAME " differs from " EMBEDDING_NAME
                  ": the head of the weights is used and saved",
                  directory);
-    }
     safetensors_close(&files);
+    return differs;
 }

@@ -6,12 +6,13 @@
 #ifndef MODEL_TIED_HEAD_H
 #define MODEL_TIED_HEAD_H
 
-#include "base/status.h"
-#include "model/hparams.h"
+#include <stdbool.h>
 
-/* Sets hparams->tied to false, with a line in the log, where config.json ties the head but the
- * weights in the directory hold another one. Weights that are missing or cannot be read change
- * nothing: whoever loads them says so. */
-void tied_head_check(const char *directory, struct hparams *hparams);
+#define EMBEDDING_NAME "model.embed_tokens.weight"
+#define HEAD_NAME      "lm_head.weight"
+
+/* Whether the weights in the directory hold a head that differs from the embedding; told in the
+ * log. Weights that are missing or cannot be read hold none: whoever loads them says so. */
+bool tied_head_differs(const char *directory);
 
 #endif

@@ -14,21 +14,11 @@
 #include "base/status.h"
 #include "base/strbuf.h"
 #include "base/utf8.h"
-
-enum chat_form { CHAT_AUTO, CHAT_NONE, CHAT_CHATML, CHAT_QWEN3, CHAT_LLAMA3 };
+#include "text/chat_style.h"
 
 struct chat_message {
     const char *role;
     struct utf8_span content; /* any characters, zero too */
-};
-
-struct chat_style {
-    enum chat_form form;
-    bool begin_token;           /* llama3: the template writes its begin token */
-    const char *default_system; /* what the template puts first when no system turn is given; NULL
-                                   for nothing. Static or owned by the style's text buffer */
-    bool llama3_date; /* llama3: the header with knowledge and today's date (Llama 3.1 and later) */
-    struct strbuf text; /* owns what default_system points to, when not static */
 };
 
 /* Resolves a form for the model directory; CHAT_AUTO looks at the template. The caller releases

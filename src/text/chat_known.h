@@ -7,7 +7,7 @@
 #define TEXT_CHAT_KNOWN_H
 
 #include "base/status.h"
-#include "text/chat.h"
+#include "text/chat_style.h"
 
 /* Fills a zeroed style from the template of the model directory. A missing or unknown template is a
  * sentence that names prompt.chat. */
