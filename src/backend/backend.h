@@ -168,10 +168,10 @@ struct cache_store_args {
 };
 
 struct attention_decode_args {
-    const float *qkv;             /* (B, (H + 2 K) D), rotated */
-    const struct cache_run *runs; /* host, (B); rows with the same prompt_pages address share the
-                                     prompt and stand together */
-    float *out;                   /* (B, H D) */
+    const float *qkv; /* (B, (H + 2 K) D), rotated */
+    /* host, (B); rows with the same prompt_pages address share the prompt and stand together */
+    const struct cache_run *runs;
+    float *out; /* (B, H D) */
     int64_t B, H, K, D, layer;
 };
 
@@ -318,8 +318,8 @@ struct lerp_args { /* out = x + factor (y − x); out may be x or y */
     float factor;
 };
 
-struct adamw_args { /* algorithms.md section 1; decoupled decay (Loshchilov and Hutter, arXiv
-                       1711.05101) */
+/* algorithms.md, section 1; decoupled decay (Loshchilov and Hutter, arXiv 1711.05101) */
+struct adamw_args {
     float *parameters, *exp_avg, *exp_avg_sq; /* (n), updated */
     const float *gradient;                    /* (n) */
     int64_t n;
@@ -395,8 +395,8 @@ enum status backend_open(struct backend *backend, const char *name, int threads)
 enum status backend_plan(struct backend *backend, const char *name, int threads) MUST_USE;
 void backend_close(struct backend *backend);
 
-/* Memory of the backend; TRY(backend_new(b, &x, n, "activations")) takes the element size from *x.
- */
+/* Memory of the backend, with the element size of *x:
+ * TRY(backend_new(b, &x, n, "activations")). */
 enum status backend_allocate(struct backend *backend, void *pointer, size_t count, size_t size,
                              const char *label) MUST_USE;
 void backend_release(struct backend *backend,

@@ -9,8 +9,8 @@
 
 #include <stdint.h>
 
-/* What a number is drawn for; one name for each purpose, so that two purposes never share numbers.
- */
+/* What a number is drawn for; one name for each purpose,
+ * so that two purposes never share numbers. */
 enum random_stream {
     RANDOM_SAMPLE,  /* (step, prompt, answer, position): the token drawn there */
     RANDOM_SHUFFLE, /* (source, epoch, row): the place of a row in an epoch's order */
@@ -20,8 +20,8 @@ enum random_stream {
     RANDOM_ADAPTER, /* (factor, index high, index low): initial factors of an adapter */
 };
 
-/* Ten rounds of Philox-4x32 on counter[4] under key[2]; the known-answer tests of Random123 pass.
- */
+/* Ten rounds of Philox-4x32 on counter[4] under key[2];
+ * the known-answer tests of Random123 pass. */
 void random_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
 
 /* Uniform in [0, 1) with 53 random bits. */

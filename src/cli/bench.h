@@ -21,8 +21,8 @@ struct bench {
 /* The ceilings themselves. */
 void bench_print_ceilings(const struct bench *bench);
 
-/* gemm, gemm_dx and gemm_dw on the shapes of a model of that shape, against the multiply-add peak.
- */
+/* gemm, gemm_dx and gemm_dw on the shapes of a model of that shape,
+ * against the multiply-add peak. */
 enum status bench_gemm(const struct bench *bench, const struct hparams *hparams) MUST_USE;
 
 /* Decoding 1, 8 and 32 answers behind one prompt of 64 tokens: tokens/s, share of the read

@@ -76,8 +76,8 @@ enum status cli_real(const struct cli *cli, const char *name, double least, doub
                      double *value) MUST_USE;
 
 /* Opens the processes of the job; the caller closes *comm. Tells the log which rank this is. Only
- * commands that compute on several ranks call it, so that the others work where MPI cannot start.
- */
+ * commands that compute on several ranks call it,
+ * so that the others work where MPI cannot start. */
 enum status cli_comm_open(struct cli *cli, struct comm *comm) MUST_USE;
 
 /* Closes the processes and returns `status`, the command's. A failure is said before: a launcher

@@ -61,8 +61,8 @@ struct parameter_condition {
     const char *words;
 };
 
-/* The tables; groups end with a NULL name, parameters of a group stand together and in its order.
- */
+/* The tables; groups end with a NULL name, parameters of a group stand together
+ * and in its order. */
 extern const struct parameter parameter_table[SETTINGS_COUNT];
 extern const struct parameter_group parameter_groups[];
 extern const struct parameter_condition parameter_conditions[];

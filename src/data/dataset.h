@@ -27,8 +27,9 @@ struct dataset_source {
     const char *prompt; /* field, a text */
     const char *answer; /* field, a text or a number; NULL or "": none, references are empty */
     const char *where;  /* takes the rows for which it holds (data/filter.h); NULL or "": all */
-    const char *answer_after; /* the reference is what follows its last occurrence in the answer,
-                                 without white space around; NULL or "": the whole field as it is */
+    /* The reference is what follows its last occurrence in the answer, without white space
+     * around; NULL or "": the whole field as it is */
+    const char *answer_after;
     bool skip_bad; /* a row that cannot be used is left out and counted; else it is a failure */
     /* Tokens of a row as the model reads it, for `tokens` in `where`; NULL: cannot be told. */
     enum status (*count_tokens)(void *context, const struct dataset_item *item, int64_t *tokens);
@@ -39,12 +40,12 @@ struct dataset_entry; /* where a row's texts stand */
 
 struct dataset { /* read only for others */
     char *path;
-    char sha256[65];  /* of the whole file, in hexadecimal */
-    int64_t lines;    /* rows of the file that hold a value */
-    int64_t count;    /* rows taken */
-    int64_t bad;      /* rows left out because they could not be used */
-    int64_t unmarked; /* taken rows whose answer lacks answer_after: their reference is the whole
-                         answer, trimmed */
+    char sha256[65]; /* of the whole file, in hexadecimal */
+    int64_t lines;   /* rows of the file that hold a value */
+    int64_t count;   /* rows taken */
+    int64_t bad;     /* rows left out because they could not be used */
+    /* taken rows whose answer lacks answer_after: their reference is the whole answer, trimmed */
+    int64_t unmarked;
     struct dataset_entry *entries;
     int64_t capacity;
     struct strbuf text;

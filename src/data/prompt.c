@@ -14,8 +14,8 @@ enum status prompt_form_check(const struct prompt_form *form) {
     return STATUS_OK;
 }
 
-/* As Python's template.replace("{prompt}", prompt): what the prompt brings is not looked at again.
- */
+/* As Python's template.replace("{prompt}", prompt):
+ * what the prompt brings is not looked at again. */
 static enum status fill_template(const char *template_text, struct utf8_span prompt,
                                  struct strbuf *out) {
     const char *at = template_text;

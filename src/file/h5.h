@@ -29,9 +29,9 @@ enum h5_storage {
 
 /* Which readers can open the file. */
 enum h5_format {
-    H5_FORMAT_CHECKED, /* HDF5 ≥ 1.10: metadata carry checksums; for files that are closed for good
-                        */
-    H5_FORMAT_LIVE,    /* every HDF5: a writer that dies leaves no flag that refuses readers */
+    /* HDF5 ≥ 1.10: metadata carry checksums; for files that are closed for good */
+    H5_FORMAT_CHECKED,
+    H5_FORMAT_LIVE, /* every HDF5: a writer that dies leaves no flag that refuses readers */
 };
 
 struct h5; /* an open file */

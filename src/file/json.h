@@ -30,8 +30,8 @@ enum status json_get_real(const json_t *object, const char *path, const char *na
                           double otherwise, double *out) MUST_USE;
 enum status json_get_bool(const json_t *object, const char *path, const char *name, bool otherwise,
                           bool *out) MUST_USE;
-/* *out borrows from the object; `otherwise` may be NULL. A text with a zero character is refused.
- */
+/* *out borrows from the object; `otherwise` may be NULL. A text with a
+ * zero character is refused. */
 enum status json_get_string(const json_t *object, const char *path, const char *name,
                             const char *otherwise, const char **out) MUST_USE;
 

@@ -39,8 +39,8 @@ const struct safetensor *safetensors_at(const struct safetensors *files, int64_t
 /* The tensor of that name; NULL when there is none. */
 const struct safetensor *safetensors_find(const struct safetensors *files, const char *name);
 
-/* The same for a tensor that is needed: a sentence when it is missing or is not F32, BF16 or F16.
- */
+/* The same for a tensor that is needed: a sentence when it is missing or is not F32,
+ * BF16 or F16. */
 enum status safetensors_weight(const struct safetensors *files, const char *name,
                                const struct safetensor **out) MUST_USE;
 

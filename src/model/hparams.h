@@ -26,14 +26,14 @@ struct hparams {
     bool rope_llama3; /* rope scaling of Llama 3.1 and later */
     double rope_factor, rope_low_freq_factor, rope_high_freq_factor;
     int64_t rope_original_positions;
-    bool qkv_bias; /* Qwen2, or attention_bias of Llama (then the output projection has one as well)
-                    */
+    /* Qwen2, or attention_bias of Llama (then the output projection has one as well) */
+    bool qkv_bias;
     bool o_bias, mlp_bias;
     bool qk_norm;     /* Qwen3 */
     bool tied;        /* the output head is the embedding, by config.json and by the weights */
     enum dtype dtype; /* as stored */
-    int32_t bos, eos[HPARAMS_STOP_MAX]; /* bos −1 when absent; eos of generation_config.json, else
-                                           of config.json */
+    /* bos −1 when absent; eos of generation_config.json, else of config.json */
+    int32_t bos, eos[HPARAMS_STOP_MAX];
     int eos_count;
 };
 

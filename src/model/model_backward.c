@@ -219,8 +219,8 @@ static enum status upload_places(struct model *model, const struct batch *batch,
     return b->ops->upload(b, to, model->row_places, (size_t)batch->T * sizeof(int32_t));
 }
 
-/* Rows of equal tokens are added up first; runs of neighbouring tokens go to the sink in one call.
- */
+/* Rows of equal tokens are added up first; runs of neighbouring tokens go to the
+ * sink in one call. */
 static enum status embedding_backward(struct model *model, const struct batch *batch,
                                       const struct batch_integers *in,
                                       const struct gradient_sink *sink) {

@@ -44,8 +44,8 @@ enum space {
     SPACE_D_HEAD_X,    /* (R, C) */
     SPACE_D_HEAD,      /* (R, C) */
     SPACE_D_SCORES,    /* (2, R) */
-    SPACE_GRADIENT,    /* one layer, one block of the head, or the embedding rows in use; of an
-                          adapter one layer */
+    /* One layer, one block of the head, or the embedding rows in use; of an adapter one layer */
+    SPACE_GRADIENT,
     SPACE_COUNT
 };
 

@@ -6,8 +6,8 @@
 /* Keeps the quotient finite where rewards hardly differ; TRL's value. */
 #define STD_FLOOR 1e-4
 
-/* What R − group mean is multiplied by. Leave-one-out: R − (S − R)/(n − 1) = (R − S/n) n/(n − 1).
- */
+/* What R − group mean is multiplied by. Leave-one-out:
+ * R − (S − R)/(n − 1) = (R − S/n) n/(n − 1). */
 static double group_factor(enum advantage_kind kind, const struct statistics *group,
                            double batch_deviation) {
     switch (kind) {

@@ -19,8 +19,9 @@ struct gate_settings {
 
 struct gate {
     const char *name, *text;
-    bool soft; /* has the properties (i)–(iv) of the gate paper: smooth, slope at most 1 and 1 at r
-                  = 1, falling away from it, r f'(r) → 0 */
+    /* Has the properties (i)–(iv) of the gate paper: smooth, slope at most 1 and 1 at r = 1,
+     * falling away from it, r f'(r) → 0 */
+    bool soft;
     /* value f(r) and slope f'(r), for the sign of `advantage`. A ratio that is not a number comes
      * out as one in the value. */
     void (*evaluate)(const struct gate_settings *settings, double ratio, double advantage,

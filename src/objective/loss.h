@@ -30,8 +30,9 @@ struct loss_settings {
     enum kl_estimator kl_estimator;
     double entropy_coef;
     int64_t max_new_tokens; /* AGGREGATE_CONSTANT */
-    bool likelihood; /* sft: L = − aggregate(log π); nothing else applies, only logprob and
-                        entropy are read, ratio and gate_derivative are not written */
+    /* sft: L = − aggregate(log π); nothing else applies, only logprob and entropy are read,
+     * ratio and gate_derivative are not written */
+    bool likelihood;
 };
 
 /* Totals of the mini-batch that an answer's weight needs; equal on all ranks. */

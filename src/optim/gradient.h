@@ -41,9 +41,10 @@ struct gradient {
     struct backend *backend;
     const struct vector_layout *layout;
     enum gradient_reduction reduction;
-    float *values; /* (layout->elements), backend memory; valid after GRADIENT_READY until the next
-                      gradient_begin */
-    double norm;   /* of `values`, before any clipping */
+    /* (layout->elements), backend memory; valid after GRADIENT_READY until the next
+     * gradient_begin */
+    float *values;
+    double norm; /* of `values`, before any clipping */
 
     void *memory;    /* exact: the totals behind a gap, where `values` begins; fast: the values */
     int64_t *totals; /* exact: (layout->elements) */

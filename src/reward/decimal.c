@@ -50,8 +50,8 @@ static bool exponent_read(struct span text, size_t *i, int64_t *value) {
     return true;
 }
 
-/* Leaves out the zeros around [begin, end) and puts the point before the first digit that remains.
- */
+/* Leaves out the zeros around [begin, end) and puts the point before the
+ * first digit that remains. */
 static void normalise(struct span text, size_t begin, size_t point, size_t end,
                       struct decimal *out) {
     size_t first = begin, last = end;

@@ -12,10 +12,11 @@
 #include "reward/span.h"
 
 struct decimal {
-    bool negative;      /* false for zero */
-    struct span digits; /* from the first digit that is not 0 to the last; commas and the point may
-                           stand between; empty for zero */
-    int64_t exponent;   /* 0 for zero */
+    bool negative; /* false for zero */
+    /* From the first digit that is not 0 to the last; commas and the point may stand between;
+     * empty for zero */
+    struct span digits;
+    int64_t exponent; /* 0 for zero */
 };
 
 /* Whether the whole text is a number: sign? (digits, plain or in groups of three with commas)

@@ -50,8 +50,8 @@ struct generate_request {
     const int32_t *prompt;
     int64_t prompt_length;
     uint32_t prompt_index;
-    struct rollout_answer *answers; /* (answer_count), empty; tokens, logprob_sampler, entropy,
-                                       finish and text are filled */
+    /* (answer_count), empty; tokens, logprob_sampler, entropy, finish and text are filled */
+    struct rollout_answer *answers;
     int64_t answer_count;
 };
 

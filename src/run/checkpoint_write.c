@@ -155,8 +155,8 @@ enum status checkpoint_write_block(const struct checkpoint_writer *writer,
     return STATUS_OK;
 }
 
-/* The checksums go into the manifest; the seal covers it and all else that is no dataset's bytes.
- */
+/* The checksums go into the manifest; the seal covers it and all else that
+ * is no dataset's bytes. */
 static enum status write_sums(const struct checkpoint_writer *writer, unsigned char *digests) {
     const int file = atomic_descriptor(writer->file);
     const char *path = atomic_part(writer->file);

@@ -24,8 +24,9 @@ union scalar {
 /* A dataset: what it holds, and the elements of its i-th row, one behind another. */
 struct field {
     const char *path, *unit, *text;
-    const char *offsets; /* where the rows begin, as a dataset of its own; NULL: one element each,
-                            or those of /answer/token_ids */
+    /* Where the rows begin, as a dataset of its own; NULL: one element each, or those of
+     * /answer/token_ids */
+    const char *offsets;
     enum h5_kind kind;
     bool per_answer; /* else per group */
     struct span (*row)(const struct field *field, const struct rollout *rollout, int64_t i,

@@ -234,8 +234,8 @@ static enum status place_added(const struct source *source, const char *content,
     return STATUS_OK;
 }
 
-/* A content that is looked for after normalization is normalized itself, also where it is decoded.
- */
+/* A content that is looked for after normalization is normalized itself,
+ * also where it is decoded. */
 static enum status seek_added(const struct source *source, const char *content, bool normalized,
                               bool special, struct added_token token) {
     struct tokenizer *t = source->tokenizer;

@@ -13,8 +13,8 @@
 #include "base/memory.h"
 #include "comm/comm.h"
 
-/* A byte, and an integer of any size and sign, that depend on who sends them and where they stand.
- */
+/* A byte, and an integer of any size and sign, that depend on who sends them
+ * and where they stand. */
 static unsigned char conform_byte(int rank, size_t i) {
     return (unsigned char)(31 * i + 101 * (size_t)rank + i / 251);
 }

@@ -34,7 +34,7 @@ expect() {
 }
 
 good
-for check in layers format headers banned length; do expect 0 $check "a good tree"; done
+for check in layers format headers banned length comments; do expect 0 $check "a good tree"; done
 good
 echo '#include "tensor/b.h"' >>"$tree/src/base/a.h"
 expect 1 layers "base includes tensor"
@@ -69,6 +69,20 @@ good
     printf '}\n'
 } >>"$tree/src/tensor/b.c"
 expect 1 length "71 lines"
+
+full='a line of a comment that is as full as it may be when nothing more fits behind it at all, ever'
+good
+printf '/* %s\n */\nint d(void);\n' "$full" >>"$tree/src/tensor/b.c"
+expect 1 comments "a lone end"
+good
+printf 'static int e; /* of the\n                 kind */\n' >>"$tree/src/tensor/b.c"
+expect 1 comments "a comment behind code that goes on"
+good
+printf '/* %s\n * word\n * %s */\n' "$full" "$(echo "$full" | cut -c1-80)" >>"$tree/src/tensor/b.c"
+expect 1 comments "a single word"
+good
+printf '/* %s\n * end. */\n/* %s\n *\n * b\n */\n' "$full" "$full" >>"$tree/src/tensor/b.c"
+expect 0 comments "whole comments"
 
 # mutations NUMBER-THAT-FIT WORDS: the check of planted faults takes words that fit one place, and no others.
 mutations() {

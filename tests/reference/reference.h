@@ -63,8 +63,8 @@ struct reference_head {
 };
 void reference_head(const struct reference_head *args);
 
-/* gradient (V) of d_logprob · logprob + d_entropy · entropy of one row with respect to its logits.
- */
+/* gradient (V) of d_logprob · logprob + d_entropy · entropy of one row with
+ * respect to its logits. */
 void reference_head_gradient(const double *logits, int64_t V, int64_t target, double temperature,
                              double d_logprob, double d_entropy, double *gradient);
 

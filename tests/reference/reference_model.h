@@ -19,8 +19,9 @@ struct reference_model {
     const struct parameter *parameters; /* as model_parameters gives them */
     int64_t parameter_count;
     const double *values; /* the flat parameter vector */
-    bool exact_rope;      /* angles in double; else frequencies, angles and table as transformers
-                             has them, rounded to fp32 */
+    /* Angles in double; else frequencies, angles and table as transformers has them, rounded to
+     * fp32 */
+    bool exact_rope;
 };
 
 /* Log-probability of tokens[i] after tokens[0 … i − 1] under softmax(z / temperature), and the

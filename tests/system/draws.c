@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- *     draws table SIZE ID...                                   token ids of a prompt to lines for
- *                                                              `gradus score`, one for each next
- *                                                              token
+ *     draws table SIZE ID...                                   lines for `gradus score`: a prompt's
+ *                                                              token ids and each next token
  *     draws counts SCORES ANSWERS POSITION [rollout.x=value …] compares drawn tokens with the law
  *     draws trained ROLLOUT SCORES TEMPERATURE                 first tokens of a run's answers
  *     draws texts ROLLOUT                                      its prompts and answers as lines for

@@ -87,8 +87,8 @@ struct cpu_range {
 
 /* Cuts 0..n-1 into one contiguous range for each thread, at multiples of `grain`, and calls `work`
  * on each. Choose the grain so that one is worth a thread's wake-up (some 20,000 operations): a
- * range of one grain, and every range when there is one thread, runs in the caller without OpenMP.
- */
+ * range of one grain, and every range when there is one thread,
+ * runs in the caller without OpenMP. */
 void cpu_run(struct backend *backend, int64_t n, int64_t grain,
              void (*work)(const void *context, struct cpu_range range), const void *context);
 
@@ -130,8 +130,8 @@ enum status cpu_add(struct backend *backend, const struct add_args *args);
 enum status cpu_lerp(struct backend *backend, const struct lerp_args *args);
 enum status cpu_adamw(struct backend *backend, const struct adamw_args *args);
 
-/* The table, and opening with it: called by backend_open, and by "check" for the backend it wraps.
- */
+/* The table, and opening with it: called by backend_open,
+ * and by "check" for the backend it wraps. */
 extern const struct backend_ops cpu_ops;
 enum status cpu_open(struct backend *backend, int threads) MUST_USE;
 

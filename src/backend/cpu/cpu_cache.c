@@ -134,8 +134,8 @@ static void decode_block(const void *context, struct cpu_range range) {
         cpu_block_output(&block, j, args->out + (begin + j) * heads->H * heads->D, kv_head);
 }
 
-/* Cuts the rows into blocks of one prompt each; gives their number, and the positions of all keys.
- */
+/* Cuts the rows into blocks of one prompt each; gives their number,
+ * and the positions of all keys. */
 static int64_t cut_blocks(const struct decode *work, int64_t *begins, int64_t *keys) {
     const struct attention_decode_args *args = work->args;
     int64_t count = 0;

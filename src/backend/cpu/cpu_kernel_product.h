@@ -30,8 +30,9 @@ struct cpu_product {
     enum cpu_terms terms;
     const float *a; /* A[i][k] = a[i a_row + k a_k]; words, where terms are pairs of both */
     int64_t a_row, a_k;
-    const float *b; /* B[k][32 p + j] = b[p b_panel + k b_k + j]; whole panels can be read. k counts
-                       words where B is bf16 */
+    /* B[k][32 p + j] = b[p b_panel + k b_k + j]; whole panels can be read. k counts words where
+     * B is bf16 */
+    const float *b;
     int64_t b_panel, b_k;
     float *c; /* C[i][j] = c[i c_row + j]; only `columns` of each row are written */
     int64_t c_row;

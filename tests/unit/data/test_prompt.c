@@ -187,8 +187,8 @@ static void open_beginning(const char *program, struct tokenizer **out) {
     CHECK_OK(tokenizer_open(out, path));
 }
 
-/* The begin token stands before a plain text alone: a chat form writes its own, an answer has none.
- */
+/* The begin token stands before a plain text alone: a chat form writes its own,
+ * an answer has none. */
 static void check_begin(const char *program) {
     struct tokenizer *plain = tokenizer;
     struct token_list ids = {.ids = NULL};

@@ -167,8 +167,8 @@ static void test_cut_short(const char *name) {
     free(good);
 }
 
-/* The format with checksums only: the library itself ends the process on some files of the other.
- */
+/* The format with checksums only: the library itself ends the process on some
+ * files of the other. */
 static void test_changed(const char *name) {
     size_t n;
     char *bytes = folder_read(folder_file(name), &n);
