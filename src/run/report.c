@@ -22,7 +22,15 @@ enum status report_start(const struct run *run) {
     log_info("run", "method = %s, parameters = %lld, ranks = %d, threads = %d, tiles = %lld",
              run->method->name, (long long)run->layout->elements, run->comm->size,
              run->lm.backend.threads, (long long)run->tiles.count);
-    return run->comm->rank == 0 ? settings_unused(run->settings, warn_of_setting) : STATUS_OK;
+    if (run->comm->rank != 0)
+        return STATUS_OK;
+    if (!run->settings->prompt.thinking && run->settings->prompt.chat == SETTING_CHAT_AUTO &&
+        run->lm.style.form != CHAT_QWEN3)
+        log_warning("settings",
+                    "%s: prompt.thinking = false has no effect: the chat form of this "
+                    "model is not qwen3",
+                    settings_origin(run->settings, "prompt.thinking"));
+    return settings_unused(run->settings, warn_of_setting);
 }
 
 /* --- a step --- */

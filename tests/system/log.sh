@@ -39,4 +39,12 @@ done >odd
 
 train 1 quiet output.show_every=0
 grep -q 'answer: ' quiet/log.txt && fail "output.show_every = 0 shows answers"
+# What is given without effect is said once, by one rank, with where it comes from.
+train 2 idle run.steps=1 objective.gate=clip objective.tau_pos=3 'reward.parts=({name="answer";})' prompt.chat=auto prompt.thinking=false
+for words in "command line: objective.tau_pos has no effect: it matters only where objective.gate is" \
+    "command line: prompt.thinking = false has no effect: the chat form of this model is not qwen3"; do
+    for file in err idle/log.txt; do
+        [ "$(grep -cF "settings: warning: $words" "$file")" = 1 ] || fail "$file does not say once '$words': $(grep warning "$file")"
+    done
+done
 finish
