@@ -97,7 +97,9 @@ def draw_panel(axis, metric, groups, styles, smooth):
 
 def foot(groups, smooth):
     """What the lines are, in a sentence."""
-    lines = f"mean over {smooth} steps around each, fewer at the ends" if smooth > 1 else "single steps, not smoothed"
+    lines = f"thick: mean over {smooth} steps around each, fewer at the ends" if smooth > 1 else "single steps, not smoothed"
+    if smooth > 1 and any(len(group.runs) == 1 for group in groups):
+        lines += "; thin: single steps"
     if any(len(group.runs) > 1 for group in groups):
         lines += "; mean over seeds, band: ± standard deviation over seeds (n - 1)"
     return lines

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Print the first steps of runs against their last ones, and accuracies before and after where answers are given.
 
-    summary.py RUN_DIRECTORY [RUN_DIRECTORY ...] [--steps 10] [--before ANSWERS.jsonl --after ANSWERS.jsonl]
+    summary.py RUN_DIRECTORY [RUN_DIRECTORY ...] [--steps 10] [--before ANSWERS.jsonl --after ANSWERS.jsonl [--show N]]
 
 Runs whose settings differ in seed and directory alone, or in what no number depends on (output, checkpoints, threads), are one
 setting with several seeds: the table gives the mean over seeds and, behind ±, the standard deviation over seeds (n - 1).
@@ -10,7 +10,7 @@ Several settings stand under each other, named by what differs between them. A w
 many; the table says which steps it holds.
 
 ANSWERS.jsonl is what `gradus generate` wrote for lines with a field "answer"; an answer counts as right when the last
-<answer> block of a completion equals it.
+<answer> block of a completion equals it. --show prints N of these problems, evenly spaced in the file, with their answers.
 """
 import argparse
 import re
@@ -123,11 +123,22 @@ def print_accuracies(before, after):
               f"   {count} answers; standard errors {a_error:.3f} and {b_error:.3f}")
 
 
+def print_answers(before, after, count):
+    """The first completion to `count` problems, evenly spaced; control characters escaped."""
+    rows = list(zip(read_lines(before), read_lines(after)))
+    for old, new in (rows[(2 * i + 1) * len(rows) // (2 * count)] for i in range(min(count, len(rows)))):
+        question = next((old[name] for name in ("prompt", "question", "problem") if name in old), "")
+        print(f"\n{ascii(question)[1:-1]}  expected: {old['answer']}")
+        print(f"  before  {ascii(old['completions'][0]['text'])[1:-1]}")
+        print(f"  after   {ascii(new['completions'][0]['text'])[1:-1]}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", metavar="RUN_DIRECTORY")
     parser.add_argument("--before")
     parser.add_argument("--after")
+    parser.add_argument("--show", type=int, default=0, metavar="N", help="problems to print, with both answers")
     parser.add_argument("--steps", type=int, default=10, help="steps of a window, where there are twice as many")
     arguments = parser.parse_args()
     if (arguments.before is None) != (arguments.after is None):
@@ -144,6 +155,7 @@ def main():
         print_group(groups[0], arguments.steps)
     if arguments.before:
         print_accuracies(arguments.before, arguments.after)
+        print_answers(arguments.before, arguments.after, arguments.show)
 
 
 if __name__ == "__main__":

@@ -77,7 +77,18 @@ say "second half: rewards alone (method rl, erf gate, two passes over each batch
 train input/quickstart_rl.cfg "$@"
 answer_test $work/rl/model $work/after.jsonl
 
-say "what became of it"
-"$python" analysis/summary.py $work/rl --before $work/before.jsonl --after $work/after.jsonl
+say "what became of it, and two answers to problems never trained on"
+"$python" analysis/summary.py $work/rl --before $work/before.jsonl --after $work/after.jsonl --show 2
 "$python" analysis/curves.py $work/rl --output $work/curves.png
 rm -f $work/last.log
+echo
+echo "($SECONDS s on $(nproc) cores of $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo 2>/dev/null | head -n 1); figures vary a little with the CPU)"
+
+say "next"
+cat <<END
+one answer token by token:         $gradus inspect --answer 0 $work/rl/rollouts/$(ls $work/rl/rollouts | tail -n 1)
+the same run with GRPO's clip:     mpirun -n 2 $gradus train input/quickstart_rl.cfg objective.gate=clip run.directory=$work/clip
+the two side by side:              $python analysis/summary.py $work/rl $work/clip
+                                   $python analysis/curves.py $work/rl $work/clip
+your own model and data:           input/README
+END

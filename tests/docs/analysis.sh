@@ -106,6 +106,9 @@ cat >"$work/before.jsonl" <<'END'
 {"answer": "9", "completions": [{"text": "<answer>1</answer><answer> 9 </answer>"}, {"text": "<answer>9"}]}
 END
 sed 's/8</7</' "$work/before.jsonl" >"$work/after.jsonl"
-summary "$work/rl" --before "$work/before.jsonl" --after "$work/after.jsonl" --steps 3
+summary "$work/rl" --before "$work/before.jsonl" --after "$work/after.jsonl" --steps 3 --show 2
 says '^  answer accuracy +0.250 +0.500 +4 answers' "the accuracies are others"
+says '^  before  <think>3\+4=7</think><answer>8</answer>$' "an answer before is not shown"
+says '^  after   <think>3\+4=7</think><answer>7</answer>$' "an answer after is not shown"
+says '^  after   <answer>1</answer><answer> 9 </answer>$' "the second answer is not shown"
 finish
