@@ -2,6 +2,7 @@
  *
  * The program: which communicators were built, and the command line. The only file that knows them.
  */
+#include "base/memory.h"
 #include "base/status.h"
 #include "cli/cli.h"
 #include "file/provenance.h"
@@ -19,6 +20,7 @@ int main(int argc, char **argv) {
                                   .version = provenance_version()};
     /* A file that may grow no further is a write that failed, as on a full disk. */
     signal(SIGXFSZ, SIG_IGN);
+    memory_give_back();
     status_on_defect(end_job_of_defect);
     return cli_main(argc, argv, &host);
 }

@@ -9,6 +9,10 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#if defined(__linux__)
+#include <malloc.h>
+#endif
+
 #define ALIGNMENT 64
 
 /* Stands in the 64 bytes before each block. */
@@ -146,6 +150,13 @@ void memory_release(void *pointer) {
     }
     block = NULL;
     memcpy(pointer, &block, sizeof block);
+}
+
+void memory_give_back(void) {
+#ifdef M_MMAP_THRESHOLD
+    mallopt(M_MMAP_THRESHOLD, 256 << 10);
+    mallopt(M_TRIM_THRESHOLD, 1 << 20);
+#endif
 }
 
 /* --- what was booked --- */

@@ -46,6 +46,11 @@ struct memory_account {
     int64_t bytes, peak_bytes, at_peak_bytes;
 };
 
+/* Called once, before threads: from now on large blocks go back to the system as they are released,
+ * whatever was released before. Otherwise the C library keeps ever larger ones for itself, and the
+ * resident size is more than the books say. */
+void memory_give_back(void);
+
 /* From now on peaks of labels, and of the sum, are counted anew. */
 void memory_watch(void);
 
