@@ -1,148 +1,219 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * gradus plan: what a run would do, what memory it would take and what a step costs; runs nothing.
+ * gradus plan: what a run would do, what memory and disk it would take and what a step costs; runs
+ * nothing. The numbers are those of run/plan.h; here they are printed.
  */
 #include "cli/cli.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
+#include "base/memory.h"
 #include "base/strbuf.h"
 #include "config/settings.h"
-#include "method/method.h"
-#include "model/model.h"
-#include "model/parameters.h"
-#include "optim/gradient.h"
-#include "optim/optimizer.h"
-#include "rollout/tile.h"
+#include "run/plan.h"
 
-/* What the plan counts with. Answers are taken as long as they may get, prompts as
- * prompt.max_tokens. */
-struct plan {
-    const struct settings *settings;
-    struct hparams hparams;
-    int64_t ranks, group_size, prompt_tokens, answer_tokens;
-    int64_t groups_per_rank, pass_tokens, pass_targets;
-    int64_t elements; /* parameters */
-};
-
-static int64_t at_most(int64_t value, int64_t bound) {
-    return value < bound ? value : bound;
+static double mib(int64_t bytes) {
+    return (double)bytes / 1048576.0;
 }
 
-static enum status make_plan(struct plan *plan) {
-    const struct settings *settings = plan->settings;
-    const struct method *method = method_find(settings_word(settings, "run.method"));
-    struct tiles tiles;
-    TRY(method->check(settings));
-    TRY(hparams_read(settings->model.path, &plan->hparams));
-    TRY(tiles_init(&tiles, settings->rollout.prompts_per_step, (int)settings->update.mini_batches,
-                   settings->parallel.groups_per_tile, (int)plan->ranks));
-    const int64_t tile_groups = tiles.tiles[0].end - tiles.tiles[0].begin;
-    plan->groups_per_rank = (tiles.count + plan->ranks - 1) / plan->ranks * tile_groups;
-    tiles_release(&tiles);
-    plan->group_size = method->group_size(settings);
-    plan->answer_tokens = settings->rollout.max_new_tokens;
-    plan->prompt_tokens =
-        at_most(settings->prompt.max_tokens, plan->hparams.max_positions - plan->answer_tokens);
-    plan->pass_targets = at_most(tile_groups * plan->group_size * plan->answer_tokens,
-                                 settings->parallel.tokens_per_pass);
-    plan->pass_tokens =
-        at_most(tile_groups * (plan->prompt_tokens + plan->group_size * plan->answer_tokens),
-                settings->parallel.tokens_per_pass);
+/* --- memory --- */
+
+static void print_row(const char *name, const int64_t bytes[PLAN_MOMENTS]) {
+    printf("  %-40s", name);
+    for (int m = 0; m < PLAN_MOMENTS; m++)
+        printf(" %10.1f", mib(bytes[m]));
+    printf("\n");
+}
+
+/* The moment by which the rows are sorted. */
+struct order {
+    const struct plan_part *part;
+    int64_t bytes;
+};
+
+static int largest_first(const void *a, const void *b) {
+    const struct order *x = a, *y = b;
+    return (x->bytes < y->bytes) - (x->bytes > y->bytes);
+}
+
+/* Parts of at least a two-hundredth of the peak, each in a row; the others in one. */
+static void print_parts(const struct plan_memory *memory) {
+    const enum plan_moment peak = plan_peak_moment(memory);
+    struct order order[MEMORY_LABELS];
+    int64_t rest[PLAN_MOMENTS] = {0};
+    int left_out = 0;
+    for (int i = 0; i < memory->part_count; i++)
+        order[i] = (struct order){&memory->parts[i], memory->parts[i].bytes[peak]};
+    qsort(order, (size_t)memory->part_count, sizeof *order, largest_first);
+    for (int i = 0; i < memory->part_count; i++) {
+        if (order[i].part->most >= memory->sums[peak] / 200) {
+            print_row(order[i].part->label, order[i].part->bytes);
+            continue;
+        }
+        left_out += order[i].part->most > 0;
+        for (int m = 0; m < PLAN_MOMENTS; m++)
+            rest[m] += order[i].part->bytes[m];
+    }
+    char name[48];
+    snprintf(name, sizeof name, "%d smaller parts", left_out);
+    print_row(name, rest);
+}
+
+/* The reference model has its memory under the same labels as the model; its share is what the plan
+ * without it lacks. */
+static void print_table(const struct plan_memory *memory, const struct plan_memory *without) {
+    int64_t reference[PLAN_MOMENTS], outside[PLAN_MOMENTS], sums[PLAN_MOMENTS];
+    for (int m = 0; m < PLAN_MOMENTS; m++) {
+        reference[m] = memory->sums[m] - without->sums[m];
+        outside[m] = memory->outside;
+        sums[m] = memory->sums[m] + memory->outside;
+    }
+    printf("  %-40s", "MiB");
+    for (int m = 0; m < PLAN_MOMENTS; m++)
+        printf(" %10s", plan_moment_name((enum plan_moment)m));
+    printf("\n");
+    print_parts(without);
+    if (reference[PLAN_TRAINING] > 0)
+        print_row("reference model", reference);
+    print_row("program, libraries, MPI", outside);
+    print_row("sum", sums);
+    printf("  the most: %.1f MiB, in %s\n", mib(plan_peak_bytes(memory)),
+           plan_moment_name(plan_peak_moment(memory)));
+}
+
+static enum status print_advice(const struct plan *plan, const struct plan_memory *memory) {
+    struct plan_advice advice[PLAN_ADVICE_MAX];
+    int count;
+    const int64_t peak = plan_peak_bytes(memory);
+    TRY(plan_advise(plan, memory, advice, &count));
+    printf("\n%s\n", count > 0 ? "what would take less, each alone"
+                               : "no setting takes less by a hundredth or more");
+    for (int i = 0; i < count; i++)
+        printf("  %10.1f MiB less  %s\n", mib(peak - advice[i].peak_bytes), advice[i].text);
     return STATUS_OK;
 }
 
-static void print_bytes(const char *name, int64_t bytes, int64_t *total) {
-    printf("  %-44s %12.1f MiB\n", name, (double)bytes / 1048576.0);
-    *total += bytes;
-}
-
-static int64_t cache_pages_bytes(const struct plan *plan) {
-    const struct hparams *h = &plan->hparams;
-    const int64_t page = h->layers * h->K * 2 * CACHE_PAGE * h->D * (int64_t)sizeof(float);
-    const int64_t prompt = (plan->prompt_tokens + CACHE_PAGE - 1) / CACHE_PAGE,
-                  answer = (plan->answer_tokens + CACHE_PAGE - 1) / CACHE_PAGE;
-    const int64_t in_flight = plan->settings->rollout.answers_in_flight;
-    int64_t answers = plan->groups_per_rank * plan->group_size;
-    if (in_flight > 0)
-        answers = at_most(answers, in_flight + plan->group_size);
-    return page * (plan->groups_per_rank * prompt + answers * answer);
-}
-
-static void print_memory(const struct plan *plan) {
+static enum status print_memory(const struct plan *plan) {
     const struct settings *settings = plan->settings;
-    struct memory_part parts[32];
-    int64_t total = 0;
-    const int64_t count = model_memory_plan(&plan->hparams, settings->model.recompute,
-                                            plan->pass_tokens, plan->pass_targets, parts, 32);
-    printf("\nmemory of a rank (%lld ranks; prompts and answers of full length)\n",
-           (long long)plan->ranks);
-    for (int64_t i = 0; i < count; i++)
-        print_bytes(parts[i].name, parts[i].bytes, &total);
-    print_bytes("parameters, fp32", plan->elements * 4, &total);
-    print_bytes("optimizer state", optimizer_bytes(plan->elements), &total);
-    print_bytes(
-        "gradient",
-        gradient_bytes(plan->elements, (enum gradient_reduction)settings->parallel.reduction),
-        &total);
-    if (settings->objective.kl_coef != 0.0)
-        print_bytes("reference model, weights", plan->elements * 4, &total);
-    if (settings->run.method == SETTING_METHOD_RL)
-        print_bytes("keys and values of the answers", cache_pages_bytes(plan), &total);
-    printf("  %-44s %12.1f MiB\n", "sum", (double)total / 1048576.0);
+    struct settings alone = *settings;
+    struct plan_memory *memory, *without = NULL;
+    enum status status;
+    alone.objective.kl_coef = 0;
+    TRY(memory_new(&memory, 1, "plan"));
+    TRY_ELSE(status, done, memory_new(&without, 1, "plan"));
+    TRY_ELSE(status, done, plan_memory(plan, settings, plan->ranks, memory));
+    TRY_ELSE(status, done, plan_memory(plan, &alone, plan->ranks, without));
+    printf(
+        "\nmemory of a rank (%d ranks of %d threads; the rank with most to do, which writes the files)\n",
+        plan->ranks, plan->run.lm.backend.threads);
+    print_table(memory, without);
     const double host = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
-    printf("  %-44s %12.1f MiB\n", "this machine has", host / 1048576.0);
-    if ((double)total * (double)plan->ranks > host)
-        printf(
-            "  the ranks together would not fit into this machine: lower parallel.tokens_per_pass, set\n"
-            "  model.recompute = true, or take more machines\n");
+    printf("  this machine has %.1f MiB: room for %.0f such ranks\n", host / 1048576.0,
+           host / (double)plan_peak_bytes(memory) - 0.5);
+    status = print_advice(plan, memory);
+done:
+    memory_release(&memory);
+    memory_release(&without);
+    return status;
 }
 
-static void print_cost(const struct plan *plan) {
+/* --- ranks --- */
+
+/* Whether so many ranks share the tiles as evenly as one. */
+static enum status print_ranks(const struct plan *plan) {
+    const int most = (int)plan->run.tiles.count;
+    double balance;
+    TRY(plan_balance(plan, plan->ranks, &balance));
+    printf("\nranks: 1 to %d; evenly shared by", most);
+    for (int ranks = 1; ranks <= most; ranks++) {
+        double even;
+        TRY(plan_balance(plan, ranks, &even));
+        if (even == 1.0)
+            printf(" %d", ranks);
+    }
+    printf("\n  %d ranks use %.0f %% of their time\n", plan->ranks, 100 * balance);
+    return STATUS_OK;
+}
+
+/* --- disk and arithmetic --- */
+
+static void print_disk(const struct plan *plan) {
+    const struct plan_disk disk = plan_disk_of(plan);
     const struct settings *settings = plan->settings;
-    const struct hparams *h = &plan->hparams;
-    const double prompts = (double)settings->rollout.prompts_per_step;
-    const double answers = prompts * (double)plan->group_size;
-    const double positions =
-        prompts * (double)plan->prompt_tokens + answers * (double)plan->answer_tokens;
-    const double heads = (double)((h->H + 2 * h->K) * h->D + h->H * h->D);
-    const double block = (double)h->layers * (double)h->C * (heads + 3.0 * (double)h->F);
-    const double forward = 2.0 * (positions * block + answers * (double)plan->answer_tokens *
-                                                          (double)h->V * (double)h->C);
-    printf("\ncost of a step at full length\n");
-    printf("  %-44s %12.0f\n", "answers", answers);
-    printf("  %-44s %12.0f\n", "token positions", positions);
-    printf("  %-44s %12.3f TFLOP\n", "one forward pass", 1e-12 * forward);
-    printf("  %-44s %12.3f TFLOP\n", "rollout and all training passes",
-           1e-12 * forward *
-               ((settings->run.method == SETTING_METHOD_RL ? 1.0 : 0.0) +
-                3.0 * (double)settings->update.iterations));
+    printf("\ndisk\n");
+    printf("  %-40s %10.1f MiB, %lld kept, one more while it is written\n", "a checkpoint",
+           mib(disk.checkpoint), (long long)settings->checkpoint.keep);
+    if (disk.rollouts > 0)
+        printf("  %-40s %10.1f MiB at most, every %lld steps\n", "the answers of a step",
+               mib(disk.rollouts), (long long)settings->output.rollouts_every);
+    printf("  %-40s %10.1f MiB\n", "the model at the end", mib(disk.model));
+    printf("  %-40s %10.1f MiB at most\n", "the run", mib(disk.total));
 }
 
-static enum status print_plan(struct plan *plan) {
+static void print_flop(const char *name, double flop) {
+    if (flop > 0)
+        printf("  %-40s %10.3f TFLOP\n", name, 1e-12 * flop);
+}
+
+static void print_work(const struct plan *plan) {
+    const struct plan_work work = plan_work_of(plan);
+    const struct row_lengths *longest = &plan->run.longest;
+    printf(
+        "\narithmetic of a step (%.0f answers of %lld tokens, prompts of %lld: %.0f positions)\n",
+        work.answers, (long long)longest->answer, (long long)(longest->both - longest->answer),
+        work.positions);
+    print_flop("drawing the answers", work.rollout);
+    print_flop("log-probabilities of the reference", work.reference);
+    print_flop("log-probabilities before the first pass", work.old);
+    print_flop("training, forward", work.forward);
+    print_flop("training, backward", work.backward);
+    print_flop("training, layers computed again", work.recomputation);
+    print_flop("sum", plan_work_sum(&work));
+    if (work.recomputation > 0)
+        print_flop("sum with model.recompute = false", plan_work_sum(&work) - work.recomputation);
+    if (work.reference > 0)
+        print_flop("sum with objective.kl_coef = 0", plan_work_sum(&work) - work.reference);
+    printf(
+        "  a position takes %.4g, a pair of a query and a key %.4g, a token of an answer %.4g in the head;\n"
+        "  backward takes 2 times, 2.5 times and 3 times as much as forward\n",
+        work.block, work.pair, work.head);
+}
+
+static enum status print_plan(const struct plan *plan) {
+    const struct hparams *h = &plan->run.lm.hparams;
     struct strbuf text = STRBUF_EMPTY;
-    TRY(make_plan(plan));
     const enum status status = settings_dump(plan->settings, &text);
     if (status == STATUS_OK)
         fputs(strbuf_text(&text), stdout);
     strbuf_release(&text);
     TRY(status);
-    plan->elements = parameters_elements(&plan->hparams);
-    printf("\nmodel: %s, %lld layers, width %lld, %lld parameters\n", arch_name(plan->hparams.arch),
-           (long long)plan->hparams.layers, (long long)plan->hparams.C, (long long)plan->elements);
-    print_memory(plan);
-    print_cost(plan);
+    printf("\nmodel: %s, %lld layers, width %lld, %lld parameters\n", arch_name(h->arch),
+           (long long)h->layers, (long long)h->C, (long long)parameters_elements(h));
+    TRY(print_memory(plan));
+    TRY(print_ranks(plan));
+    print_disk(plan);
+    print_work(plan);
     return STATUS_OK;
+}
+
+static enum status make_plan(struct cli *cli, const struct settings *settings) {
+    int64_t ranks = 1;
+    struct plan plan;
+    TRY(cli_integer(cli, "ranks", 1, 1000000, &ranks));
+    TRY(plan_open(&plan, settings,
+                  &(struct plan_options){.ranks = (int)ranks, .fresh = cli_given(cli, "fresh")}));
+    const enum status status = print_plan(&plan);
+    plan_close(&plan);
+    return status;
 }
 
 static enum status run_command(struct cli *cli) {
     struct settings settings;
-    struct plan plan = {.settings = &settings, .ranks = 1};
-    TRY(cli_integer(cli, "ranks", 1, 1000000, &plan.ranks));
     TRY(settings_read(cli->argv[0], cli->argv + 1, cli->argc - 1, SETTINGS_FOR_TRAINING,
                       &settings));
-    const enum status status = print_plan(&plan);
+    const enum status status = make_plan(cli, &settings);
     settings_release(&settings);
     return status;
 }
@@ -150,11 +221,15 @@ static enum status run_command(struct cli *cli) {
 const struct cli_command cmd_plan = {
     .name = "plan",
     .arguments = "INPUT.cfg [group.name=value ...]",
-    .text = "settings, memory and cost of a run; runs nothing",
+    .text = "settings, memory, disk and cost of a run; runs nothing",
     .more =
-        "Prints every setting with its origin, the memory of a rank part by part, and the arithmetic of\n"
-        "a step, counting prompts and answers as long as they may get.",
-    .options = {{"ranks", "N", "ranks that the run would be started on (1)", false}},
+        "Opens the run as train does, so that whatever train refuses at its start is refused here, and\n"
+        "goes through a step without computing it. Prints every setting with its origin; the memory of\n"
+        "a rank part by part, in each moment of the run; what would take less; the usable numbers of\n"
+        "ranks; the files; and the arithmetic of a step. Prompts count as the longest of the data,\n"
+        "answers as long as they may get.",
+    .options = {{"ranks", "N", "ranks that the run would be started on (1)", false},
+                {"fresh", NULL, "as in train: run.directory may hold an earlier run", false}},
     .least = 1,
     .most = -1,
     .run = run_command,

@@ -121,13 +121,4 @@ struct draw_args {
 };
 enum status model_draw(struct model *model, const struct draw_args *args) MUST_USE;
 
-/* Bytes that the model holds and would hold for a batch, part by part, without allocating (gradus
- * plan). */
-struct memory_part {
-    char name[48];
-    int64_t bytes;
-};
-int64_t model_memory_plan(const struct hparams *hparams, bool recompute, int64_t tokens,
-                          int64_t targets, struct memory_part *parts, int64_t capacity);
-
 #endif

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What a model holds; for the files of this folder only. Activations live in a workspace of named
- * spaces that only grow; how large each is for a batch is said in one place, space_bytes, which the
- * memory plan asks as well.
+ * spaces that only grow; how large each is for a batch is said in one place, space_bytes.
  */
 #ifndef MODEL_MODEL_STATE_H
 #define MODEL_MODEL_STATE_H

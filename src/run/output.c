@@ -260,10 +260,18 @@ static enum status finish_files(struct run *run) {
     return STATUS_OK;
 }
 
+/* What `gradus plan` foretells, as it was: the largest of the ranks. */
+static enum status report_memory(struct run *run) {
+    double peaks[] = {(double)memory_peak_resident_bytes(), (double)memory_totals().peak_bytes};
+    TRY(comm_maximum(run->comm, peaks, 2));
+    log_info("memory", "resident_peak_mib = %.1f, allocated_peak_mib = %.1f", peaks[0] / 1048576.0,
+             peaks[1] / 1048576.0);
+    return STATUS_OK;
+}
+
 enum status run_output_finish(struct run *run) {
-    const enum status status =
-        comm_agree(run->comm, run->comm->rank == 0 ? finish_files(run) : STATUS_OK);
-    return status;
+    TRY(comm_agree(run->comm, run->comm->rank == 0 ? finish_files(run) : STATUS_OK));
+    return report_memory(run);
 }
 
 void run_output_fail(struct run *run, enum status status) {

@@ -170,6 +170,14 @@ static enum status problem_gradient(void *context, int mini_batch, int pass, boo
                         sizeof *call.sums->groups);
 }
 
+enum status run_rehearse_gradient(struct run *run) {
+    for (int m = 0; m < run->tiles.mini_batches; m++) {
+        const struct gradient_call call = gradient_call_of(run, m, m);
+        TRY(own_gradient(run, &call));
+    }
+    return STATUS_OK;
+}
+
 static double learning_rate_of(const struct run *run) {
     const struct settings_optimizer *optimizer = &run->settings->optimizer;
     const struct schedule schedule = {.kind = (enum schedule_kind)optimizer->schedule,

@@ -5,6 +5,7 @@
  * ranks.
  *
  *     setup.c    opens and closes it
+ *     plan.c     what it will hold, compute and write, without doing so
  *     problem.c  gradient and step of the real model, as an update rule sees them
  *     measure.c  from a step's sums to its metrics
  *     output.c   the files in run.directory
@@ -105,6 +106,7 @@ struct run {
     struct weights *reference_weights; /* its copy of them */
     struct stream *stream;
     struct row_lengths longest; /* of the stream */
+    int64_t max_positions;      /* of the longest sequence that the models take */
     struct tiles tiles;
 
     float *master; /* flat fp32 parameters, backend memory */
@@ -125,11 +127,19 @@ struct run {
 enum status run_open(struct run *run, const struct settings *settings, struct comm *comm) MUST_USE;
 void run_close(struct run *run);
 
-/* Opens it on a planned backend: everything that can be refused is, in the same words, and all
- * memory is booked, but no weights are read and nothing is computed. Not collective; comm says
- * which rank of how many is planned. */
+/* Opens it on a planned backend, without its models: everything that can be refused is, in the same
+ * words. Not collective; comm says which rank of how many is planned. */
 enum status run_plan(struct run *run, const struct settings *settings, struct comm *comm,
                      int threads) MUST_USE;
+
+/* What run_open makes last: models, optimizer, gradient. In a planned run memory is booked and the
+ * tensors of the weights are looked for, but not read. */
+enum status run_reserve(struct run *run) MUST_USE;
+void run_unreserve(struct run *run);
+
+/* For plans: this rank's tiles of all mini-batches, on step.rollout, as the first passes compute
+ * them; no other rank is asked. */
+enum status run_rehearse_gradient(struct run *run) MUST_USE;
 
 /* Parameters, optimizer state and refreshed weights as this step's rule leaves them; fills
  * run->step.passes. Collective. */

@@ -21,13 +21,17 @@
 #include "run/model_directory.h"
 #include "run/step_name.h"
 
-enum { PIECE = 1 << 22 }; /* elements that go through host memory at a time */
+enum { PIECE = 1 << 22 };
+
+int64_t run_checkpoint_piece(const struct run *run) {
+    return run->layout->elements < PIECE ? run->layout->elements : PIECE;
+}
 
 static enum status write_section(struct run *run, const struct checkpoint_writer *writer,
                                  enum checkpoint_section section, const float *values) {
     float *piece;
     const int64_t n = run->layout->elements;
-    TRY(memory_new(&piece, n < PIECE ? n : PIECE, "checkpoint piece"));
+    TRY(memory_new(&piece, run_checkpoint_piece(run), "checkpoint piece"));
     enum status status = STATUS_OK;
     for (int64_t at = 0; status == STATUS_OK && at < n; at += PIECE) {
         const int64_t count = n - at < PIECE ? n - at : PIECE;

@@ -171,12 +171,10 @@ static enum status open_reference(struct run *run, const struct model_settings *
     return model_create(&run->reference, run->reference_weights, NULL, &shared);
 }
 
-static enum status open_model(struct run *run, int64_t prompt_limit) {
+static enum status open_model(struct run *run) {
     const struct settings *settings = run->settings;
-    const struct model_settings how = {
-        .recompute = settings->model.recompute,
-        .max_positions = run->method->likelihood ? run->lm.hparams.max_positions
-                                                 : prompt_limit + settings->rollout.max_new_tokens};
+    const struct model_settings how = {.recompute = settings->model.recompute,
+                                       .max_positions = run->max_positions};
     TRY(language_model_create(&run->lm, settings, how.max_positions));
     TRY(open_layout(run));
     TRY(backend_new(&run->lm.backend, &run->master, run->layout->elements, "parameters"));
@@ -204,7 +202,8 @@ static enum status open_passes(struct run *run) {
     return STATUS_OK;
 }
 
-static enum status open_all(struct run *run, int threads) {
+/* All that can be refused before the model is made: settings, texts, data. */
+static enum status open_data(struct run *run, int threads) {
     const struct settings *settings = run->settings;
     int64_t prompt_limit;
     run->method = method_find(settings_word(settings, "run.method"));
@@ -221,10 +220,14 @@ static enum status open_all(struct run *run, int threads) {
     TRY(language_model_prompt_limit(&run->lm, settings,
                                     run->method->likelihood ? 1 : settings->rollout.max_new_tokens,
                                     &prompt_limit));
-    TRY(open_stream(run, prompt_limit));
+    run->max_positions = run->method->likelihood ? run->lm.hparams.max_positions
+                                                 : prompt_limit + settings->rollout.max_new_tokens;
+    return open_stream(run, prompt_limit);
+}
+
+enum status run_reserve(struct run *run) {
     TRY(open_passes(run));
-    TRY(open_model(run, prompt_limit));
-    return STATUS_OK;
+    return open_model(run);
 }
 
 enum status run_open(struct run *run, const struct settings *settings, struct comm *comm) {
@@ -232,7 +235,9 @@ enum status run_open(struct run *run, const struct settings *settings, struct co
     *run = (struct run){.settings = settings, .comm = comm, .buffers.microbatch = MICROBATCH_EMPTY};
     enum status status = threads_choose(comm, (int)settings->parallel.threads, &threads);
     if (status == STATUS_OK)
-        status = open_all(run, threads);
+        status = open_data(run, threads);
+    if (status == STATUS_OK)
+        status = run_reserve(run);
     status = comm_agree(comm, status);
     if (status != STATUS_OK)
         run_close(run);
@@ -243,15 +248,14 @@ enum status run_plan(struct run *run, const struct settings *settings, struct co
                      int threads) {
     *run = (struct run){
         .settings = settings, .comm = comm, .plans = true, .buffers.microbatch = MICROBATCH_EMPTY};
-    const enum status status = open_all(run, threads);
+    const enum status status = open_data(run, threads);
     if (status != STATUS_OK)
         run_close(run);
     return status;
 }
 
-void run_close(struct run *run) {
+void run_unreserve(struct run *run) {
     rollout_release(&run->step.rollout);
-    run_output_close(run);
     for (int p = 0; run->step.passes != NULL && p < run->step.pass_count; p++)
         memory_release(&run->step.passes[p].groups);
     memory_release(&run->step.passes);
@@ -264,10 +268,17 @@ void run_close(struct run *run) {
     optimizer_destroy(&run->optimizer);
     model_destroy(&run->reference);
     weights_destroy(&run->reference_weights);
+    model_destroy(&run->lm.model);
+    weights_destroy(&run->lm.weights);
     vector_layout_destroy(&run->layout);
-    stream_destroy(&run->stream);
-    tiles_release(&run->tiles);
     if (run->master != NULL)
         backend_release(&run->lm.backend, &run->master);
+}
+
+void run_close(struct run *run) {
+    run_output_close(run);
+    run_unreserve(run);
+    stream_destroy(&run->stream);
+    tiles_release(&run->tiles);
     language_model_close(&run->lm);
 }

@@ -3,12 +3,16 @@
 # input/README are one input file that is planned as well.
 . "$(dirname "$0")/lib.sh"
 tiny_model
+for number in 1 2 3 4 5 6 7 8; do
+    echo "{\"question\": \"$number?\", \"answer\": \"#### $number\"}"
+done >"$work/rows.jsonl"
 
 # plan FILE SETTING...
 plan() {
     file=$1
     shift
-    "$gradus" plan --ranks 2 "$file" model.path="$work/model" "$@" >"$work/out" 2>"$work/err" ||
+    "$gradus" plan --ranks 2 "$file" model.path="$work/model" run.directory="$work/run" prompt.max_tokens=1024 \
+        "data.train=( { path = \"$work/rows.jsonl\"; prompt = \"question\"; answer = \"answer\"; } )" "$@" >"$work/out" 2>"$work/err" ||
         fail "gradus plan $file: $(cat "$work/err")"
     grep -q 'memory of a rank' "$work/out" || fail "gradus plan $file prints no memory"
 }
@@ -16,7 +20,7 @@ plan() {
 for file in "$root"/input/*.cfg; do
     case $file in
     */reference.cfg) # what must be given is absent there
-        plan "$file" run.directory="$work/run" run.steps=1 'data.train=( { path = "a"; prompt = "b"; answer = "c"; } )' ;;
+        plan "$file" run.steps=1 ;;
     *) plan "$file" ;;
     esac
     grep -q "^    $(basename "$file") " "$root/input/README" || fail "input/README does not name $(basename "$file")"

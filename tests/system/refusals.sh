@@ -6,12 +6,25 @@ cp "$SYSTEM_WORK/sums.jsonl" "$SYSTEM_WORK/input.cfg" .
 cp -r "$SYSTEM_WORK/qwen2" qwen2
 
 files() {
-    find . ! -name . ! -path ./out ! -path ./err ! -path ./err.pids ! -path ./launcher ! -path ./before ! -path ./after \
+    find . ! -name . ! -path ./out ! -path ./err ! -path ./err.pids ! -path ./launcher ! -path ./before ! -path ./after ! -path ./train.err ! -path ./sentences \
         -exec sh -c 'for f; do if [ -f "$f" ]; then cksum "$f"; else echo "$f"; fi; done' sh {} + | sort
 }
 
-# refuse STATUS WORDS RANKS ARGUMENT...
+# refuse STATUS WORDS RANKS ARGUMENT...: what train refuses, plan refuses in the same words.
 refuse() {
+    refuse_one "$@"
+    case "$1 $4" in
+    "2 train") ;;
+    *) return ;;
+    esac
+    grep '^gradus: error: ' err >train.err
+    status=$1 words=$2 ranks=$3
+    shift 4
+    refuse_one "$status" "$words" 1 plan --ranks "$ranks" "$@"
+    grep '^gradus: error: ' err | diff train.err - >sentences || fail "plan $*: another sentence than train's: $(cat sentences)"
+}
+
+refuse_one() {
     want=$1
     words=$2
     shift 2
@@ -65,6 +78,7 @@ bad "prompt.system" 1 'prompt.system="You are"'
 bad "all 64 prompts are too long" 1 prompt.max_tokens=1
 bad "3 ranks share 2 tiles" 3 rollout.prompts_per_step=2
 refuse 2 "run.directory" 1 train input.cfg
+bad "objective.entropy_coef" 1 run.method=sft objective.entropy_coef=0.1
 
 # The input file.
 refuse 2 "missing.cfg" 1 train missing.cfg
@@ -114,6 +128,8 @@ cp "$SYSTEM_WORK/qwen3/model.safetensors" broken/model.safetensors
 broken "model.safetensors"
 sed 's/"num_hidden_layers": 2/"num_hidden_layers": 3/' qwen2/config.json >broken/config.json
 broken "model.layers.2"
+sed 's/"head_dim": [0-9]*/"head_dim": 1024/' qwen2/config.json >broken/config.json
+broken "a head size of 1024"
 sed 's/"qwen2"/"mamba"/' qwen2/config.json >broken/config.json
 broken "mamba"
 sed 's/"A": 65/"A": 700/' qwen2/tokenizer.json >broken/tokenizer.json

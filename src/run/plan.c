@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The rehearsal of a run, and its memory.
+ */
+#include "run/plan.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "rollout/generate.h"
+#include "run/model_directory.h"
+#include "run/save.h"
+#include "run/threads.h"
+
+/* What MPI takes at its start, about: Open MPI 4.1 and MPICH 4.0 on one node. */
+#define COMM_BYTES ((int64_t)13 << 20)
+
+const char *plan_moment_name(enum plan_moment moment) {
+    static const char *const names[PLAN_MOMENTS] = {"loading", "rollout", "training", "saving"};
+    return names[moment];
+}
+
+enum plan_moment plan_peak_moment(const struct plan_memory *memory) {
+    enum plan_moment most = PLAN_LOADING;
+    for (int m = 0; m < PLAN_MOMENTS; m++)
+        if (memory->sums[m] > memory->sums[most])
+            most = (enum plan_moment)m;
+    return most;
+}
+
+int64_t plan_peak_bytes(const struct plan_memory *memory) {
+    return memory->outside + memory->sums[plan_peak_moment(memory)];
+}
+
+/* --- opening --- */
+
+static enum status choose_threads(struct plan *plan, const struct plan_options *options,
+                                  int *threads) {
+    const int wanted = (int)plan->settings->parallel.threads;
+    *threads = options->threads;
+    if (*threads > 0)
+        return STATUS_OK;
+    TRY(threads_choose(&plan->comm, wanted, threads));
+    if (wanted == 0)
+        *threads = *threads > options->ranks ? *threads / options->ranks : 1;
+    return STATUS_OK;
+}
+
+/* As the run that writes them holds them. */
+static enum status read_files(struct run *run) {
+    TRY(memory_new(&run->files.model, 1, "model files"));
+    return model_files_read(run->files.model, run->settings->model.path);
+}
+
+enum status plan_open(struct plan *plan, const struct settings *settings,
+                      const struct plan_options *options) {
+    int threads;
+    *plan = (struct plan){.settings = settings, .ranks = options->ranks};
+    comm_self_open(&plan->comm);
+    TRY(choose_threads(plan, options, &threads));
+    TRY(run_output_check(settings, &plan->comm, options->fresh));
+    plan->comm.size = options->ranks;
+    TRY(run_plan(&plan->run, settings, &plan->comm, threads));
+    const enum status status = read_files(&plan->run);
+    if (status != STATUS_OK)
+        plan_close(plan);
+    plan->outside = memory_resident_bytes() - memory_totals().bytes + COMM_BYTES;
+    return status;
+}
+
+void plan_close(struct plan *plan) {
+    run_close(&plan->run);
+}
+
+/* --- the batch: rows as long as they may get --- */
+
+static int64_t answer_tokens(const struct run *run) {
+    return run->longest.answer;
+}
+
+static int64_t prompt_tokens(const struct run *run) {
+    return run->longest.both - run->longest.answer;
+}
+
+static bool is_own(const struct run *run, int64_t group) {
+    return tiles_of_group(&run->tiles, group)->owner == run->comm->rank;
+}
+
+static struct rollout_columns columns_of(const struct run *run) {
+    const bool drawn = !run->method->likelihood;
+    return (struct rollout_columns){
+        .sampler = drawn, .reference = run->reference != NULL, .gate = drawn};
+}
+
+static enum status draw_answers(struct run *run) {
+    struct rollout *rollout = &run->step.rollout;
+    struct generate_settings how = generate_settings_of(run->settings, NULL, 0, 1);
+    struct generate_request *requests;
+    struct generate_report report;
+    how.stop_text_count = 0;
+    TRY(memory_new(&requests, rollout->group_count, "prompts to answer"));
+    int64_t count = 0;
+    for (int64_t g = 0; g < rollout->group_count; g++)
+        if (is_own(run, g))
+            requests[count++] =
+                (struct generate_request){.prompt = rollout->groups[g].prompt,
+                                          .prompt_length = rollout->groups[g].prompt_length,
+                                          .answers = rollout_group_answers(rollout, g),
+                                          .answer_count = rollout->group_size};
+    const enum status status = generate_answers(run->lm.model, run->lm.tokenizer, &how, requests,
+                                                count, columns_of(run), &report);
+    memory_release(&requests);
+    return status;
+}
+
+/* The answers of a group, given or gathered from its owner. */
+static enum status take_answers(struct run *run, int64_t group) {
+    struct rollout *rollout = &run->step.rollout;
+    for (int64_t i = 0; i < rollout->group_size; i++)
+        TRY(rollout_answer_reserve(&rollout_group_answers(rollout, group)[i], answer_tokens(run),
+                                   columns_of(run)));
+    return STATUS_OK;
+}
+
+static enum status rehearse_rollout(struct run *run) {
+    struct rollout *rollout = &run->step.rollout;
+    const int64_t group_size = run->method->group_size(run->settings);
+    rollout_release(rollout);
+    TRY(rollout_init(rollout, run->settings->rollout.prompts_per_step, group_size));
+    for (int64_t g = 0; g < rollout->group_count; g++) {
+        struct rollout_group *group = &rollout->groups[g];
+        group->prompt_length = prompt_tokens(run);
+        TRY(memory_new(&group->prompt, group->prompt_length, "token ids"));
+        if (is_own(run, g) && run->method->likelihood)
+            TRY(take_answers(run, g));
+    }
+    if (!run->method->likelihood)
+        TRY(draw_answers(run));
+    for (int64_t k = 0; k < rollout->group_count * group_size; k++)
+        rollout->answers[k].n = answer_tokens(run);
+    return STATUS_OK;
+}
+
+/* --- training --- */
+
+/* Shortens one answer of the tile so that its first microbatch has exactly tokens_per_pass tokens,
+ * which answers of some lengths will reach where those of full length leave a gap. */
+static void fill_microbatch(struct run *run, const struct tile *tile) {
+    const struct rollout *rollout = &run->step.rollout;
+    int64_t room = run->settings->parallel.tokens_per_pass;
+    for (int64_t g = tile->begin; g < tile->end; g++) {
+        room -= rollout->groups[g].prompt_length;
+        for (int64_t i = 0; i < rollout->group_size; i++) {
+            struct rollout_answer *answer = &rollout_group_answers(rollout, g)[i];
+            const bool first = g == tile->begin && i == 0;
+            if (!first && room < answer->n) {
+                answer->n = room > 0 ? room : answer->n;
+                return;
+            }
+            room -= answer->n;
+        }
+    }
+}
+
+static void ignore(struct rollout_answer *answer, const float *logprob, const float *entropy) {
+    (void)answer, (void)logprob, (void)entropy;
+}
+
+static enum status rehearse_training(struct run *run) {
+    const struct method_context context = {.settings = run->settings,
+                                           .comm = run->comm,
+                                           .model = run->lm.model,
+                                           .reference = run->reference,
+                                           .tiles = &run->tiles};
+    for (int64_t t = 0; t < run->tiles.count; t++)
+        if (run->tiles.tiles[t].owner == run->comm->rank)
+            fill_microbatch(run, &run->tiles.tiles[t]);
+    if (run->reference != NULL)
+        TRY(method_score(&context, run->reference, &run->step.rollout, 1.0f, ignore));
+    return run_rehearse_gradient(run);
+}
+
+/* --- writing --- */
+
+static enum status book_once(int64_t bytes, const char *label) {
+    char *block;
+    TRY(memory_pretend(&block, (size_t)bytes, 1, label));
+    memory_release(&block);
+    return STATUS_OK;
+}
+
+/* The answers of the other ranks come in one block, then each into its own. */
+static enum status gather_answers(struct run *run) {
+    struct rollout *rollout = &run->step.rollout;
+    struct strbuf group = STRBUF_EMPTY;
+    char *block = NULL;
+    int64_t others = 0, own = 0;
+    for (int64_t g = 0; g < rollout->group_count; g++)
+        if (is_own(run, g))
+            own = g;
+        else
+            others++;
+    if (others == 0)
+        return STATUS_OK;
+    enum status status;
+    TRY_ELSE(status, done, rollout_pack_group(rollout, own, &group));
+    TRY_ELSE(status, done, memory_pretend(&block, (size_t)others, group.length, "gathered blocks"));
+    for (int64_t g = 0; g < rollout->group_count; g++)
+        if (!is_own(run, g))
+            TRY_ELSE(status, done, take_answers(run, g));
+done:
+    strbuf_release(&group);
+    memory_release(&block);
+    return status;
+}
+
+static enum status rehearse_saving(struct run *run) {
+    const struct rollout *rollout = &run->step.rollout;
+    const int64_t f = (int64_t)sizeof(float);
+    const struct parameter_set *trained = model_trained(run->lm.model);
+    int64_t largest = 0;
+    if (run->settings->output.rollouts_every > 0) {
+        TRY(gather_answers(run));
+        TRY(book_once(rollout->group_count * rollout->group_size * answer_tokens(run) * f,
+                      "numbers per token"));
+    }
+    TRY(book_once(run_checkpoint_piece(run) * f, "checkpoint piece"));
+    for (int64_t i = 0; i < trained->count; i++) {
+        const int64_t n = trained->items[i].rows * trained->items[i].columns;
+        largest = n > largest ? n : largest;
+    }
+    return book_once(largest * f, "one tensor");
+}
+
+/* --- the whole --- */
+
+static void note(struct plan_memory *memory, enum plan_moment moment) {
+    struct memory_account accounts[MEMORY_LABELS];
+    memory->part_count = memory_accounts(accounts, MEMORY_LABELS);
+    memory->sums[moment] = 0;
+    for (int i = 0; i < memory->part_count; i++) {
+        memcpy(memory->parts[i].label, accounts[i].label, sizeof accounts[i].label);
+        memory->parts[i].bytes[moment] = accounts[i].at_peak_bytes;
+        memory->sums[moment] += accounts[i].at_peak_bytes;
+        if (accounts[i].peak_bytes > memory->parts[i].most)
+            memory->parts[i].most = accounts[i].peak_bytes;
+    }
+}
+
+/* Twice, since the second step finds what the first has left. */
+static enum status rehearse(struct run *run, struct plan_memory *memory) {
+    static enum status (*const moments[PLAN_MOMENTS])(struct run *) = {
+        run_reserve, rehearse_rollout, rehearse_training, rehearse_saving};
+    for (int step = 0; step < 2; step++)
+        for (int m = step > 0 ? PLAN_ROLLOUT : PLAN_LOADING; m < PLAN_MOMENTS; m++) {
+            memory_watch();
+            TRY(moments[m](run));
+            note(memory, (enum plan_moment)m);
+        }
+    return STATUS_OK;
+}
+
+/* The rank that owns most groups. */
+static int fullest_rank(const struct tiles *tiles) {
+    int64_t most = 0, groups = 0;
+    int fullest = 0;
+    for (int64_t t = 0; t < tiles->count; t++) {
+        const int owner = tiles->tiles[t].owner;
+        groups = 0;
+        for (int64_t k = 0; k < tiles->count; k++)
+            if (tiles->tiles[k].owner == owner)
+                groups += tiles->tiles[k].end - tiles->tiles[k].begin;
+        if (groups > most) {
+            most = groups;
+            fullest = owner;
+        }
+    }
+    return fullest;
+}
+
+enum status plan_memory(const struct plan *plan, const struct settings *settings, int ranks,
+                        struct plan_memory *memory) {
+    struct comm comm = plan->comm;
+    struct run run = plan->run; /* borrows texts, tokenizer and data */
+    *memory = (struct plan_memory){.outside = plan->outside};
+    comm.size = ranks;
+    run.settings = settings;
+    run.comm = &comm;
+    run.tiles = (struct tiles){.count = 0};
+    enum status status;
+    TRY(backend_plan(&run.lm.backend, settings_word(settings, "run.device"),
+                     plan->run.lm.backend.threads));
+    TRY_ELSE(status, done,
+             tiles_init(&run.tiles, settings->rollout.prompts_per_step,
+                        (int)settings->update.mini_batches, settings->parallel.groups_per_tile,
+                        ranks));
+    comm.rank = fullest_rank(&run.tiles);
+    status = rehearse(&run, memory);
+done:
+    run_unreserve(&run);
+    tiles_release(&run.tiles);
+    backend_close(&run.lm.backend);
+    return status;
+}

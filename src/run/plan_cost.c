@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Arithmetic and files of a plan, its rank counts, and what would take less memory.
+ */
+#include "run/plan.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "run/model_directory.h"
+
+/* --- arithmetic --- */
+
+/* Pairs of a query and a key of one prompt and of one answer behind it. */
+static double pairs(double prompt, double answer) {
+    return prompt * (prompt + 1) / 2 + answer * prompt + answer * (answer + 1) / 2;
+}
+
+/* Prompts that training computes again because a tile is cut between answers, answers of full
+ * length: each cut inside a group is one. */
+static double cut_prompts(const struct plan *plan, double prompt, double answer) {
+    const struct settings *settings = plan->settings;
+    const double group_size = (double)plan->run.method->group_size(settings);
+    double cut = 0;
+    for (int64_t t = 0; t < plan->run.tiles.count; t++) {
+        const struct tile *tile = &plan->run.tiles.tiles[t];
+        double room = (double)settings->parallel.tokens_per_pass;
+        for (double k = 0; k < (double)(tile->end - tile->begin) * group_size; k++) {
+            const bool begins = (int64_t)k % (int64_t)group_size == 0;
+            const double more = answer + (begins ? prompt : 0);
+            if (k > 0 && more > room) {
+                room = (double)settings->parallel.tokens_per_pass - prompt - answer;
+                cut += begins ? 0 : 1;
+            } else {
+                room -= more;
+            }
+        }
+    }
+    return cut;
+}
+
+struct plan_work plan_work_of(const struct plan *plan) {
+    const struct settings *settings = plan->settings;
+    const struct hparams *h = &plan->run.lm.hparams;
+    const double layers = (double)h->layers, C = (double)h->C, F = (double)h->F, D = (double)h->D,
+                 H = (double)h->H, K = (double)h->K, V = (double)h->V;
+    const double groups = (double)settings->rollout.prompts_per_step,
+                 answers = groups * (double)plan->run.method->group_size(settings),
+                 answer = (double)plan->run.longest.answer,
+                 prompt = (double)plan->run.longest.both - answer;
+    const double down = 2 * layers * C * F;
+    struct plan_work work = {.answers = answers,
+                             .positions = groups * prompt + answers * answer,
+                             .block = 2 * layers * C * ((2 * H + 2 * K) * D + 3 * F),
+                             .head = 2 * V * C,
+                             .pair = 4 * layers * H * D};
+    const double again = cut_prompts(plan, prompt, answer);
+    const double drawing = work.pair * (groups * pairs(prompt, 0) +
+                                        answers * (pairs(prompt, answer) - pairs(prompt, 0)));
+    const double attention = drawing + again * work.pair * pairs(prompt, 0);
+    const double linear = work.block * (work.positions + again * prompt);
+    const double heads = work.head * answers * answer, once = linear + attention + heads;
+    const double passes = (double)settings->update.iterations;
+    const bool drawn = !plan->run.method->likelihood, kl = settings->objective.kl_coef != 0;
+    const bool old = drawn && (settings->update.mini_batches > 1 ||
+                               (kl && settings->objective.kl_in == SETTING_KL_IN_REWARD));
+    work.rollout = drawn ? work.block * (work.positions - answers) + drawing + heads : 0;
+    work.reference = kl ? once : 0;
+    work.old = old ? once : 0;
+    work.forward = passes * once;
+    work.backward = passes * (2 * linear + 2.5 * attention + 3 * heads);
+    work.recomputation =
+        settings->model.recompute
+            ? passes * (linear + attention - down * (work.positions + again * prompt))
+            : 0;
+    return work;
+}
+
+double plan_work_sum(const struct plan_work *work) {
+    return work->rollout + work->reference + work->old + work->forward + work->backward +
+           work->recomputation;
+}
+
+/* --- files --- */
+
+/* Bytes of the files beside the weights, which checkpoints and the model hold too. */
+static int64_t text_bytes(const struct model_files *files) {
+    int64_t sum = 0;
+    for (int i = 0; i < files->count; i++)
+        sum += (int64_t)files->files[i].bytes.length;
+    return sum;
+}
+
+struct plan_disk plan_disk_of(const struct plan *plan) {
+    const struct settings *settings = plan->settings;
+    const bool drawn = !plan->run.method->likelihood;
+    const int64_t elements = parameters_elements(&plan->run.lm.hparams),
+                  texts = text_bytes(plan->run.files.model),
+                  groups = settings->rollout.prompts_per_step,
+                  answers = groups * plan->run.method->group_size(settings),
+                  every = settings->output.rollouts_every, steps = settings->run.steps;
+    const int64_t prompt = plan->run.longest.both - plan->run.longest.answer;
+    /* token, log-probability, entropy; the sampler's, ratio, gate's derivative; reference; and some
+     * four bytes of text a token, in prompts too */
+    const int64_t columns = 3 + (drawn ? 3 : 0) + (settings->objective.kl_coef != 0 ? 1 : 0);
+    struct plan_disk disk = {.checkpoint = 12 * elements + texts,
+                             .rollouts = answers * plan->run.longest.answer * 4 * (columns + 1) +
+                                         groups * prompt * 8,
+                             .model = 4 * elements + texts};
+    const int64_t saves =
+        settings->checkpoint.every > 0 ? steps / settings->checkpoint.every + 1 : steps;
+    const int64_t kept = saves < settings->checkpoint.keep ? saves : settings->checkpoint.keep;
+    disk.total =
+        kept * disk.checkpoint + disk.model + (every > 0 ? steps / every : 0) * disk.rollouts;
+    if (every == 0)
+        disk.rollouts = 0;
+    return disk;
+}
+
+/* --- ranks --- */
+
+enum status plan_balance(const struct plan *plan, int ranks, double *balance) {
+    const struct settings *settings = plan->settings;
+    struct tiles tiles;
+    int64_t *groups, most = 0;
+    TRY(tiles_init(&tiles, settings->rollout.prompts_per_step, (int)settings->update.mini_batches,
+                   settings->parallel.groups_per_tile, ranks));
+    const enum status status = memory_new(&groups, ranks, "groups of ranks");
+    for (int64_t t = 0; status == STATUS_OK && t < tiles.count; t++) {
+        int64_t *own = &groups[tiles.tiles[t].owner];
+        *own += tiles.tiles[t].end - tiles.tiles[t].begin;
+        most = *own > most ? *own : most;
+    }
+    if (status == STATUS_OK)
+        *balance = (double)settings->rollout.prompts_per_step / ((double)ranks * (double)most);
+    memory_release(&groups);
+    tiles_release(&tiles);
+    return status;
+}
+
+/* --- what would take less --- */
+
+/* The plan with other settings, if it lowers the peak by a hundredth. */
+static enum status try_settings(const struct plan *plan, const struct settings *settings, int ranks,
+                                int64_t peak, struct plan_advice *advice, int *count) {
+    struct plan_memory *memory;
+    TRY(memory_new(&memory, 1, "plan"));
+    const enum status status = plan_memory(plan, settings, ranks, memory);
+    if (status == STATUS_OK) {
+        advice->peak_bytes = plan_peak_bytes(memory);
+        *count += advice->peak_bytes < peak - peak / 100;
+    }
+    memory_release(&memory);
+    return status;
+}
+
+#define TRY_CHANGE(change, ...)                                                                    \
+    do {                                                                                           \
+        struct settings other = *plan->settings;                                                   \
+        change;                                                                                    \
+        snprintf(advice[*count].text, sizeof advice->text, __VA_ARGS__);                           \
+        TRY(try_settings(plan, &other, plan->ranks, peak, &advice[*count], count));                \
+    } while (0)
+
+static enum status try_training(const struct plan *plan, int64_t peak, struct plan_advice *advice,
+                                int *count) {
+    const struct settings *settings = plan->settings;
+    const int64_t tokens = settings->parallel.tokens_per_pass, longest = plan->run.longest.both;
+    const struct tile *tile = &plan->run.tiles.tiles[0];
+    const int64_t whole =
+        (tile->end - tile->begin) *
+        (longest + (plan->run.method->group_size(settings) - 1) * plan->run.longest.answer);
+    const int64_t present = whole < tokens ? whole : tokens,
+                  less = present / 2 > longest ? present / 2 : longest;
+    if (!settings->model.recompute)
+        TRY_CHANGE(other.model.recompute = true,
+                   "model.recompute = true: layers are computed again in the backward pass");
+    if (less < present)
+        TRY_CHANGE(other.parallel.tokens_per_pass = less,
+                   "parallel.tokens_per_pass = %lld: more, smaller passes over a tile",
+                   (long long)less);
+    if (settings->parallel.reduction == SETTING_REDUCTION_EXACT)
+        TRY_CHANGE(other.parallel.reduction = SETTING_REDUCTION_FAST,
+                   "parallel.reduction = \"fast\": bits then depend on the number of ranks");
+    if (settings->objective.kl_coef != 0)
+        TRY_CHANGE(other.objective.kl_coef = 0,
+                   "objective.kl_coef = 0: no reference model; another objective");
+    return STATUS_OK;
+}
+
+static enum status try_rollout(const struct plan *plan, int64_t peak, struct plan_advice *advice,
+                               int *count) {
+    const struct settings *settings = plan->settings;
+    const int64_t group_size = plan->run.method->group_size(settings),
+                  answers = settings->rollout.prompts_per_step * group_size / plan->ranks;
+    const int64_t given = settings->rollout.answers_in_flight,
+                  present = given > 0 && given < answers ? given : answers,
+                  less = present / 2 > group_size ? present / 2 : group_size;
+    const int64_t most = plan->run.tiles.count;
+    if (!plan->run.method->likelihood && less < present)
+        TRY_CHANGE(other.rollout.answers_in_flight = less,
+                   "rollout.answers_in_flight = %lld: fewer answers are decoded at a time",
+                   (long long)less);
+    if (plan->ranks < most) {
+        snprintf(advice[*count].text, sizeof advice->text, "%lld ranks instead of %d",
+                 (long long)most, plan->ranks);
+        TRY(try_settings(plan, settings, (int)most, peak, &advice[*count], count));
+    }
+    return STATUS_OK;
+}
+
+static int least_first(const void *a, const void *b) {
+    const struct plan_advice *x = a, *y = b;
+    return (x->peak_bytes > y->peak_bytes) - (x->peak_bytes < y->peak_bytes);
+}
+
+enum status plan_advise(const struct plan *plan, const struct plan_memory *memory,
+                        struct plan_advice advice[PLAN_ADVICE_MAX], int *count) {
+    const int64_t peak = plan_peak_bytes(memory);
+    *count = 0;
+    TRY(try_training(plan, peak, advice, count));
+    TRY(try_rollout(plan, peak, advice, count));
+    qsort(advice, (size_t)*count, sizeof *advice, least_first);
+    return STATUS_OK;
+}

@@ -1,0 +1,96 @@
+#!/bin/sh
+# plan.sh: what `gradus plan` foretells of a run is what the run then takes: memory that is allocated to 1 %, resident memory to
+# 10 % (of so small a model the libraries take most), files, and the saving that an advice promises.
+. "$(dirname "$0")/lib.sh"
+
+awk 'BEGIN {
+    for (i = 0; i < 8; i++)
+        print "{\"question\": \"12345678901234567890123456789012\", \"answer\": \"1234567890123456789012345678901\"}"
+}' >rows.jsonl
+job 1 init --arch llama --layers 4 --width 256 --heads 4 --kv-heads 2 --mlp 1024 --max-positions 128 --untied --seed 5 \
+    --output "$work/model" || fail "init"
+# The most probable token is drawn: of random weights it is hardly the one that ends an answer, so that none is short.
+cat >input.cfg <<'END'
+run : { steps = 2; };
+model : { path = "model"; };
+data : { train = ( { path = "rows.jsonl"; prompt = "question"; answer = "answer"; } ); };
+prompt : { chat = "none"; };
+rollout : { prompts_per_step = 4; group_size = 4; max_new_tokens = 40; top_k = 1; };
+checkpoint : { every = 1; keep = 1; };
+parallel : { threads = 1; };
+END
+
+# plan RANKS SETTING...: ./plan.txt, and $peak of it and what of that is $outside the books, in MiB.
+plan() {
+    ranks=$1
+    shift
+    "$GRADUS" plan input.cfg --ranks "$ranks" --fresh run.directory="$work/run" "$@" >plan.txt || fail "plan $*"
+    peak=$(sed -n 's/^  the most: \([0-9.]*\) MiB.*/\1/p' plan.txt)
+    outside=$(awk '/^  program, libraries, MPI/ { print $4 }' plan.txt)
+}
+
+# foretold RANKS SETTING...
+foretold() {
+    plan "$@"
+    ranks=$1
+    shift
+    train "$ranks" run --fresh "$@"
+    set -- "$*" $(sed -n 's/.*resident_peak_mib = \([0-9.]*\), allocated_peak_mib = \([0-9.]*\).*/\1 \2/p' run/log.txt)
+    echo "$ranks ranks, $1: planned $peak MiB, $outside of them outside; resident $2 MiB, allocated $3 MiB"
+    holds "($peak - $outside) / $3 > 0.99 && ($peak - $outside) / $3 < 1.01" "planned $peak - $outside MiB, allocated $3 MiB for $1"
+    holds "$peak / $2 > 0.9 && $peak / $2 < 1.1" "planned $peak MiB, resident $2 MiB for $1"
+}
+
+# mib NAME: the number that the plan tells of a file.
+mib() {
+    sed -n "s/^  $1 *\([0-9.]*\) MiB.*/\1/p" plan.txt
+}
+
+cd "$work" || exit 1
+SYSTEM_WORK=$work
+for ranks in 1 2; do
+    foretold $ranks
+    foretold $ranks objective.kl_coef=0.1
+    foretold $ranks objective.kl_coef=0.1 model.recompute=true
+    foretold $ranks run.method=sft
+    foretold $ranks parallel.tokens_per_pass=112 parallel.reduction=fast rollout.answers_in_flight=3
+done
+
+# Files. Large datasets begin at whole blocks; the gaps between them are no bytes on the disk.
+plan 1
+train 1 run --fresh
+for file in "a checkpoint:run/checkpoints/step-000002.h5" "the model at the end:run/model/model.safetensors"; do
+    have=$(($(du -k "${file#*:}" | cut -f 1) * 1024))
+    holds "$(mib "${file%%:*}") * 1048576 / $have > 0.98 && $(mib "${file%%:*}") * 1048576 / $have < 1.02" \
+        "planned $(mib "${file%%:*}") MiB, ${file#*:} has $have bytes"
+done
+
+# An advice keeps its promise, and is not given twice.
+plan 1
+before="($peak - $outside)"
+less=$(sed -n 's/^ *\([0-9.]*\) MiB less  model.recompute = true.*/\1/p' plan.txt)
+plan 1 model.recompute=true
+saved="($before - ($peak - $outside))"
+holds "$saved - ($less) < 0.21 && ($less) - $saved < 0.21" "model.recompute = true is to save $less MiB, saves $saved MiB"
+grep -q 'less  model.recompute' plan.txt && fail "recomputation is advised although it is on"
+
+# The usable numbers of ranks.
+grep -q '^ranks: 1 to 4; evenly shared by 1 2 4$' plan.txt || fail "ranks: $(grep '^ranks' plan.txt)"
+
+# 4 prompts of 32 tokens, 16 answers of 40; by hand from the shapes.
+plan 1 objective.kl_coef=0.1
+awk 'BEGIN {
+    C = 256; F = 1024; L = 4; H = 4; K = 2; D = 64
+    V = '"$(sed -n 's/.*"vocab_size": *\([0-9]*\).*/\1/p' model/config.json)"'
+    weights = L * (C * (H * D) + 2 * C * (K * D) + (H * D) * C + 3 * C * F)
+    rows = 4 * 32 + 16 * 40
+    for (i = 1; i <= 32; i++) keys += 4 * i
+    for (i = 1; i <= 40; i++) keys += 16 * (32 + i)
+    forward = 2 * weights * rows + 4 * L * H * D * keys + 2 * V * C * 16 * 40
+    drawing = forward - 2 * weights * 16   # the last token of an answer is not fed
+    backward = 2 * 2 * weights * rows + 2.5 * 4 * L * H * D * keys + 3 * 2 * V * C * 16 * 40
+    printf "%.3f\n", 1e-12 * (drawing + forward + forward + backward)
+}' >by_hand
+have=$(sed -n 's/^  sum  *\([0-9.]*\) TFLOP$/\1/p' plan.txt)
+[ "$have" = "$(cat by_hand)" ] || fail "a step takes $(cat by_hand) TFLOP, planned $have"
+finish
