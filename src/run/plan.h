@@ -48,8 +48,8 @@ double plan_work_sum(const struct plan_work *work);
 /* Bytes of the files. */
 struct plan_disk {
     int64_t checkpoint, rollouts, model; /* one each */
-    int64_t total;                       /* of a whole run; one checkpoint more stands while it is
-                                            written */
+    /* Of a whole run; one checkpoint more stands while it is written. */
+    int64_t total;
 };
 
 /* An opened plan; everything a plan is asked for is asked of it. */
