@@ -190,6 +190,16 @@ enum status cli_real(const struct cli *cli, const char *name, double least, doub
     return STATUS_OK;
 }
 
+enum status cli_precision(const struct cli *cli, enum dtype *dtype) {
+    const char *const text = cli_value(cli, "precision");
+    char quoted[STATUS_QUOTE_MAX];
+    *dtype = text != NULL && strcmp(text, "bf16") == 0 ? DTYPE_BF16 : DTYPE_F32;
+    if (text == NULL || strcmp(text, "bf16") == 0 || strcmp(text, "fp32") == 0)
+        return STATUS_OK;
+    return FAIL(STATUS_USAGE, "--precision %s: it is fp32 or bf16",
+                status_quote(quoted, text, SIZE_MAX));
+}
+
 /* Rank 0 speaks for all, unless a rank leaves alone: then it says itself what it knows. */
 static void say_failure(struct cli *cli, enum status status, bool alone) {
     const bool speaks = cli->rank == 0 || alone;

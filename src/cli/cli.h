@@ -19,6 +19,7 @@
 
 #include "base/status.h"
 #include "comm/comm.h"
+#include "tensor/dtype.h"
 
 struct cli;
 
@@ -74,6 +75,9 @@ enum status cli_integer(const struct cli *cli, const char *name, int64_t least, 
                         int64_t *value) MUST_USE;
 enum status cli_real(const struct cli *cli, const char *name, double least, double most,
                      double *value) MUST_USE;
+
+/* --precision of commands that have it: fp32, which is usual, or bf16. */
+enum status cli_precision(const struct cli *cli, enum dtype *dtype) MUST_USE;
 
 /* Opens the processes of the job; the caller closes *comm. Tells the log which rank this is. Only
  * commands that compute on several ranks call it,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * gradus export: from a checkpoint to a model directory.
+ * gradus export: from a checkpoint to a model directory, or to a peft adapter where the run trained
+ * one.
  */
 #include "cli/cli.h"
 
@@ -8,55 +9,105 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "run/adapter_directory.h"
+#include "run/adapter_merge.h"
 #include "run/checkpoint_read.h"
 #include "run/model_directory.h"
 
-static enum status read_precision(const struct cli *cli, enum dtype *dtype) {
-    const char *text = cli_value(cli, "precision");
-    char quoted[STATUS_QUOTE_MAX];
-    *dtype = text != NULL && strcmp(text, "bf16") == 0 ? DTYPE_BF16 : DTYPE_F32;
-    if (text == NULL || strcmp(text, "bf16") == 0 || strcmp(text, "fp32") == 0)
-        return STATUS_OK;
-    return FAIL(STATUS_USAGE, "--precision %s: it is fp32 or bf16",
-                status_quote(quoted, text, SIZE_MAX));
+/* What is to be exported, and how. */
+struct export {
+    struct checkpoint *checkpoint;
+    struct model_files files;
+    const struct model_file
+        *adapter; /* adapter_config.json; NULL for a model and once it is merged */
+    enum dtype dtype;
+    const char *base, *output;
+};
+
+static enum status write_model(struct export *e) {
+    struct model_directory directory = {.read = checkpoint_read_parameter,
+                                        .context = e->checkpoint,
+                                        .files = &e->files,
+                                        .dtype = e->dtype};
+    directory.parameters = checkpoint_parameters(e->checkpoint, &directory.parameter_count);
+    return model_directory_write(&directory, e->output);
 }
 
-static enum status export(struct checkpoint *checkpoint, enum dtype dtype, const char *output) {
-    struct model_files *files;
-    struct model_directory directory = {.read = checkpoint_read_parameter,
-                                        .context = checkpoint,
-                                        .dtype = dtype};
-    TRY(memory_new(&files, 1, "files of the model"));
-    directory.parameters = checkpoint_parameters(checkpoint, &directory.parameter_count);
-    directory.files = files;
-    enum status status = checkpoint_files(checkpoint, files);
-    if (status == STATUS_OK) status = model_directory_write(&directory, output);
-    model_files_release(files);
-    memory_release(&files);
+static enum status write_adapter(struct export *e) {
+    struct tensor_source factors = {
+        .dtype = e->dtype, .read = checkpoint_read_parameter, .context = e->checkpoint};
+    struct model_files files = {.count = 0};
+    factors.parameters = checkpoint_parameters(e->checkpoint, &factors.count);
+    enum status status = model_files_add(&files, e->adapter->name, strbuf_text(&e->adapter->bytes),
+                                         e->adapter->bytes.length);
+    if (status == STATUS_OK)
+        status = adapter_directory_write(e->output, &files, &factors, false);
+    model_files_release(&files);
     return status;
 }
 
+/* The model whose adapter this is, unless --model names it. */
+static enum status write_merged(struct export *e) {
+    struct adapter_merge *merge;
+    TRY(adapter_merge_open(&merge, e->base, e->adapter, checkpoint_read_parameter, e->checkpoint));
+    struct model_directory directory = {
+        .read = adapter_merge_read, .context = merge, .files = &e->files, .dtype = e->dtype};
+    const struct parameter_set *set = adapter_merge_parameters(merge);
+    model_files_remove(&e->files, ADAPTER_CONFIG_NAME); /* the result is a model, not an adapter */
+    directory.parameters = set->items;
+    directory.parameter_count = set->count;
+    const enum status status = model_directory_write(&directory, e->output);
+    adapter_merge_close(&merge);
+    e->adapter = NULL;
+    return status;
+}
+
+static enum status export(struct export *e, bool merge) {
+    TRY(checkpoint_files(e->checkpoint, &e->files));
+    e->adapter = model_files_find(&e->files, ADAPTER_CONFIG_NAME);
+    if (e->adapter == NULL &&
+        merge) return FAIL(STATUS_USAGE,
+                           "--merge: the checkpoint holds a whole model, no adapter: leave "
+                           "--merge out");
+    if (e->adapter == NULL) return write_model(e);
+    return merge ? write_merged(e) : write_adapter(e);
+}
+
 static enum status run(struct cli *cli) {
-    struct checkpoint *checkpoint;
+    struct export *e;
     enum dtype dtype;
-    TRY(read_precision(cli, &dtype));
-    TRY(checkpoint_open(&checkpoint, cli->argv[0], true));
-    const enum status status = export(checkpoint, dtype, cli_value(cli, "output"));
-    checkpoint_close(&checkpoint);
+    const bool merge = cli_given(cli, "merge");
+    TRY(cli_precision(cli, &dtype));
+    TRY(memory_new(&e, 1, "export"));
+    *e = (struct export){
+        .dtype = dtype, .base = cli_value(cli, "model"), .output = cli_value(cli, "output")};
+    enum status status = checkpoint_open(&e->checkpoint, cli->argv[0], true);
+    if (status == STATUS_OK) {
+        status = export(e, merge);
+        checkpoint_close(&e->checkpoint);
+    }
     if (status == STATUS_OK)
-        printf("%s: a model directory in %s\n", cli_value(cli, "output"),
+        printf("%s: %s in %s\n", e->output,
+               e->adapter != NULL ? "a peft adapter" : "a model directory",
                dtype == DTYPE_BF16 ? "bf16" : "fp32");
+    model_files_release(&e->files);
+    memory_release(&e);
     return status;
 }
 
 const struct cli_command cmd_export = {
     .name = "export",
     .arguments = "CHECKPOINT.h5",
-    .text = "makes a model directory of a checkpoint, as transformers loads it",
-    .more = "Every checksum of the checkpoint is checked first. The directory appears whole or not "
-            "at all.",
+    .text =
+        "makes a model directory or an adapter of a checkpoint, as transformers and peft load it",
+    .more =
+        "Every checksum of the checkpoint is checked first. The directory appears whole or not\n"
+        "at all. A run that trained an adapter gives a peft adapter, or with --merge the model\n"
+        "whose weights are W + scale B A.",
     .options = {{"output", "DIR", "the new directory; an empty one may stand there", true},
-                {"precision", "fp32|bf16", "kind of number of the weights [fp32]", false}},
+                {"precision", "fp32|bf16", "kind of number of the weights [fp32]", false},
+                {"merge", NULL, "add the adapter to the model that it adapts", false},
+                {"model", "DIR", "that model, where it has moved since the run", false}},
     .least = 1,
     .most = 1,
     .run = run,

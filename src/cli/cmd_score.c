@@ -16,11 +16,13 @@
 #include "file/json.h"
 #include "file/provenance.h"
 #include "model/model.h"
+#include "run/adapter_directory.h"
 #include "text/tokenizer.h"
 
 /* Texts as token ids, one after another, and what is found about them. */
 struct score {
-    const char *directory, *input;
+    const char *directory, *adapter, *input; /* adapter: a peft directory, or NULL */
+    enum dtype dtype;                        /* of the matrices that are computed with */
     struct hparams hparams;
     struct tokenizer *tokenizer; /* opened by the first line that needs it */
     struct token_list ids;
@@ -153,24 +155,33 @@ static enum status score_all(struct score *score, struct model *model, int64_t t
     return status;
 }
 
+static enum status open_model(const struct score *score, struct backend *backend,
+                              struct weights **weights, struct adapter **adapter,
+                              struct model **model) {
+    const struct model_settings settings = {.max_positions =
+                                                score->longest > 0 ? score->longest : 1};
+    TRY(weights_create(weights, backend, &score->hparams, score->dtype));
+    TRY(weights_load(*weights, score->directory, NULL));
+    if (score->adapter != NULL)
+        TRY(adapter_directory_open(adapter, score->adapter, backend, &score->hparams));
+    return model_create(model, *weights, *adapter, &settings);
+}
+
 static enum status compute(struct score *score, int threads, int64_t tokens_per_pass) {
     struct backend backend;
     struct weights *weights = NULL;
+    struct adapter *adapter = NULL;
     struct model *model = NULL;
-    enum status status;
-    const struct model_settings settings = {.max_positions =
-                                                score->longest > 0 ? score->longest : 1};
     TRY(memory_new(&score->logprob, score->ids.count, "log-probabilities"));
     TRY(memory_new(&score->entropy, score->ids.count, "entropies"));
     for (int64_t i = 0; i < score->ids.count; i++)
         score->logprob[i] = score->entropy[i] = NAN;
     TRY(backend_open(&backend, "cpu", threads));
-    TRY_ELSE(status, done, weights_create(&weights, &backend, &score->hparams, DTYPE_F32));
-    TRY_ELSE(status, done, weights_load(weights, score->directory, NULL));
-    TRY_ELSE(status, done, model_create(&model, weights, NULL, &settings));
-    TRY_ELSE(status, done, score_all(score, model, tokens_per_pass));
-done:
+    enum status status = open_model(score, &backend, &weights, &adapter, &model);
+    if (status == STATUS_OK)
+        status = score_all(score, model, tokens_per_pass);
     model_destroy(&model);
+    adapter_destroy(&adapter);
     weights_destroy(&weights);
     backend_close(&backend);
     return status;
@@ -220,11 +231,14 @@ static enum status write_output(const struct score *score, const char *path, int
 }
 
 static enum status run(struct cli *cli) {
-    struct score score = {.directory = cli_value(cli, "model"), .input = cli_value(cli, "input")};
+    struct score score = {.directory = cli_value(cli, "model"),
+                          .adapter = cli_value(cli, "adapter"),
+                          .input = cli_value(cli, "input")};
     int64_t threads = 0, tokens_per_pass = 4096;
     enum status status;
     TRY(cli_integer(cli, "threads", 0, 4096, &threads));
     TRY(cli_integer(cli, "tokens-per-pass", 1, 1 << 24, &tokens_per_pass));
+    TRY(cli_precision(cli, &score.dtype));
     TRY(hparams_read(score.directory, &score.hparams));
     TRY_ELSE(status, done, read_input(&score));
     TRY_ELSE(status, done, compute(&score, (int)threads, tokens_per_pass));
@@ -242,8 +256,10 @@ const struct cli_command cmd_score = {
     .more = "Lines of the input are {\"text\": …}, {\"token_ids\": […]} or {\"prompt\": …,\n"
             "\"answer\": …}. The output is HDF5 with /token_ids, /offsets (row i is\n"
             "[offsets[i], offsets[i+1])), /logprob and /entropy; the first token of a text has\n"
-            "NaN. Numbers are of softmax(logits) at temperature 1, in fp32.",
+            "NaN. Numbers are of softmax(logits) at temperature 1.",
     .options = {{"model", "DIR", "Hugging Face model directory", true},
+                {"adapter", "DIR", "peft adapter that is added to it", false},
+                {"precision", "fp32|bf16", "what matrices are held in [fp32]", false},
                 {"input", "F.jsonl", "texts, one JSON object per line", true},
                 {"output", "F.h5", "where the numbers go", true},
                 {"threads", "N", "threads, 0 for one per core [0]", false},

@@ -151,12 +151,33 @@ static enum status create_group(struct adapter *adapter, struct adapter_layer *l
     return STATUS_OK;
 }
 
-static enum status create_all(struct adapter *adapter) {
+/* All that needs no backend. */
+static enum status describe(struct adapter *adapter, const struct hparams *hparams,
+                            const struct adapter_settings *settings) {
+    ASSERT(settings->rank > 0);
+    adapter->hparams = *hparams;
+    adapter->settings = *settings;
+    adapter->scale = adapter_scale(settings);
     place_groups(adapter);
     if (adapter->layer_elements == 0)
-        return FAIL(STATUS_INPUT, "lora.targets is empty: name at least one of q, k, v, o, gate, "
+        return FAIL(STATUS_INPUT, "an adapter needs at least one of the targets q, k, v, o, gate, "
                                   "up, down");
-    TRY(list_parameters(adapter));
+    return list_parameters(adapter);
+}
+
+enum status adapter_parameters_list(const struct hparams *hparams,
+                                    const struct adapter_settings *settings,
+                                    struct parameter **items, struct parameter_set *set) {
+    struct adapter adapter = {.backend = NULL};
+    const enum status status = describe(&adapter, hparams, settings);
+    *items = adapter.parameters;
+    *set = adapter.set;
+    return status;
+}
+
+static enum status create_all(struct adapter *adapter, const struct hparams *hparams,
+                              const struct adapter_settings *settings) {
+    TRY(describe(adapter, hparams, settings));
     TRY(memory_new(&adapter->layers, adapter->hparams.layers, "layers of an adapter"));
     for (int64_t l = 0; l < adapter->hparams.layers; l++)
         for (int g = 0; g < ADAPTER_GROUPS; g++)
@@ -167,13 +188,9 @@ static enum status create_all(struct adapter *adapter) {
 enum status adapter_create(struct adapter **out, struct backend *backend,
                            const struct hparams *hparams, const struct adapter_settings *settings) {
     struct adapter *adapter = NULL;
-    ASSERT(settings->rank > 0);
     TRY(memory_new(&adapter, 1, "an adapter"));
     adapter->backend = backend;
-    adapter->hparams = *hparams;
-    adapter->settings = *settings;
-    adapter->scale = adapter_scale(settings);
-    const enum status status = create_all(adapter);
+    const enum status status = create_all(adapter, hparams, settings);
     if (status != STATUS_OK)
         adapter_destroy(&adapter);
     *out = adapter;

@@ -45,6 +45,12 @@ void adapter_destroy(struct adapter **adapter);
 const struct adapter_settings *adapter_settings(const struct adapter *adapter);
 const struct parameter_set *adapter_parameters(const struct adapter *adapter);
 
+/* The factors that an adapter with these settings has; *items (memory_release) is the set's list.
+ * Settings without a target are refused. */
+enum status adapter_parameters_list(const struct hparams *hparams,
+                                    const struct adapter_settings *settings,
+                                    struct parameter **items, struct parameter_set *set) MUST_USE;
+
 /* γ of y = x Wᵀ + γ (x Aᵀ) Bᵀ. */
 float adapter_scale(const struct adapter_settings *settings);
 

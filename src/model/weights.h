@@ -32,6 +32,11 @@ const struct parameter_set *weights_parameters(const struct weights *weights);
  * finite are sentences; extra tensors are logged. */
 enum status weights_load(struct weights *weights, const char *directory, float *master) MUST_USE;
 
+/* One tensor of opened files in fp32, as weights_load reads it: `out` (rows × columns, host). */
+struct safetensors;
+enum status weights_read_tensor(const struct safetensors *files, const struct hparams *hparams,
+                                const struct parameter *parameter, float *out) MUST_USE;
+
 /* On a planned backend: refuses what weights_load refuses and books what it takes; reads nothing. */
 enum status weights_plan_load(struct weights *weights, const char *directory,
                               float *master) MUST_USE;

@@ -49,37 +49,47 @@ static enum status refuse_shape(const struct safetensor *tensor,
 }
 
 /* A file with a head alone serves a tied model: the head is the embedding. */
-static const char *stored_name(const struct loading *loading, const char *name) {
-    const bool other = loading->weights->hparams.tied && strcmp(name, EMBEDDING_NAME) == 0 &&
-                       safetensors_find(loading->files, EMBEDDING_NAME) == NULL &&
-                       safetensors_find(loading->files, HEAD_NAME) != NULL;
+static const char *stored_name(const struct safetensors *files, const struct hparams *hparams,
+                               const char *name) {
+    const bool other = hparams->tied && strcmp(name, EMBEDDING_NAME) == 0 &&
+                       safetensors_find(files, EMBEDDING_NAME) == NULL &&
+                       safetensors_find(files, HEAD_NAME) != NULL;
     return other ? HEAD_NAME : name;
 }
 
 /* The tensor of a parameter, of the right shape and a kind that is understood. */
-static enum status find_tensor(const struct loading *loading, const struct parameter *parameter,
+static enum status find_tensor(const struct safetensors *files, const struct hparams *hparams,
+                               const struct parameter *parameter,
                                const struct safetensor **tensor) {
-    TRY(safetensors_weight(loading->files, stored_name(loading, parameter->name), tensor));
+    TRY(safetensors_weight(files, stored_name(files, hparams, parameter->name), tensor));
     return same_shape(*tensor, parameter) ? STATUS_OK : refuse_shape(*tensor, parameter);
+}
+
+enum status weights_read_tensor(const struct safetensors *files, const struct hparams *hparams,
+                                const struct parameter *parameter, float *out) {
+    const int64_t n = parameter->rows * parameter->columns;
+    const struct safetensor *tensor;
+    enum dtype dtype = DTYPE_F32;
+    TRY(find_tensor(files, hparams, parameter, &tensor));
+    if (!dtype_find(tensor->dtype, &dtype))
+        return FAIL(STATUS_DEFECT, "a weight of an unknown kind was let pass");
+    dtype_to_f32(dtype, tensor->data, out, n);
+    const int64_t bad = first_not_finite(out, n);
+    if (bad < 0)
+        return STATUS_OK;
+    return FAIL(STATUS_INPUT,
+                "%s: the tensor %s holds %g at element %" PRId64 " of %" PRId64
+                ": the file is damaged, or was written after a run had diverged",
+                tensor->path, parameter->name, (double)out[bad], bad, n);
 }
 
 static enum status load_parameter(struct loading *loading, const struct parameter *parameter,
                                   float *to) {
+    const struct weights *weights = loading->weights;
     const int64_t n = parameter->rows * parameter->columns;
-    const struct safetensor *tensor;
-    enum dtype dtype = DTYPE_F32;
-    TRY(find_tensor(loading, parameter, &tensor));
-    if (!dtype_find(tensor->dtype, &dtype))
-        return FAIL(STATUS_DEFECT, "a weight of an unknown kind was let pass");
-    dtype_to_f32(dtype, tensor->data, loading->host, n);
-    const int64_t bad = first_not_finite(loading->host, n);
-    if (bad >= 0)
-        return FAIL(STATUS_INPUT,
-                    "%s: the tensor %s holds %g at element %" PRId64 " of %" PRId64
-                    ": the file is damaged, or was written after a run had diverged",
-                    tensor->path, parameter->name, (double)loading->host[bad], bad, n);
-    struct backend *backend = loading->weights->backend;
-    return backend->ops->upload(backend, to, loading->host, (size_t)n * sizeof(float));
+    TRY(weights_read_tensor(loading->files, &weights->hparams, parameter, loading->host));
+    return weights->backend->ops->upload(weights->backend, to, loading->host,
+                                         (size_t)n * sizeof(float));
 }
 
 /* Blocks and parameters stand in the same order, so one walk serves both. */
@@ -161,7 +171,8 @@ static enum status loading_allocate(struct loading *loading, bool plans) {
 static enum status check_tensors(const struct loading *loading) {
     const struct safetensor *tensor;
     for (int64_t i = 0; i < loading->weights->set.count; i++)
-        TRY(find_tensor(loading, &loading->weights->set.items[i], &tensor));
+        TRY(find_tensor(loading->files, &loading->weights->hparams, &loading->weights->set.items[i],
+                        &tensor));
     return STATUS_OK;
 }
 

@@ -12,6 +12,7 @@
 #include "base/memory.h"
 #include "file/atomic.h"
 #include "file/json.h"
+#include "run/adapter_directory.h"
 #include "run/model_directory.h"
 #include "run/step_name.h"
 
@@ -168,18 +169,22 @@ static enum status sweep_steps(struct sweep *sweep) {
     return STATUS_OK;
 }
 
-/* --- the model --- */
+/* --- what a run leaves at its end: a model or an adapter --- */
 
-static bool is_model_name(const char *name) {
-    return strcmp(name, DIRECTORY_MODEL_NOTE) == 0 || model_directory_writes(name);
+static const char *const results[] = {"model", "adapter"};
+enum { RESULTS = sizeof results / sizeof *results };
+
+static bool is_result_file(const char *name) {
+    return model_directory_writes(name) || adapter_directory_writes(name);
 }
 
-/* Whether `model` was written by the run whose status.json lies beside it, and holds nothing else. */
-static enum status check_model(const struct sweep *sweep, int file) {
+/* Whether the result was written by the run whose status.json lies beside it, and holds nothing
+ * else. */
+static enum status check_result(const struct sweep *sweep, int file) {
     char mine[128], its[128], name[NAME_MAX_BYTES];
     enum status status = STATUS_OK;
     read_note(sweep->folder, sweep->root, "status.json", "run", mine, sizeof mine);
-    read_note(file, sweep->root, DIRECTORY_MODEL_NOTE, "run", its, sizeof its);
+    read_note(file, sweep->root, DIRECTORY_RESULT_NOTE, "run", its, sizeof its);
     const int again = openat(file, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *folder = again >= 0 ? fdopendir(again) : NULL;
     if (folder == NULL)
@@ -190,9 +195,9 @@ static enum status check_model(const struct sweep *sweep, int file) {
             continue;
         if (mine[0] == '\0' || strcmp(mine, its) != 0)
             status = fail_entry(sweep, "",
-                                "a model that no run here has left stands where this run's would "
-                                "go: move it away, or choose another run.directory");
-        else if (!is_model_name(name))
+                                "one that no run here has left stands where this run's would go: "
+                                "move it away, or choose another run.directory");
+        else if (strcmp(name, DIRECTORY_RESULT_NOTE) != 0 && !is_result_file(name))
             status = fail_entry(sweep, entry->d_name,
                                 "no run has written this: move it away, or choose another "
                                 "run.directory");
@@ -201,57 +206,68 @@ static enum status check_model(const struct sweep *sweep, int file) {
     return status;
 }
 
-/* Removes the model of the earlier run; its note goes last, so that what a kill leaves is known. */
-static enum status remove_model(struct sweep *sweep, int file) {
+/* Removes the result of the earlier run; its note goes last, so that what a kill leaves is known. */
+static enum status remove_result(struct sweep *sweep, int file) {
     const int again = openat(file, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (again >= 0)
-        TRY(sweep_folder(sweep, again, model_directory_writes));
-    if (unlinkat(file, DIRECTORY_MODEL_NOTE, 0) != 0 && errno != ENOENT)
-        return fail_entry(sweep, DIRECTORY_MODEL_NOTE, strerror(errno));
-    unlinkat(sweep->folder, "model", AT_REMOVEDIR); /* an empty one may stay */
+        TRY(sweep_folder(sweep, again, is_result_file));
+    if (unlinkat(file, DIRECTORY_RESULT_NOTE, 0) != 0 && errno != ENOENT)
+        return fail_entry(sweep, DIRECTORY_RESULT_NOTE, strerror(errno));
+    unlinkat(sweep->folder, sweep->inner, AT_REMOVEDIR); /* an empty one may stay */
     return STATUS_OK;
 }
 
-static enum status sweep_model(struct sweep *sweep, bool fresh) {
+static enum status sweep_result(struct sweep *sweep, const char *result, bool fresh) {
     int file;
-    TRY(open_inner(sweep, "model", &file));
+    TRY(open_inner(sweep, result, &file));
     if (file < 0)
         return STATUS_OK;
-    sweep->inner = "model";
+    sweep->inner = result;
     enum status status = STATUS_OK;
     if (fresh || sweep->first[0] == '\0') /* else the run that is there is reason enough */
-        status = check_model(sweep, file);
+        status = check_result(sweep, file);
     if (status == STATUS_OK && sweep->remove)
-        status = remove_model(sweep, file);
+        status = remove_result(sweep, file);
     sweep->inner = "";
     close(file);
     return status;
 }
 
-/* run.directory/model is replaced when the run ends. */
-static enum status check_model_path(const struct sweep *sweep, const char *model_path) {
+static enum status sweep_results(struct sweep *sweep, bool fresh) {
+    for (int i = 0; i < RESULTS; i++)
+        TRY(sweep_result(sweep, results[i], fresh));
+    return STATUS_OK;
+}
+
+/* What the run starts from must not be what it replaces when it ends. */
+static enum status check_start(const struct sweep *sweep, const char *parameter, const char *path) {
     struct stat mine, start;
-    if (fstatat(sweep->folder, "model", &mine, 0) == 0 && stat(model_path, &start) == 0 &&
-        mine.st_dev == start.st_dev && mine.st_ino == start.st_ino)
-        return FAIL(STATUS_INPUT,
-                    "model.path is %s/model, which the run replaces at its end: choose another "
-                    "run.directory",
-                    sweep->root);
+    if (path == NULL || stat(path, &start) != 0)
+        return STATUS_OK;
+    for (int i = 0; i < RESULTS; i++)
+        if (fstatat(sweep->folder, results[i], &mine, 0) == 0 && mine.st_dev == start.st_dev &&
+            mine.st_ino == start.st_ino)
+            return FAIL(STATUS_INPUT,
+                        "%s is %s/%s, which the run replaces at its end: choose another "
+                        "run.directory",
+                        parameter, sweep->root, results[i]);
     return STATUS_OK;
 }
 
 /* --- the whole --- */
 
-static enum status look_around(struct sweep *sweep, const char *model_path, bool fresh) {
+static enum status look_around(struct sweep *sweep, const struct directory_starts *starts,
+                               bool fresh) {
     char state[128];
-    TRY(check_model_path(sweep, model_path));
+    TRY(check_start(sweep, "model.path", starts->model));
+    TRY(check_start(sweep, "lora.adapter", starts->adapter));
     for (int i = 0; i < ROOT_NAMES; i++) {
         struct stat info;
         if (fstatat(sweep->folder, root_names[i], &info, AT_SYMLINK_NOFOLLOW) == 0)
             TRY(sweep_file(sweep, sweep->folder, root_names[i]));
     }
     TRY(sweep_steps(sweep));
-    TRY(sweep_model(sweep, fresh));
+    TRY(sweep_results(sweep, fresh));
     if (sweep->first[0] == '\0')
         return STATUS_OK;
     read_note(sweep->folder, sweep->root, "status.json", "state", state, sizeof state);
@@ -271,7 +287,7 @@ static enum status look_around(struct sweep *sweep, const char *model_path, bool
 static enum status remove_all(struct sweep *sweep) {
     sweep->remove = true;
     TRY(sweep_steps(sweep));
-    TRY(sweep_model(sweep, true));
+    TRY(sweep_results(sweep, true));
     const int again = openat(sweep->folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (again >= 0)
         TRY(sweep_folder(sweep, again, is_other_root_name));
@@ -279,14 +295,15 @@ static enum status remove_all(struct sweep *sweep) {
 }
 
 /* Opens the directory and looks around in it; with `fresh` and `remove`, empties it. */
-static enum status sweep_root(const char *root, const char *model_path, bool fresh, bool remove) {
+static enum status sweep_root(const char *root, const struct directory_starts *starts, bool fresh,
+                              bool remove) {
     struct sweep *sweep;
     TRY(memory_new(&sweep, 1, "look at run.directory"));
     *sweep = (struct sweep){.root = root, .inner = ""};
     sweep->folder = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     enum status status = STATUS_OK;
     if (sweep->folder >= 0)
-        status = look_around(sweep, model_path, fresh);
+        status = look_around(sweep, starts, fresh);
     else if (errno != ENOENT)
         status = FAIL(STATUS_INPUT, "%s: it cannot be read: %s", root, strerror(errno));
     if (status == STATUS_OK && remove && sweep->first[0] != '\0')
@@ -297,18 +314,20 @@ static enum status sweep_root(const char *root, const char *model_path, bool fre
     return status;
 }
 
-enum status directory_check(const char *root, const char *model_path, bool fresh) {
+enum status directory_check(const char *root, const struct directory_starts *starts, bool fresh) {
     char path[DIRECTORY_PATH_BYTES];
     TRY(directory_path(root, path, DIRECTORY_LOCK));
     TRY(lock_check(path));
-    return sweep_root(root, model_path, fresh, false);
+    return sweep_root(root, starts, fresh, false);
 }
 
-static enum status claim(const char *root, const char *model_path, bool fresh) {
+static enum status claim(const char *root, const struct directory_starts *starts, bool fresh) {
     char path[DIRECTORY_PATH_BYTES];
-    TRY(directory_path(root, path, "model"));
-    TRY(atomic_recover(path));
-    TRY(sweep_root(root, model_path, fresh, fresh));
+    for (int i = 0; i < RESULTS; i++) {
+        TRY(directory_path(root, path, results[i]));
+        TRY(atomic_recover(path));
+    }
+    TRY(sweep_root(root, starts, fresh, fresh));
     for (int i = 0; i < STEP_FOLDERS; i++) {
         TRY(directory_path(root, path, step_folders[i]));
         TRY(make_directory(path));
@@ -316,13 +335,13 @@ static enum status claim(const char *root, const char *model_path, bool fresh) {
     return STATUS_OK;
 }
 
-enum status directory_claim(struct lock **lock, const char *root, const char *model_path,
-                            bool fresh) {
+enum status directory_claim(struct lock **lock, const char *root,
+                            const struct directory_starts *starts, bool fresh) {
     char path[DIRECTORY_PATH_BYTES];
     TRY(directory_path(root, path, DIRECTORY_LOCK));
     TRY(make_directory(root));
     TRY(lock_take(lock, path));
-    const enum status status = claim(root, model_path, fresh);
+    const enum status status = claim(root, starts, fresh);
     if (status != STATUS_OK)
         lock_release(lock);
     return status;

@@ -2,12 +2,13 @@
  *
  * run.directory: whose it is, and what a new run may remove there. Rank 0 calls.
  *
- *     settings.cfg log.txt status.json metrics.jsonl diagnostics.h5   rollouts/ checkpoints/ model/
+ *     settings.cfg log.txt status.json metrics.jsonl diagnostics.h5   rollouts/ checkpoints/
+ *     model/ or adapter/   when it has finished
  *     run.lock     while a run is at work (run/lock.h)
  *
  * Nothing is removed that no run has written. Names are compared one by one in the opened
  * directory; links are never followed out of it. A run.directory is known by its status.json, its
- * model by a note in it that names the same run.
+ * model or adapter by a note in it that names the same run.
  */
 #ifndef RUN_DIRECTORY_H
 #define RUN_DIRECTORY_H
@@ -19,8 +20,13 @@
 
 enum { DIRECTORY_PATH_BYTES = 4096 };
 
-#define DIRECTORY_LOCK       "run.lock"
-#define DIRECTORY_MODEL_NOTE "gradus_run.json" /* in model/: {"run": …}, as in status.json */
+#define DIRECTORY_LOCK        "run.lock"
+#define DIRECTORY_RESULT_NOTE "gradus_run.json" /* in model/: {"run": …}, as in status.json */
+
+/* What a run starts from; adapter may be NULL. */
+struct directory_starts {
+    const char *model, *adapter;
+};
 
 /* "root/name"; too long a one is a sentence. */
 enum status directory_path(const char *root, char out[DIRECTORY_PATH_BYTES],
@@ -28,12 +34,13 @@ enum status directory_path(const char *root, char out[DIRECTORY_PATH_BYTES],
 
 /* Whether a run may begin in the directory, which need not exist: refuses one in which a run is at
  * work, one that holds a run unless `fresh`, one in which files of others stand where the run's
- * would go, and one whose model/ is the `model_path` that the run starts from. Changes nothing. */
-enum status directory_check(const char *root, const char *model_path, bool fresh) MUST_USE;
+ * would go, and one whose model/ or adapter/ is what the run starts from. Changes nothing. */
+enum status directory_check(const char *root, const struct directory_starts *starts,
+                            bool fresh) MUST_USE;
 
 /* The same under the lock, which the caller releases; makes the directory and its folders, puts
- * right what a killed run left of model/, and with `fresh` removes the files of the earlier run. */
-enum status directory_claim(struct lock **lock, const char *root, const char *model_path,
-                            bool fresh) MUST_USE;
+ * right what a killed run left of model/ or adapter/, and with `fresh` removes the files of the earlier run. */
+enum status directory_claim(struct lock **lock, const char *root,
+                            const struct directory_starts *starts, bool fresh) MUST_USE;
 
 #endif

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "run/language_model.h"
 
+#include <string.h>
+
+#include "run/adapter_directory.h"
+
 #include "base/log.h"
 #include "base/memory.h"
 
@@ -56,18 +60,107 @@ enum status language_model_plan(struct language_model *lm, const struct settings
     return STATUS_OK;
 }
 
+/* --- the adapter --- */
+
+/* What the input file asks for; *wanted is false where it asks for none. */
+static enum status targets_of(const struct settings *settings, struct adapter_settings *out) {
+    for (int64_t i = 0; i < settings->lora.targets_count; i++) {
+        bool known = false;
+        for (int t = 0; t < LORA_TARGETS; t++)
+            if (strcmp(settings->lora.targets[i], lora_target_name((enum lora_target)t)) == 0)
+                known = out->targets[t] = true;
+        char quoted[STATUS_QUOTE_MAX];
+        if (!known)
+            return FAIL(STATUS_INPUT, "lora.targets: '%s' is none of q, k, v, o, gate, up, down",
+                        status_quote(quoted, settings->lora.targets[i], SIZE_MAX));
+    }
+    for (int t = 0; t < LORA_TARGETS && settings->lora.targets_count == 0; t++)
+        out->targets[t] = true;
+    return STATUS_OK;
+}
+
+/* An adapter brings its own rank; another one in the input file is a contradiction. */
+static enum status check_rank(const struct settings *settings, const struct adapter_settings *its) {
+    if (settings->lora.rank == 0 || settings->lora.rank == its->rank)
+        return STATUS_OK;
+    return FAIL(
+        STATUS_INPUT,
+        "lora.rank is %lld, but the adapter in %s has rank %lld: leave lora.rank out, since "
+        "an adapter brings its own",
+        (long long)settings->lora.rank, settings->lora.adapter, (long long)its->rank);
+}
+
+static enum status adapter_settings_of(const struct language_model *lm,
+                                       const struct settings *settings,
+                                       struct adapter_settings *out) {
+    *out = (struct adapter_settings){.rank = settings->lora.rank,
+                                     .alpha = settings->lora.alpha,
+                                     .rank_stabilized = settings->lora.rank_stabilized};
+    if (settings->lora.adapter != NULL) {
+        TRY(adapter_directory_settings(settings->lora.adapter, &lm->hparams, out));
+        return check_rank(settings, out);
+    }
+    if (out->rank > 0 && out->alpha == 0.0)
+        return FAIL(
+            STATUS_INPUT,
+            "lora.rank = %lld needs lora.alpha, the numerator of the adapter's scale alpha / "
+            "rank: give it, twice the rank is usual",
+            (long long)out->rank);
+    return targets_of(settings, out);
+}
+
+static enum status create_adapter(struct language_model *lm, const struct settings *settings) {
+    struct adapter_settings how;
+    TRY(adapter_settings_of(lm, settings, &how));
+    if (how.rank == 0)
+        return STATUS_OK;
+    return adapter_create(&lm->adapter, &lm->backend, &lm->hparams, &how);
+}
+
+/* The factors to `master`, which is not NULL, and to the working copy. */
+static enum status fill_adapter(struct language_model *lm, const struct settings *settings,
+                                float *master) {
+    if (settings->lora.adapter != NULL)
+        TRY(adapter_directory_load(settings->lora.adapter, lm->adapter, &lm->backend, master));
+    else
+        TRY(adapter_initialise(lm->adapter, (uint64_t)settings->run.seed, master));
+    return adapter_refresh(lm->adapter, master);
+}
+
+static enum status load_adapter(struct language_model *lm, const struct settings *settings,
+                                float *master) {
+    float *own = NULL;
+    if (lm->plans)
+        return STATUS_OK;
+    if (master != NULL)
+        return fill_adapter(lm, settings, master);
+    TRY(backend_new(&lm->backend, &own, adapter_parameters(lm->adapter)->elements,
+                    "an adapter being loaded"));
+    const enum status status = fill_adapter(lm, settings, own);
+    backend_release(&lm->backend, &own);
+    return status;
+}
+
+/* --- the model --- */
+
+enum dtype language_model_dtype(const struct settings *settings) {
+    return settings->model.precision == SETTING_PRECISION_BF16 ? DTYPE_BF16 : DTYPE_F32;
+}
+
 enum status language_model_create(struct language_model *lm, const struct settings *settings,
                                   int64_t max_positions) {
     const struct model_settings how = {.recompute = settings->model.recompute,
                                        .max_positions = max_positions};
-    TRY(weights_create(&lm->weights, &lm->backend, &lm->hparams, DTYPE_F32));
-    return model_create(&lm->model, lm->weights, NULL, &how);
+    TRY(create_adapter(lm, settings));
+    TRY(weights_create(&lm->weights, &lm->backend, &lm->hparams, language_model_dtype(settings)));
+    return model_create(&lm->model, lm->weights, lm->adapter, &how);
 }
 
 enum status language_model_load(struct language_model *lm, const struct settings *settings,
                                 float *master) {
-    return (lm->plans ? weights_plan_load : weights_load)(lm->weights, settings->model.path,
-                                                          master);
+    float *const all = lm->adapter == NULL ? master : NULL;
+    TRY((lm->plans ? weights_plan_load : weights_load)(lm->weights, settings->model.path, all));
+    return lm->adapter == NULL ? STATUS_OK : load_adapter(lm, settings, master);
 }
 
 enum status language_model_find_end(struct language_model *lm, const struct settings *settings) {
@@ -83,6 +176,7 @@ enum status language_model_find_end(struct language_model *lm, const struct sett
 
 void language_model_close(struct language_model *lm) {
     model_destroy(&lm->model);
+    adapter_destroy(&lm->adapter);
     weights_destroy(&lm->weights);
     if (lm->backend_is_open)
         backend_close(&lm->backend);

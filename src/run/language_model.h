@@ -27,6 +27,7 @@ struct language_model {
     struct prompt_form form;      /* borrows from the settings, the style and the tokenizer */
     bool plans;                   /* on a planned backend: nothing is read or computed */
     struct weights *weights;      /* NULL before language_model_create, like what follows */
+    struct adapter *adapter;      /* NULL where none is asked for */
     struct model *model;
 };
 
@@ -47,9 +48,13 @@ enum status language_model_create(struct language_model *lm, const struct settin
 enum status language_model_find_end(struct language_model *lm,
                                     const struct settings *settings) MUST_USE;
 
-/* Loads the weights in model.path; `master` (backend memory, or NULL) takes those that are trained. */
+/* Loads the weights in model.path and the adapter: lora.adapter, or a new one. `master` (backend
+ * memory, or NULL) takes what is trained: all weights, or the adapter's factors. */
 enum status language_model_load(struct language_model *lm, const struct settings *settings,
                                 float *master) MUST_USE;
+
+/* What matrices are held in, by model.precision. */
+enum dtype language_model_dtype(const struct settings *settings);
 
 void language_model_close(struct language_model *lm);
 

@@ -9,9 +9,9 @@
 #include "file/atomic.h"
 #include "file/bytes.h"
 #include "file/json.h"
-#include "file/safetensors.h"
+#include "run/tensor_file.h"
 
-enum { PATH_BYTES = 4096, BLOCK_ELEMENTS = 1 << 16 };
+enum { PATH_BYTES = 4096 };
 
 #define INDEX_NAME        "model.safetensors.index.json"
 #define FILE_BYTES_MAX    ((int64_t)256 << 20)
@@ -61,6 +61,22 @@ enum status model_files_add(struct model_files *files, const char *name, const c
     struct strbuf *copy;
     TRY(new_file(files, name, &copy));
     return strbuf_append(copy, bytes, length);
+}
+
+const struct model_file *model_files_find(const struct model_files *files, const char *name) {
+    for (int i = 0; i < files->count; i++)
+        if (strcmp(files->files[i].name, name) == 0)
+            return &files->files[i];
+    return NULL;
+}
+
+void model_files_remove(struct model_files *files, const char *name) {
+    for (int i = 0; i < files->count; i++)
+        if (strcmp(files->files[i].name, name) == 0) {
+            strbuf_release(&files->files[i].bytes);
+            files->files[i] = files->files[--files->count];
+            return;
+        }
 }
 
 void model_files_release(struct model_files *files) {
@@ -197,62 +213,15 @@ bool model_directory_writes(const char *name) {
     return strcmp(name, again) == 0;
 }
 
-/* One tensor in the dtype of the directory. */
-static enum status write_tensor(const struct model_directory *model,
-                                const struct parameter *parameter, float *values,
-                                struct safetensors_writer *writer) {
-    float block[BLOCK_ELEMENTS];
-    const int64_t n = elements(parameter);
-    const size_t size = dtype_bytes(model->dtype);
-    TRY(model->read(model->context, parameter, values));
-    for (int64_t at = 0; at < n; at += BLOCK_ELEMENTS) {
-        const int64_t take = n - at < BLOCK_ELEMENTS ? n - at : BLOCK_ELEMENTS;
-        dtype_from_f32(model->dtype, values + at, block, take);
-        TRY(safetensors_append(writer, block, take * (int64_t)size));
-    }
-    return STATUS_OK;
-}
-
-static enum status fill_shard(const struct model_directory *model, int64_t begin, int64_t end,
-                              struct safetensors_writer *writer) {
-    float *values;
-    int64_t most = 0;
-    for (int64_t i = begin; i < end; i++)
-        most = elements(&model->parameters[i]) > most ? elements(&model->parameters[i]) : most;
-    TRY(memory_new(&values, most, "one tensor"));
-    enum status status = STATUS_OK;
-    for (int64_t i = begin; i < end && status == STATUS_OK; i++)
-        status = write_tensor(model, &model->parameters[i], values, writer);
-    memory_release(&values);
-    return status;
-}
-
-static enum status begin_shard(const struct model_directory *model, int64_t begin, int64_t end,
-                               const char *path, struct safetensors_writer **writer) {
-    struct safetensors_entry *entries;
-    TRY(memory_new(&entries, end - begin, "list of tensors"));
-    for (int64_t i = begin; i < end; i++) {
-        const struct parameter *parameter = &model->parameters[i];
-        entries[i - begin] =
-            (struct safetensors_entry){.name = parameter->name,
-                                       .dtype = dtype_name(model->dtype),
-                                       .shape = {parameter->rows, parameter->columns},
-                                       .rank = parameter->matrix ? 2 : 1};
-    }
-    const enum status status = safetensors_create(writer, path, entries, end - begin);
-    memory_release(&entries);
-    return status;
-}
-
+/* Parameters [begin, end) to one file. */
 static enum status write_shard(const struct model_directory *model, int64_t begin, int64_t end,
                                const char *path) {
-    struct safetensors_writer *writer;
-    TRY(begin_shard(model, begin, end, path, &writer));
-    const enum status status = fill_shard(model, begin, end, writer);
-    if (status == STATUS_OK)
-        return safetensors_commit(&writer);
-    safetensors_abandon(&writer);
-    return status;
+    const struct tensor_source source = {.parameters = model->parameters + begin,
+                                         .count = end - begin,
+                                         .dtype = model->dtype,
+                                         .read = model->read,
+                                         .context = model->context};
+    return tensor_file_write(&source, path);
 }
 
 /* Writes the files of weights; `map` (tensor → file) is filled in. */

@@ -35,6 +35,12 @@ void model_files_release(struct model_files *files);
 enum status model_files_add(struct model_files *files, const char *name, const char *bytes,
                             size_t length) MUST_USE;
 
+/* The file of that name; NULL when there is none. */
+const struct model_file *model_files_find(const struct model_files *files, const char *name);
+
+/* Takes the file of that name out, if there is one. */
+void model_files_remove(struct model_files *files, const char *name);
+
 struct model_directory {
     const struct parameter *parameters; /* in any order; one tensor for a tied head */
     int64_t parameter_count;

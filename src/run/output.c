@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "file/atomic.h"
+#include "run/adapter_directory.h"
 #include "run/diagnostics.h"
 #include "run/directory.h"
 #include "run/rollout_file.h"
@@ -112,12 +113,35 @@ static enum status open_log(const struct run *run) {
     return STATUS_OK;
 }
 
-static enum status open_files(struct run *run, bool fresh) {
+/* What a checkpoint keeps beside the tensors: the files of the model and, of an adapter, what it
+ * is. */
+static enum status read_model_files(struct run *run) {
     const struct settings *settings = run->settings;
-    char path[DIRECTORY_PATH_BYTES];
+    struct strbuf text = STRBUF_EMPTY;
     TRY(memory_new(&run->files.model, 1, "model files"));
     TRY(model_files_read(run->files.model, settings->model.path));
-    TRY(directory_claim(&run->files.lock, settings->run.directory, settings->model.path, fresh));
+    if (run->lm.adapter == NULL)
+        return STATUS_OK;
+    enum status status =
+        adapter_config_text(adapter_settings(run->lm.adapter), settings->model.path, &text);
+    if (status == STATUS_OK)
+        status =
+            model_files_add(run->files.model, ADAPTER_CONFIG_NAME, strbuf_text(&text), text.length);
+    strbuf_release(&text);
+    return status;
+}
+
+static struct directory_starts starts_of(const struct settings *settings) {
+    return (struct directory_starts){.model = settings->model.path,
+                                     .adapter = settings->lora.adapter};
+}
+
+static enum status open_files(struct run *run, bool fresh) {
+    const struct settings *settings = run->settings;
+    const struct directory_starts starts = starts_of(settings);
+    char path[DIRECTORY_PATH_BYTES];
+    TRY(read_model_files(run));
+    TRY(directory_claim(&run->files.lock, settings->run.directory, &starts, fresh));
     name_run(run);
     TRY(write_status(run, running)); /* first: it says whose the other files are */
     TRY(open_log(run));
@@ -131,9 +155,10 @@ static enum status open_files(struct run *run, bool fresh) {
 }
 
 enum status run_output_check(const struct settings *settings, struct comm *comm, bool fresh) {
-    return comm_agree(comm, comm->rank != 0 ? STATUS_OK
-                                            : directory_check(settings->run.directory,
-                                                              settings->model.path, fresh));
+    const struct directory_starts starts = starts_of(settings);
+    return comm_agree(comm, comm->rank != 0
+                                ? STATUS_OK
+                                : directory_check(settings->run.directory, &starts, fresh));
 }
 
 void run_output_close(struct run *run) {

@@ -102,8 +102,9 @@ struct run {
     struct loss_settings loss;
 
     struct language_model lm;
-    struct model *reference; /* the policy as it was at the start; NULL without a KL term */
-    struct weights *reference_weights; /* its copy of them */
+    struct model *
+        reference; /* the policy without its adapter, or as it was at the start; NULL without a KL term */
+    struct weights *reference_weights; /* a copy of its own, or NULL with an adapter */
     struct stream *stream;
     struct row_lengths longest; /* of the stream */
     int64_t max_positions;      /* of the longest sequence that the models take */

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "model/finite.h"
+#include "run/adapter_directory.h"
 #include "run/checkpoint_folder.h"
 #include "run/checkpoint_write.h"
 #include "run/directory.h"
@@ -176,24 +177,20 @@ static enum status read_master(void *context, const struct parameter *parameter,
                                              sizeof *out);
 }
 
-/* The files of the model, and the note by which a later run knows whose it is. */
+/* The note by which a later run knows whose a model or an adapter is. */
 static enum status add_note(const struct run *run, struct model_files *files) {
     json_t *root =
         json_pack("{s:s, s:I}", "run", run->files.id, "step", (json_int_t)run->counters.step);
     char *text = json_dumps(root, 0);
     json_decref(root);
     if (text == NULL)
-        return FAIL(STATUS_MEMORY, "%s: memory ran out", DIRECTORY_MODEL_NOTE);
-    const enum status status = model_files_add(files, DIRECTORY_MODEL_NOTE, text, strlen(text));
+        return FAIL(STATUS_MEMORY, "%s: memory ran out", DIRECTORY_RESULT_NOTE);
+    const enum status status = model_files_add(files, DIRECTORY_RESULT_NOTE, text, strlen(text));
     free(text);
     return status;
 }
 
-enum status run_model_save(struct run *run) {
-    char path[DIRECTORY_PATH_BYTES];
-    TRY(check_finite(run, false));
-    TRY(directory_path(run->settings->run.directory, path, "model"));
-    TRY(add_note(run, run->files.model));
+static enum status save_model(struct run *run, const char *path) {
     const struct parameter_set *trained = model_trained(run->lm.model);
     const struct model_directory directory = {.parameters = trained->items,
                                               .parameter_count = trained->count,
@@ -202,7 +199,36 @@ enum status run_model_save(struct run *run) {
                                               .files = run->files.model,
                                               .dtype = DTYPE_F32,
                                               .replace = true};
-    TRY(model_directory_write(&directory, path));
-    log_info("run", "model = %s", path);
+    TRY(add_note(run, run->files.model));
+    return model_directory_write(&directory, path);
+}
+
+static enum status save_adapter(struct run *run, const char *path) {
+    const struct parameter_set *trained = model_trained(run->lm.model);
+    const struct model_file *config = model_files_find(run->files.model, ADAPTER_CONFIG_NAME);
+    const struct tensor_source factors = {.parameters = trained->items,
+                                          .count = trained->count,
+                                          .dtype = DTYPE_F32,
+                                          .read = read_master,
+                                          .context = run};
+    struct model_files files = {.count = 0};
+    ASSERT(config != NULL);
+    enum status status =
+        model_files_add(&files, config->name, strbuf_text(&config->bytes), config->bytes.length);
+    if (status == STATUS_OK)
+        status = add_note(run, &files);
+    if (status == STATUS_OK)
+        status = adapter_directory_write(path, &files, &factors, true);
+    model_files_release(&files);
+    return status;
+}
+
+enum status run_model_save(struct run *run) {
+    const char *const name = run->lm.adapter != NULL ? "adapter" : "model";
+    char path[DIRECTORY_PATH_BYTES];
+    TRY(check_finite(run, false));
+    TRY(directory_path(run->settings->run.directory, path, name));
+    TRY((run->lm.adapter != NULL ? save_adapter : save_model)(run, path));
+    log_info("run", "%s = %s", name, path);
     return STATUS_OK;
 }

@@ -160,15 +160,20 @@ static enum status open_layout(struct run *run) {
     return status;
 }
 
-/* The policy as it is at the start: a frozen copy of the weights. Only one of the two computes at a
- * time, so they share a workspace. */
+/* The policy without its adapter, or as it is at the start: a frozen copy of the weights. Only one
+ * of the two computes at a time, so they share a workspace. */
 static enum status open_reference(struct run *run, const struct model_settings *how) {
+    struct weights *weights = run->lm.weights;
     struct model_settings shared = *how;
     shared.shares = run->lm.model;
-    TRY(weights_create(&run->reference_weights, &run->lm.backend, &run->lm.hparams, DTYPE_F32));
-    TRY((run->plans ? weights_plan_load : weights_load)(run->reference_weights,
-                                                        run->settings->model.path, NULL));
-    return model_create(&run->reference, run->reference_weights, NULL, &shared);
+    if (run->lm.adapter == NULL) {
+        TRY(weights_create(&run->reference_weights, &run->lm.backend, &run->lm.hparams,
+                           language_model_dtype(run->settings)));
+        weights = run->reference_weights;
+        TRY((run->plans ? weights_plan_load : weights_load)(weights, run->settings->model.path,
+                                                            NULL));
+    }
+    return model_create(&run->reference, weights, NULL, &shared);
 }
 
 static enum status open_model(struct run *run) {

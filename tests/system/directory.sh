@@ -26,11 +26,11 @@ diff -r run1 kept >out || fail "--fresh in run[1] changed run1: $(cat out)"
 mkdir mine
 cp -r "$SYSTEM_WORK/qwen2" mine/model
 cp -r mine/model kept.model
-refuse "mine/model: a model that no run here has left" mine
-refuse "mine/model: a model that no run here has left" mine --fresh
+refuse "mine/model: one that no run here has left" mine
+refuse "mine/model: one that no run here has left" mine --fresh
 rm -r run1/model
 cp -r kept.model run1/model
-refuse "run1/model: a model that no run here has left" run1 --fresh
+refuse "run1/model: one that no run here has left" run1 --fresh
 diff -r mine/model kept.model >out || fail "a refused run changed a model: $(cat out)"
 diff -r run1/model kept.model >out || fail "a refused run changed a model: $(cat out)"
 

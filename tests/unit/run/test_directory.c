@@ -10,6 +10,7 @@
 #include "unit/file/folder.h"
 
 #define MODEL "somewhere/model"
+static const struct directory_starts start = {.model = MODEL};
 
 static const char state[] = "{\"state\": \"running\", \"run\": \"now here 7\"}";
 static const char note[] = "{\"run\": \"now here 7\", \"step\": 3}";
@@ -77,7 +78,7 @@ static void make_model(const char *directory, const char *its_note) {
 
 static enum status claim(const char *directory, bool fresh) {
     struct lock *lock;
-    TRY(directory_claim(&lock, folder_file(directory), MODEL, fresh));
+    TRY(directory_claim(&lock, folder_file(directory), &start, fresh));
     CHECK(access(in(directory, DIRECTORY_LOCK), F_OK) == 0);
     lock_release(&lock);
     return STATUS_OK;
@@ -86,14 +87,14 @@ static enum status claim(const char *directory, bool fresh) {
 /* Refused by the look beforehand and by the claim, without a change. */
 static void check_refused(const char *directory, bool fresh, const char *words) {
     const int own_before = count_files(directory, own, OWN);
-    CHECK_STATUS(directory_check(folder_file(directory), MODEL, fresh), STATUS_INPUT, words);
+    CHECK_STATUS(directory_check(folder_file(directory), &start, fresh), STATUS_INPUT, words);
     CHECK_STATUS(claim(directory, fresh), STATUS_INPUT, words);
     CHECK_EQ(count_files(directory, own, OWN), own_before);
     CHECK(access(in(directory, DIRECTORY_LOCK), F_OK) != 0);
 }
 
 static void test_new(void) {
-    CHECK_OK(directory_check(folder_file("new/inner"), MODEL, false));
+    CHECK_OK(directory_check(folder_file("new/inner"), &start, false));
     CHECK(access(folder_file("new"), F_OK) != 0);
     CHECK_OK(claim("new/inner", false));
     CHECK_EQ(folder_entries(folder_file("new/inner")), 2); /* rollouts, checkpoints */
@@ -158,19 +159,23 @@ static void test_no_run(void) {
 static void test_model(void) {
     mkdir(folder_file("foreign"), 0777);
     make_model("foreign", NULL);
-    check_refused("foreign", false, "a model that no run here has left");
-    check_refused("foreign", true, "a model that no run here has left");
+    check_refused("foreign", false, "one that no run here has left");
+    check_refused("foreign", true, "one that no run here has left");
     make_run("foreign", state); /* a run was here, but the model is another's */
-    check_refused("foreign", true, "a model that no run here has left");
+    check_refused("foreign", true, "one that no run here has left");
     make_model("foreign", "{\"run\": \"some other run\"}");
-    check_refused("foreign", true, "a model that no run here has left");
+    check_refused("foreign", true, "one that no run here has left");
     make_model("foreign", note);
     write_text("foreign", "model/README.md", "mine");
     check_refused("foreign", true, "model/README.md: no run has written this");
     CHECK_EQ(folder_entries(in("foreign", "model")), 4);
     unlink(in("foreign", "model/README.md"));
-    CHECK_STATUS(directory_check(folder_file("foreign"), in("foreign", "model"), true),
-                 STATUS_INPUT, "which the run replaces");
+    const struct directory_starts own_model = {.model = in("foreign", "model")};
+    CHECK_STATUS(directory_check(folder_file("foreign"), &own_model, true), STATUS_INPUT,
+                 "model.path is ");
+    const struct directory_starts own_adapter = {.model = MODEL, .adapter = in("foreign", "model")};
+    CHECK_STATUS(directory_check(folder_file("foreign"), &own_adapter, true), STATUS_INPUT,
+                 "lora.adapter is ");
     CHECK_OK(claim("foreign", true));
     CHECK(access(in("foreign", "model"), F_OK) != 0);
 }
