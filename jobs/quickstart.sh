@@ -12,6 +12,7 @@ cd "$(dirname "$0")/.."
 work=runs/quickstart
 gradus=build/gradus
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1   # containers
+export OMPI_MCA_odls_base_sigkill_timeout=10   # an interrupt leaves the ranks time for a checkpoint
 say() { printf '\n== %s\n' "$*"; }
 
 # quietly COMMAND...: its output only when it fails.

@@ -51,6 +51,14 @@ static void sleep_ns(long ns) {
     nanosleep(&(struct timespec){.tv_nsec = ns}, NULL);
 }
 
+/* Lets the caller do what it does while it waits, once a second. */
+static void call_wait(const struct comm *comm, double *called_s) {
+    if (comm->wait == NULL || clock_now_s() - *called_s < 1.0)
+        return;
+    comm->wait(comm->wait_context);
+    *called_s = clock_now_s();
+}
+
 /* Waits until all ranks have come here, at most deadline_s seconds (0: for ever). */
 static enum status arrive(struct comm *comm, double deadline_s, const char *what) {
     struct state *state = state_of(comm);
@@ -59,6 +67,7 @@ static enum status arrive(struct comm *comm, double deadline_s, const char *what
     MPI_Request request;
     MPI(MPI_Ibarrier(state->mpi, &request));
     long pause_ns = 0;
+    double called_s = start;
     for (int64_t looks = 0;; looks++) {
         int all_here = 0;
         MPI(MPI_Test(&request, &all_here, MPI_STATUS_IGNORE));
@@ -68,6 +77,7 @@ static enum status arrive(struct comm *comm, double deadline_s, const char *what
             continue;
         pause_ns = pause_ns < SLEEP_MAX_NS ? pause_ns + 10000 : SLEEP_MAX_NS;
         sleep_ns(pause_ns);
+        call_wait(comm, &called_s);
         if (deadline_s > 0.0 && clock_now_s() - start > deadline_s)
             break;
     }

@@ -21,7 +21,7 @@
     X(IO, 75, "a file could not be read or written")                                               \
     X(COMM, 75, "another process could not be reached")                                            \
     X(NUMERIC, 70, "a number was not finite")                                                      \
-    X(STOPPED, 85, "stopped early with a good checkpoint")
+    X(STOPPED, 85, "stopped on request, with a checkpoint of its last finished step")
 
 enum status {
 #define X(name, exit, text) STATUS_##name,

@@ -44,8 +44,8 @@ const struct cli_command cmd_train = {
     .more =
         "Runs on as many ranks as the launcher starts (mpirun, srun). Files go to run.directory;\n"
         "when the run has finished, run.directory/model is a model that the next run and transformers\n"
-        "load. SIGTERM, SIGUSR1 or an interrupt end it after the current step with a checkpoint\n"
-        "(exit status 85).",
+        "load. SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGXCPU or an interrupt end it with a checkpoint\n"
+        "(exit status 85); a second interrupt ends it at once. jobs/README tells how launchers differ.",
     .options = {{"fresh", NULL, "start over: remove the files of an earlier run in run.directory",
                  false}},
     .least = 1,

@@ -16,6 +16,11 @@ void comm_close(struct comm *comm) {
     *comm = (struct comm){.ops = NULL};
 }
 
+void comm_on_wait(struct comm *comm, void (*wait)(void *context), void *context) {
+    comm->wait = wait;
+    comm->wait_context = context;
+}
+
 _Noreturn void comm_abort(struct comm *comm, int exit_status) {
     comm->ops->abort(comm, exit_status);
     status_defect(__FILE__, __LINE__, "comm_ops.abort returned");

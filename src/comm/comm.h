@@ -51,7 +51,9 @@ struct comm {
     const struct comm_ops *ops;
     void *state;
     int rank, size;
-    bool parting; /* the last comm_agree gave a failure: all ranks know it */
+    bool parting;                /* the last comm_agree gave a failure: all ranks know it */
+    void (*wait)(void *context); /* see comm_on_wait; NULL: none */
+    void *wait_context;
 };
 
 /* Fills *comm; the caller closes it. `self` is always there; comm_mpi_open (mpi/comm_mpi.h) is the
@@ -59,6 +61,10 @@ struct comm {
  * zero-filled or closed communicator. */
 void comm_self_open(struct comm *comm);
 void comm_close(struct comm *comm);
+
+/* What a rank does about once a second while it waits for others, in few moments and without a call
+ * of this interface; NULL: nothing. */
+void comm_on_wait(struct comm *comm, void (*wait)(void *context), void *context);
 
 /* Ends all processes of the job at once with this exit status. For a rank that can no longer meet
  * the others; not collective. */

@@ -53,6 +53,7 @@ enum status method_score(const struct method_context *context, struct model *mod
             continue;
         microbatch_begin(&microbatch, tile);
         for (;;) {
+            TRY_ELSE(status, done, pulse_beat(context->pulse));
             TRY_ELSE(status, done,
                      microbatch_next(&microbatch, rollout, tile,
                                      context->settings->parallel.tokens_per_pass));

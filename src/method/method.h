@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "backend/backend.h"
+#include "base/pulse.h"
 #include "base/status.h"
 #include "comm/comm.h"
 #include "config/settings.h"
@@ -33,6 +34,7 @@ struct method_context {
     const struct tiles *tiles;
     const int32_t *stop_ids;
     int64_t stop_id_count;
+    const struct pulse *pulse; /* beats between the parts of a batch; NULL: none */
 };
 
 /* What collecting a batch took and gave. */

@@ -29,8 +29,9 @@ static enum status check(const struct settings *settings) {
 static enum status draw_answers(const struct method_context *context, int64_t step, int round,
                                 const bool *marked, struct rollout *rollout,
                                 struct collect_report *report) {
-    const struct generate_settings how =
+    struct generate_settings how =
         generate_settings_of(context->settings, context->stop_ids, context->stop_id_count, step);
+    how.pulse = context->pulse;
     struct generate_request *requests;
     TRY(memory_new(&requests, rollout->group_count, "prompts to answer"));
     int64_t count = 0;

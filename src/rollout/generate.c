@@ -264,6 +264,7 @@ enum status generate_answers(struct model *model, struct tokenizer *tokenizer,
     TRY_ELSE(status, done, reserve_rows(&decoder, decoder.capacity));
     TRY_ELSE(status, done, cache_create(&decoder.cache, model));
     for (int64_t next = 0; next < request_count || decoder.live_count > 0;) {
+        TRY_ELSE(status, done, pulse_beat(settings->pulse));
         if (next < request_count && decoder.live_count < in_flight) {
             begun += requests[next].answer_count;
             TRY_ELSE(status, done, begin(&decoder, next++, report));

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "backend/backend.h"
+#include "base/pulse.h"
 #include "base/status.h"
 #include "config/settings.h"
 #include "model/model.h"
@@ -37,9 +38,10 @@ struct generate_settings {
     uint64_t seed;
     uint32_t step;
     struct generate_listener listener;
+    const struct pulse *pulse; /* beats between the rounds; NULL: none */
 };
 
-/* What the settings say of it, without a listener. Borrows the stop texts and stop ids. */
+/* What the settings say of it, without listener and pulse. Borrows the stop texts and stop ids. */
 struct generate_settings generate_settings_of(const struct settings *settings,
                                               const int32_t *stop_ids, int64_t stop_id_count,
                                               int64_t step);

@@ -275,6 +275,12 @@ enum status run_output_step(struct run *run, const struct metrics *metrics, bool
 
 /* --- the end --- */
 
+enum status run_output_stop(struct run *run) {
+    const bool due = run->counters.step > run->files.checkpoint_step;
+    return comm_agree(run->comm,
+                      run->comm->rank == 0 && due ? run_checkpoint_save(run) : STATUS_OK);
+}
+
 static enum status finish_files(struct run *run) {
     const bool all_steps = run->counters.step == run->settings->run.steps;
     if (all_steps)

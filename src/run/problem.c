@@ -86,6 +86,7 @@ static enum status tile_gradient(struct run *run, const struct gradient_call *ca
                             run->settings->parallel.tokens_per_pass));
         if (microbatch->answer_count == 0)
             return STATUS_OK;
+        TRY(pulse_beat(&run->pulse));
         TRY(microbatch_gradient(run, call));
     }
 }
@@ -188,6 +189,7 @@ static double learning_rate_of(const struct run *run) {
 }
 
 static enum status own_step(struct run *run) {
+    run->step.changed = true;
     const double norm = run->gradient->norm;
     const double scale = clip_scale(norm, run->settings->optimizer.max_grad_norm);
     if (norm * scale > OPTIMIZER_NORM_MAX)

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/printable.h"
+#include "base/stop.h"
 #include "base/utf8.h"
 
 enum { PROMPT_SHOWN = 120, ANSWER_SHOWN = 400 }; /* characters */
@@ -19,6 +20,8 @@ enum status report_start(const struct run *run) {
         log_info("data", "source = %s, prompts = %lld, left_out_as_too_long = %lld",
                  run->settings->data.train[i].path, (long long)stream_kept(run->stream, i),
                  (long long)stream_left_out(run->stream, i));
+    char how[STOP_TEXT_BYTES];
+    log_info("run", "to stop with a checkpoint: %s", stop_command(how));
     log_info("run", "method = %s, parameters = %lld, ranks = %d, threads = %d, tiles = %lld",
              run->method->name, (long long)run->layout->elements, run->comm->size,
              run->lm.backend.threads, (long long)run->tiles.count);

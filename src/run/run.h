@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "backend/backend.h"
+#include "base/pulse.h"
 #include "base/status.h"
 #include "comm/comm.h"
 #include "config/settings.h"
@@ -65,6 +66,7 @@ struct step {
     double learning_rate;
     int64_t train_positions;   /* through the blocks in its microbatches, this rank */
     int64_t rescaled, skipped; /* gradients repeated at a smaller scale, steps not taken */
+    bool changed;              /* parameters are no longer those of before the step */
     struct step_clock clock;
 };
 
@@ -109,6 +111,8 @@ struct run {
     struct row_lengths longest; /* of the stream */
     int64_t max_positions;      /* of the longest sequence that the models take */
     struct tiles tiles;
+    int64_t *position;  /* of the stream, before the current step */
+    struct pulse pulse; /* beats between the parts of a step */
 
     float *master; /* flat fp32 parameters, backend memory */
     struct vector_layout *layout;
@@ -165,6 +169,9 @@ void run_output_beat(struct run *run);
 /* The step's rollouts, diagnostics, metrics line, checkpoint where one is due, status.json.
  * Collective. */
 enum status run_output_step(struct run *run, const struct metrics *metrics, bool last) MUST_USE;
+
+/* A checkpoint after the last finished step, unless it is there. Collective. */
+enum status run_output_stop(struct run *run) MUST_USE;
 
 /* run.directory/model and the final status.json. Collective. */
 enum status run_output_finish(struct run *run) MUST_USE;

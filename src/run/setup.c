@@ -141,9 +141,9 @@ static enum status open_stream(struct run *run, int64_t limit) {
                     "or of the data",
                     (long long)check.limit.begun_twice);
     memory_release(&sources);
-    if (status == STATUS_OK)
-        tell_epochs(run);
-    return status;
+    TRY(status);
+    tell_epochs(run);
+    return memory_new(&run->position, stream_position_size(run->stream), "data position");
 }
 
 static enum status open_layout(struct run *run) {
@@ -284,6 +284,7 @@ void run_close(struct run *run) {
     run_output_close(run);
     run_unreserve(run);
     stream_destroy(&run->stream);
+    memory_release(&run->position);
     tiles_release(&run->tiles);
     language_model_close(&run->lm);
 }
