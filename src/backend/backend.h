@@ -16,10 +16,10 @@
  *     where the machine multiplies pairs of bf16 (CPU: avx512bf16), of one addition per pair, with
  *     the inputs rounded to bf16. Sums are fp32.
  *   - Backward operations give the same bits for the same arguments, whatever the number of
- * threads.
+ *     threads.
  *   - Output marked `+=` accumulates; all other output is overwritten. Nothing may alias unless the
- * slot says so.
- *   - A non-finite number is passed on, never hidden.
+ *     slot says so.
+ *   - A number that is not finite is passed on, never hidden.
  */
 #ifndef BACKEND_BACKEND_H
 #define BACKEND_BACKEND_H

@@ -4,8 +4,9 @@
  * they share (design, section 3), and the places whose next token is predicted. The batch owns host
  * arrays; model_upload gives the backend a copy.
  *
- *     group:  [prompt p0 … pk][answer 1][answer 2] …      one segment each; the answers' parent is
- * the prompt targets of an answer a1 … an: rows (pk, a1 … a(n-1)) predicting (a1 … an)
+ *     rows     [prompt p0 … pk] [answer 1: a1 … an] [answer 2] …
+ *     segments  0, no parent     1, parent 0         2, parent 0
+ *     targets                    rows pk, a1 … a(n−1) predict a1 … an
  */
 #ifndef MODEL_BATCH_H
 #define MODEL_BATCH_H

@@ -64,8 +64,8 @@ struct loss_sums {
     double gate_positive, tokens_positive; /* over answers with A > 0 */
     double gate_negative, tokens_negative; /* over answers with A < 0 */
     /* Tokens with r < 1 − clip_low and A < 0, with r > 1 + clip_high and A > 0, as TRL counts them;
-     * and all beyond their bound by the rule of the gate paper's eq. 12, where A = 0 goes with A <
-     * 0 and the dual bound counts: for the gate `clip` these are the tokens with f' = 0. */
+     * and all beyond their bound by the rule of the gate paper's eq. 12, where A = 0 goes with
+     * A < 0 and the dual bound counts: for the gate `clip` these are the tokens with f' = 0. */
     double clip_low, clip_high, clipped;
     double ratio;     /* Σ r */
     double ratio_max; /* largest r (maximum, not sum) */

@@ -4,13 +4,11 @@
  * the choice of the kernel that fits this machine.
  *
  * Kernels (files cpu_kernel_*.c) are written once with the vectors of simd.h and compiled once for
- * each instruction set, their names ending in it. A kernel header declares one with
- * CPU_KERNEL_FORMS and callers choose with CPU_KERNEL:
+ * each instruction set, their names ending in it. A kernel is declared, defined and called so:
  *
- *     CPU_KERNEL_FORMS(void, cpu_kernel_square, (float *y, const float *x, int64_t n));   // header
- *     void ISA(cpu_kernel_square)(float *y, const float *x, int64_t n) { … }               //
- * source CPU_KERNEL(backend, cpu_kernel_square)(y, x, n);                                     //
- * use
+ *     CPU_KERNEL_FORMS(void, cpu_kernel_square, (float *y, const float *x, int64_t n));
+ *     void ISA(cpu_kernel_square)(float *y, const float *x, int64_t n) { … }
+ *     CPU_CALL(backend, cpu_kernel_square, y, x, n);
  */
 #ifndef BACKEND_CPU_CPU_H
 #define BACKEND_CPU_CPU_H
@@ -37,6 +35,7 @@ enum cpu_isa { CPU_ISA_PLAIN, CPU_ISA_AVX2, CPU_ISA_AVX512, CPU_ISA_AVX512BF16 }
 #define CPU_KERNEL_FORMS(type, name, arguments) type name##_plain arguments
 #define CPU_KERNEL(backend, name)               ((void)(backend), name##_plain)
 #endif
+#define CPU_CALL(backend, name, ...) CPU_KERNEL(backend, name)(__VA_ARGS__)
 
 /* Memory that an operation needs while it runs. It grows when an operation asks for more than any
  * before, and is then stable. */

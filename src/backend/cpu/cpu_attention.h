@@ -4,7 +4,7 @@
  * goes over keys and values span by span.
  *
  * Query heads that share a key/value head are rows of the same block: row j G + g of a block is the
- * head g of its position (or answer) j. Queries are multiplied by 1/√D when they are packed.
+ * head g of its position (or answer) j.
  */
 #ifndef BACKEND_CPU_CPU_ATTENTION_H
 #define BACKEND_CPU_CPU_ATTENTION_H

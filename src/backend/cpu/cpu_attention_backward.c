@@ -41,7 +41,7 @@ struct work {
     const struct backward *all;
     int64_t kv_head, first, rows; /* the block: its first position in the segment, rows */
     struct sums parent, own;
-    float *queries, *douts, *dqueries; /* (rows, padded); queries are multiplied by 1/√D */
+    float *queries, *douts, *dqueries; /* (rows, padded) */
     float *log_sums, *deltas;          /* (rows) */
     float *p, *d;                      /* (rows, KEY_ROW) */
 };
@@ -90,8 +90,8 @@ static void load_block(struct work *work, int64_t row) {
         memcpy(work->douts + r * heads->padded, all->args->dout + at,
                (size_t)heads->D * sizeof *work->douts);
         work->log_sums[r] = forward->log_sum[t * heads->H + head];
-        work->deltas[r] = CPU_KERNEL(all->keys.backend, cpu_kernel_inner)(
-            all->args->dout + at, forward->out + at, heads->D);
+        work->deltas[r] = CPU_CALL(all->keys.backend, cpu_kernel_inner, all->args->dout + at,
+                                   forward->out + at, heads->D);
     }
 }
 
@@ -108,55 +108,55 @@ static void store_block(const struct work *work, int64_t row) {
 static void score(const struct work *work, const float *a, const float *panels, int64_t count,
                   float *c) {
     const struct cpu_heads *heads = &work->all->heads;
-    CPU_KERNEL(work->all->keys.backend, cpu_kernel_product)
-    (&(struct cpu_product){.a = a,
-                           .a_row = heads->padded,
-                           .a_k = 1,
-                           .b = panels,
-                           .b_panel = heads->D * WEIGHT_PANEL,
-                           .b_k = WEIGHT_PANEL,
-                           .c = c,
-                           .c_row = KEY_ROW,
-                           .rows = work->rows,
-                           .columns = count,
-                           .k = heads->D});
+    CPU_CALL(work->all->keys.backend, cpu_kernel_product,
+             &(struct cpu_product){.a = a,
+                                   .a_row = heads->padded,
+                                   .a_k = 1,
+                                   .b = panels,
+                                   .b_panel = heads->D * WEIGHT_PANEL,
+                                   .b_k = WEIGHT_PANEL,
+                                   .c = c,
+                                   .c_row = KEY_ROW,
+                                   .rows = work->rows,
+                                   .columns = count,
+                                   .k = heads->D});
 }
 
 /* sums of some keys += aᵀ b, for a (block rows, keys) and b (block rows, padded). */
 static void add_transposed(const struct work *work, const float *a, const float *b, int64_t count,
                            float *sums) {
     const int64_t padded = work->all->heads.padded;
-    CPU_KERNEL(work->all->keys.backend, cpu_kernel_product)
-    (&(struct cpu_product){.a = a,
-                           .a_row = 1,
-                           .a_k = KEY_ROW,
-                           .b = b,
-                           .b_panel = WEIGHT_PANEL,
-                           .b_k = padded,
-                           .c = sums,
-                           .c_row = padded,
-                           .rows = count,
-                           .columns = padded,
-                           .k = work->rows,
-                           .accumulate = true});
+    CPU_CALL(work->all->keys.backend, cpu_kernel_product,
+             &(struct cpu_product){.a = a,
+                                   .a_row = 1,
+                                   .a_k = KEY_ROW,
+                                   .b = b,
+                                   .b_panel = WEIGHT_PANEL,
+                                   .b_k = padded,
+                                   .c = sums,
+                                   .c_row = padded,
+                                   .rows = count,
+                                   .columns = padded,
+                                   .k = work->rows,
+                                   .accumulate = true});
 }
 
 /* dqueries += dS · keys, or = for the first keys of the block. */
 static void add_queries(const struct work *work, const float *keys, int64_t count, bool begin) {
     const int64_t padded = work->all->heads.padded;
-    CPU_KERNEL(work->all->keys.backend, cpu_kernel_product)
-    (&(struct cpu_product){.a = work->d,
-                           .a_row = KEY_ROW,
-                           .a_k = 1,
-                           .b = keys,
-                           .b_panel = WEIGHT_PANEL,
-                           .b_k = padded,
-                           .c = work->dqueries,
-                           .c_row = padded,
-                           .rows = work->rows,
-                           .columns = padded,
-                           .k = count,
-                           .accumulate = !begin});
+    CPU_CALL(work->all->keys.backend, cpu_kernel_product,
+             &(struct cpu_product){.a = work->d,
+                                   .a_row = KEY_ROW,
+                                   .a_k = 1,
+                                   .b = keys,
+                                   .b_panel = WEIGHT_PANEL,
+                                   .b_k = padded,
+                                   .c = work->dqueries,
+                                   .c_row = padded,
+                                   .rows = work->rows,
+                                   .columns = padded,
+                                   .k = count,
+                                   .accumulate = !begin});
 }
 
 /* The block against the first `count` keys of segment s, which is its own or its parent. */
@@ -175,9 +175,9 @@ static void run_span(const struct work *work, int64_t s, int64_t count, bool own
         for (int64_t r = 0; r < work->rows; r++) {
             const int64_t last = own ? work->first + r / heads->G + 1 - key : n,
                           visible = last < 0 ? 0 : at_most(last, n);
-            CPU_KERNEL(all->keys.backend, cpu_kernel_softmax_backward)
-            (work->p + r * KEY_ROW, work->d + r * KEY_ROW, visible, n, all->heads.scale,
-             work->log_sums[r], work->deltas[r]);
+            CPU_CALL(all->keys.backend, cpu_kernel_softmax_backward, work->p + r * KEY_ROW,
+                     work->d + r * KEY_ROW, visible, n, all->heads.scale, work->log_sums[r],
+                     work->deltas[r]);
         }
         add_transposed(work, work->p, work->douts, n, sums->values + key * heads->padded);
         add_transposed(work, work->d, work->queries, n, sums->keys + key * heads->padded);

@@ -49,50 +49,49 @@ struct cpu_block cpu_block_place(const struct backend *backend, const struct cpu
 
 void cpu_block_query(struct cpu_block *block, int64_t j, const float *qkv_row, int64_t kv_head) {
     const struct cpu_heads *heads = block->heads;
-    CPU_KERNEL(block->backend, cpu_kernel_transpose)
-    (block->queries + j * heads->G, block->rows, qkv_row + kv_head * heads->G * heads->D, heads->D,
-     heads->G, heads->D);
+    CPU_CALL(block->backend, cpu_kernel_transpose, block->queries + j * heads->G, block->rows,
+             qkv_row + kv_head * heads->G * heads->D, heads->D, heads->G, heads->D);
 }
 
 void cpu_block_score(struct cpu_block *block, int64_t row, int64_t rows, struct cpu_span span,
                      int64_t position) {
-    CPU_KERNEL(block->backend, cpu_kernel_product)
-    (&(struct cpu_product){.a = block->queries + row,
-                           .a_row = 1,
-                           .a_k = block->rows,
-                           .b = span.keys,
-                           .b_panel = block->heads->D * WEIGHT_PANEL,
-                           .b_k = WEIGHT_PANEL,
-                           .c = block->scores + row * block->score_row + position,
-                           .c_row = block->score_row,
-                           .rows = rows,
-                           .columns = round_up(span.count, WEIGHT_PANEL),
-                           .k = block->heads->D});
+    CPU_CALL(block->backend, cpu_kernel_product,
+             &(struct cpu_product){.a = block->queries + row,
+                                   .a_row = 1,
+                                   .a_k = block->rows,
+                                   .b = span.keys,
+                                   .b_panel = block->heads->D * WEIGHT_PANEL,
+                                   .b_k = WEIGHT_PANEL,
+                                   .c = block->scores + row * block->score_row + position,
+                                   .c_row = block->score_row,
+                                   .rows = rows,
+                                   .columns = round_up(span.count, WEIGHT_PANEL),
+                                   .k = block->heads->D});
 }
 
 void cpu_block_value(struct cpu_block *block, int64_t row, int64_t rows, struct cpu_span span,
                      int64_t position) {
     const int64_t padded = block->heads->padded;
-    CPU_KERNEL(block->backend, cpu_kernel_product)
-    (&(struct cpu_product){.a = block->scores + row * block->score_row + position,
-                           .a_row = block->score_row,
-                           .a_k = 1,
-                           .b = span.values,
-                           .b_panel = WEIGHT_PANEL,
-                           .b_k = padded,
-                           .c = block->sums + row * padded,
-                           .c_row = padded,
-                           .rows = rows,
-                           .columns = padded,
-                           .k = span.count,
-                           .accumulate = position > 0});
+    CPU_CALL(block->backend, cpu_kernel_product,
+             &(struct cpu_product){.a = block->scores + row * block->score_row + position,
+                                   .a_row = block->score_row,
+                                   .a_k = 1,
+                                   .b = span.values,
+                                   .b_panel = WEIGHT_PANEL,
+                                   .b_k = padded,
+                                   .c = block->sums + row * padded,
+                                   .c_row = padded,
+                                   .rows = rows,
+                                   .columns = padded,
+                                   .k = span.count,
+                                   .accumulate = position > 0});
 }
 
 float cpu_block_softmax(struct cpu_block *block, int64_t row, int64_t length) {
     const float scale = block->heads->scale;
     float largest;
-    const float sum = CPU_KERNEL(block->backend, cpu_kernel_softmax)(
-        block->scores + row * block->score_row, length, scale, &largest);
+    const float sum = CPU_CALL(block->backend, cpu_kernel_softmax,
+                               block->scores + row * block->score_row, length, scale, &largest);
     block->factors[row] = 1.0f / sum;
     return largest * scale + logf(sum);
 }
@@ -154,14 +153,14 @@ static void pack_segment(const void *context, struct cpu_range range) {
         packing->qkv + segment->start * heads->width + packing->column + head * heads->D;
     for (int64_t i = 0; packing->panels != NULL && i < segment->length; i += WEIGHT_PANEL) {
         const int64_t left = segment->length - i;
-        CPU_KERNEL(packing->backend, cpu_kernel_transpose)
-        (cpu_packing_panel(packing, s, head) + i * heads->D, WEIGHT_PANEL, from + i * heads->width,
-         heads->width, left < WEIGHT_PANEL ? left : WEIGHT_PANEL, heads->D);
+        CPU_CALL(packing->backend, cpu_kernel_transpose,
+                 cpu_packing_panel(packing, s, head) + i * heads->D, WEIGHT_PANEL,
+                 from + i * heads->width, heads->width, left < WEIGHT_PANEL ? left : WEIGHT_PANEL,
+                 heads->D);
     }
     if (packing->rows != NULL)
-        CPU_KERNEL(packing->backend, cpu_kernel_copy)
-    (cpu_packing_row(packing, s, head), heads->padded, from, heads->width, segment->length,
-     heads->D);
+        CPU_CALL(packing->backend, cpu_kernel_copy, cpu_packing_row(packing, s, head),
+                 heads->padded, from, heads->width, segment->length, heads->D);
 }
 
 void cpu_packing_run(const struct cpu_packing *packing) {

@@ -93,8 +93,8 @@ static void value_part(const struct decode *work, struct cpu_block *block, int64
     for (int64_t i = 0; i * CACHE_PAGE < part.length; i++) {
         struct cpu_span span = page_span(work, part, i, kv_head);
         if (heads->padded != heads->D) {
-            CPU_KERNEL(work->backend, cpu_kernel_copy)
-            (padded, heads->padded, span.values, heads->D, span.count, heads->D);
+            CPU_CALL(work->backend, cpu_kernel_copy, padded, heads->padded, span.values, heads->D,
+                     span.count, heads->D);
             span.values = padded;
         }
         cpu_block_value(block, row, rows, span, part.position + i * CACHE_PAGE);

@@ -18,14 +18,15 @@ struct probe {
 static void run_fma(const void *context, struct cpu_range range) {
     const struct probe *probe = context;
     for (int64_t i = range.begin; i < range.end; i++)
-        (void)CPU_KERNEL(probe->backend, cpu_kernel_ceiling_fma)(FMA_ROUNDS,
-                                                                 probe->sinks + 16 * range.thread);
+        (void)CPU_CALL(probe->backend, cpu_kernel_ceiling_fma, FMA_ROUNDS,
+                       probe->sinks + 16 * range.thread);
 }
 
 static void run_read(const void *context, struct cpu_range range) {
     const struct probe *probe = context;
-    probe->sinks[16 * range.thread] += CPU_KERNEL(probe->backend, cpu_kernel_ceiling_read)(
-        probe->memory + range.begin, range.end - range.begin);
+    probe->sinks[16 * range.thread] +=
+        CPU_CALL(probe->backend, cpu_kernel_ceiling_read, probe->memory + range.begin,
+                 range.end - range.begin);
 }
 
 static void run_copy(const void *context, struct cpu_range range) {
@@ -57,7 +58,7 @@ static enum status measure(int threads, double seconds, double *fma, double *rea
     TRY_ELSE(status, done, memory_new(&probe.sinks, 16 * backend.threads, "sums to measure"));
     memset(probe.memory, 0,
            (size_t)FLOATS * sizeof *probe.memory); /* pages that are really there */
-    const double round = CPU_KERNEL(&backend, cpu_kernel_ceiling_fma)(FMA_ROUNDS, probe.sinks);
+    const double round = CPU_CALL(&backend, cpu_kernel_ceiling_fma, FMA_ROUNDS, probe.sinks);
     *fma = best_rate(&probe, seconds, round * backend.threads, backend.threads, 1, run_fma);
     *read = best_rate(&probe, seconds, (double)FLOATS * sizeof(float), FLOATS, SHARE, run_read);
     *copy = best_rate(&probe, seconds, (double)FLOATS * sizeof(float), FLOATS / 2, SHARE, run_copy);

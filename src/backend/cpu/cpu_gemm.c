@@ -86,12 +86,13 @@ static void pack_tile(const struct cut *cut, int64_t row, int64_t rows, int64_t 
     const struct cpu_product *p = cut->product;
     const float *from = p->a + row * p->a_row;
     if (p->terms == CPU_TERMS_PAIRS)
-        CPU_KERNEL(cut->backend, cpu_kernel_transpose_pairs)
-    (to, rows, from + 2 * k, p->a_row, rows, count);
-    else if (p->a_k == 1) CPU_KERNEL(cut->backend, cpu_kernel_transpose)(
-        to, rows, from + cut->a_words * k, p->a_row, rows, cut->a_words * count);
+        CPU_CALL(cut->backend, cpu_kernel_transpose_pairs, to, rows, from + 2 * k, p->a_row, rows,
+                 count);
+    else if (p->a_k == 1)
+        CPU_CALL(cut->backend, cpu_kernel_transpose, to, rows, from + cut->a_words * k, p->a_row,
+                 rows, cut->a_words * count);
     else /* a_row is 1 */
-        CPU_KERNEL(cut->backend, cpu_kernel_copy)(to, rows, from + k * p->a_k, p->a_k, count, rows);
+        CPU_CALL(cut->backend, cpu_kernel_copy, to, rows, from + k * p->a_k, p->a_k, count, rows);
 }
 
 /* Repacks the terms [k, k + count) of the item's rows, tile by tile. */
@@ -138,7 +139,7 @@ static void multiply(const struct cut *cut, const struct item *item, int64_t pan
         p.residual = whole->residual != NULL && !cuts
                          ? whole->residual + row * whole->residual_row + column
                          : NULL;
-        CPU_KERNEL(cut->backend, cpu_kernel_product)(&p);
+        CPU_CALL(cut->backend, cpu_kernel_product, &p);
         packed += p.rows * count * cut->a_words;
         if (p.fetch != NULL)
             p.fetch += count * p.fetch_k;
@@ -234,10 +235,11 @@ static void transpose_block(const struct transpose *t, int64_t k, int64_t n) {
     const float *panels = t->args->weight.panels;
     float *to = t->out + k * N + n * WEIGHT_PANEL;
     if (t->args->weight.dtype == DTYPE_BF16)
-        CPU_KERNEL(t->backend, cpu_kernel_widen_pairs)
-    (to, WEIGHT_PANEL, panels + (n * K + k * WEIGHT_PANEL) / 2, WEIGHT_PANEL, outputs, inputs / 2);
-    else CPU_KERNEL(t->backend, cpu_kernel_transpose)(
-        to, WEIGHT_PANEL, panels + n * K + k * WEIGHT_PANEL, WEIGHT_PANEL, inputs, outputs);
+        CPU_CALL(t->backend, cpu_kernel_widen_pairs, to, WEIGHT_PANEL,
+                 panels + (n * K + k * WEIGHT_PANEL) / 2, WEIGHT_PANEL, outputs, inputs / 2);
+    else
+        CPU_CALL(t->backend, cpu_kernel_transpose, to, WEIGHT_PANEL,
+                 panels + n * K + k * WEIGHT_PANEL, WEIGHT_PANEL, inputs, outputs);
 }
 
 /* The weight's columns, 32 at a time, become panels. */
@@ -286,9 +288,8 @@ static void copy_columns(const void *context, struct cpu_range range) {
     const struct panel_copy *copy = context;
     const struct gemm_dw_args *args = copy->args;
     for (int64_t k = range.begin; k < range.end; k += WEIGHT_PANEL)
-        CPU_KERNEL(copy->backend, cpu_kernel_copy)
-    (copy->out + k * args->M, WEIGHT_PANEL, args->x + k, args->ldx, args->M,
-     at_most(WEIGHT_PANEL, args->K - k));
+        CPU_CALL(copy->backend, cpu_kernel_copy, copy->out + k * args->M, WEIGHT_PANEL, args->x + k,
+                 args->ldx, args->M, at_most(WEIGHT_PANEL, args->K - k));
 }
 
 enum { BIAS_BLOCK = 256 };

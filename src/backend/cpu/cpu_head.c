@@ -42,7 +42,7 @@ static void head_row(const struct head_work *work, int64_t r) {
     for (int64_t at = 0; at < a->columns; at += HEAD_BLOCK) {
         const int64_t n = a->columns - at < HEAD_BLOCK ? a->columns - at : HEAD_BLOCK;
         const struct cpu_head_sums sums =
-            CPU_KERNEL(work->backend, cpu_kernel_head_sums)(logits + at, n, scale);
+            CPU_CALL(work->backend, cpu_kernel_head_sums, logits + at, n, scale);
         if (a->begin + at == 0)
             *row = (struct head_row){
                 .sum = sums.sum, .weighted = sums.weighted, .max = sums.max, .target = 0.0f};

@@ -17,8 +17,9 @@ CPU_KERNEL_FORMS(float, cpu_kernel_rmsnorm,
 /* 1 / sqrt(mean(x²) + epsilon). */
 CPU_KERNEL_FORMS(float, cpu_kernel_inverse_rms, (const float *x, int64_t n, float epsilon));
 
-/* dx = base (zeros when NULL) + r (dy · weight − x · r² · mean(dy · weight · x)), dweight += dy · x
- * · r, for r the inverse RMS of x. */
+/* For r the inverse RMS of x and base zeros when NULL:
+ *     dx = base + r (dy · weight − x · r² · mean(dy · weight · x))
+ *     dweight += dy · x · r */
 struct cpu_norm_gradient {
     float *dx, *dweight;
     const float *base, *x, *weight, *dy;

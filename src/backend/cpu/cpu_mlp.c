@@ -17,7 +17,7 @@ static void swiglu_rows(const void *context, struct cpu_range range) {
     const struct swiglu_args *a = work->args;
     for (int64_t t = range.begin; t < range.end; t++) {
         const float *gate = a->gate_up + t * 2 * a->F;
-        CPU_KERNEL(work->backend, cpu_kernel_swiglu)(a->out + t * a->F, gate, gate + a->F, a->F);
+        CPU_CALL(work->backend, cpu_kernel_swiglu, a->out + t * a->F, gate, gate + a->F, a->F);
     }
 }
 

@@ -20,8 +20,8 @@ static void norm_rows(const void *context, struct cpu_range range) {
     const struct norm_work *work = context;
     const struct rmsnorm_args *a = work->args;
     for (int64_t t = range.begin; t < range.end; t++) {
-        const float inverse = CPU_KERNEL(work->backend, cpu_kernel_rmsnorm)(
-            a->y + t * a->C, a->x + t * a->C, a->weight, a->C, a->epsilon);
+        const float inverse = CPU_CALL(work->backend, cpu_kernel_rmsnorm, a->y + t * a->C,
+                                       a->x + t * a->C, a->weight, a->C, a->epsilon);
         if (a->inverse_rms != NULL)
             a->inverse_rms[t] = inverse;
     }

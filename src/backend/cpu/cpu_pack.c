@@ -38,10 +38,11 @@ static void pack_panels(const void *context, struct cpu_range range) {
         if (rows < WEIGHT_PANEL)
             memset(panel, 0, (size_t)(WEIGHT_PANEL * words) * sizeof *panel);
         if (pairs)
-            CPU_KERNEL(work->backend, cpu_kernel_transpose_pairs)
-        (panel, WEIGHT_PANEL, source, columns, rows, words);
-        else CPU_KERNEL(work->backend, cpu_kernel_transpose)(panel, WEIGHT_PANEL, source, columns,
-                                                             rows, words);
+            CPU_CALL(work->backend, cpu_kernel_transpose_pairs, panel, WEIGHT_PANEL, source,
+                     columns, rows, words);
+        else
+            CPU_CALL(work->backend, cpu_kernel_transpose, panel, WEIGHT_PANEL, source, columns,
+                     rows, words);
     }
 }
 
@@ -53,10 +54,11 @@ static void unpack_panels(const void *context, struct cpu_range range) {
         const float *panel = panel_at(&work->weight, row);
         float *out = work->out + row * columns;
         if (work->weight.dtype == DTYPE_BF16)
-            CPU_KERNEL(work->backend, cpu_kernel_widen_pairs)
-        (out, columns, panel, WEIGHT_PANEL, rows, columns / 2);
-        else CPU_KERNEL(work->backend, cpu_kernel_transpose)(out, columns, panel, WEIGHT_PANEL,
-                                                             columns, rows);
+            CPU_CALL(work->backend, cpu_kernel_widen_pairs, out, columns, panel, WEIGHT_PANEL, rows,
+                     columns / 2);
+        else
+            CPU_CALL(work->backend, cpu_kernel_transpose, out, columns, panel, WEIGHT_PANEL,
+                     columns, rows);
     }
 }
 

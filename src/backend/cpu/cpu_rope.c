@@ -23,10 +23,10 @@ static void rope_row(const struct backend *backend, const struct rope_args *a, i
     for (int64_t h = 0; h < rotated; h++) {
         const float *norm = h < a->H ? a->q_norm : a->k_norm, *head = x + h * D;
         if (norm != NULL) {
-            CPU_KERNEL(backend, cpu_kernel_rmsnorm)(out + h * D, head, norm, D, a->epsilon);
+            CPU_CALL(backend, cpu_kernel_rmsnorm, out + h * D, head, norm, D, a->epsilon);
             head = out + h * D;
         }
-        CPU_KERNEL(backend, cpu_kernel_rotate)(out + h * D, head, table, D, 1.0f);
+        CPU_CALL(backend, cpu_kernel_rotate, out + h * D, head, table, D, 1.0f);
     }
     if (out != x)
         memcpy(out + rotated * D, x + rotated * D, (size_t)(a->K * D) * sizeof *x);
@@ -58,11 +58,11 @@ static void rope_backward_row(const struct rope_backward_work *work, int64_t t, 
         CPU_KERNEL(work->backend, cpu_kernel_rmsnorm_backward);
     for (int64_t h = 0; h < rotated; h++) {
         float *gradient = work->args->dqkv + t * width + h * D;
-        CPU_KERNEL(work->backend, cpu_kernel_rotate)(gradient, gradient, table, D, -1.0f);
+        CPU_CALL(work->backend, cpu_kernel_rotate, gradient, gradient, table, D, -1.0f);
         if (partial == NULL)
             continue;
         const float inverse =
-            CPU_KERNEL(work->backend, cpu_kernel_inverse_rms)(x + h * D, D, f->epsilon);
+            CPU_CALL(work->backend, cpu_kernel_inverse_rms, x + h * D, D, f->epsilon);
         norm_backward(&(struct cpu_norm_gradient){.dx = gradient,
                                                   .dweight = h < f->H ? partial : partial + D,
                                                   .x = x + h * D,

@@ -221,7 +221,7 @@ static int32_t sample_row(const struct sample_work *work, int64_t b, int thread)
     const int64_t V = a->V;
     struct space space = space_at(cpu_thread(work->backend, thread), V);
     const float *z = adjust(a, b, space.adjusted);
-    const float largest = CPU_KERNEL(work->backend, cpu_kernel_largest)(z, V);
+    const float largest = CPU_CALL(work->backend, cpu_kernel_largest, z, V);
     if (!isfinite(largest))
         return -1;
     if (settings->temperature <= 0.0f)
@@ -229,8 +229,8 @@ static int32_t sample_row(const struct sample_work *work, int64_t b, int thread)
     const float scale = cpu_inverse_temperature(settings->temperature);
     for (int64_t block = 0; block < block_count(V); block++) {
         const int64_t at = block * HEAD_BLOCK, n = V - at < HEAD_BLOCK ? V - at : HEAD_BLOCK;
-        space.blocks[block] = CPU_KERNEL(work->backend, cpu_kernel_weights)(
-            space.all.weights + at, z + at, n, largest, scale);
+        space.blocks[block] = CPU_CALL(work->backend, cpu_kernel_weights, space.all.weights + at,
+                                       z + at, n, largest, scale);
     }
     if (settings->top_k <= 0 && settings->top_p >= 1.0f && settings->min_p <= 0.0f)
         return draw_from_blocks(&space, a->uniforms[b]);

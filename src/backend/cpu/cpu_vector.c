@@ -19,9 +19,9 @@ struct accumulate_work {
 static void accumulate_range(const void *context, struct cpu_range range) {
     const struct accumulate_work *work = context;
     const struct accumulate_args *a = work->args;
-    const struct cpu_refused refused = CPU_KERNEL(work->backend, cpu_kernel_accumulate)(
-        a->total + range.begin, a->values + range.begin, range.end - range.begin,
-        ldexp(1.0, a->scale_bits), a->bound);
+    const struct cpu_refused refused = CPU_CALL(
+        work->backend, cpu_kernel_accumulate, a->total + range.begin, a->values + range.begin,
+        range.end - range.begin, ldexp(1.0, a->scale_bits), a->bound);
     if (refused.largest == 0 && refused.nonfinite == 0)
         return;
 #pragma omp critical
@@ -45,9 +45,8 @@ struct resolve_work {
 static void resolve_range(const void *context, struct cpu_range range) {
     const struct resolve_work *work = context;
     const struct resolve_args *a = work->args;
-    CPU_KERNEL(work->backend, cpu_kernel_resolve)
-    (a->out + range.begin, a->total + range.begin, range.end - range.begin,
-     ldexp(1.0, -a->scale_bits));
+    CPU_CALL(work->backend, cpu_kernel_resolve, a->out + range.begin, a->total + range.begin,
+             range.end - range.begin, ldexp(1.0, -a->scale_bits));
 }
 
 enum status cpu_resolve(struct backend *backend, const struct resolve_args *args) {
@@ -67,7 +66,7 @@ static void dot_blocks(const void *context, struct cpu_range range) {
     for (int64_t block = range.begin; block < range.end; block++) {
         const int64_t at = block * VECTOR_BLOCK;
         const int64_t n = a->n - at < VECTOR_BLOCK ? a->n - at : VECTOR_BLOCK;
-        a->blocks[block] = CPU_KERNEL(work->backend, cpu_kernel_dot)(a->x + at, a->y + at, n);
+        a->blocks[block] = CPU_CALL(work->backend, cpu_kernel_dot, a->x + at, a->y + at, n);
     }
 }
 
@@ -107,9 +106,8 @@ struct lerp_work {
 static void lerp_range(const void *context, struct cpu_range range) {
     const struct lerp_work *work = context;
     const struct lerp_args *a = work->args;
-    CPU_KERNEL(work->backend, cpu_kernel_lerp)
-    (a->out + range.begin, a->x + range.begin, a->y + range.begin, range.end - range.begin,
-     a->factor);
+    CPU_CALL(work->backend, cpu_kernel_lerp, a->out + range.begin, a->x + range.begin,
+             a->y + range.begin, range.end - range.begin, a->factor);
 }
 
 enum status cpu_lerp(struct backend *backend, const struct lerp_args *args) {
@@ -125,7 +123,7 @@ struct adamw_work {
 
 static void adamw_range(const void *context, struct cpu_range range) {
     const struct adamw_work *work = context;
-    CPU_KERNEL(work->backend, cpu_kernel_adamw)(&work->kernel, range.begin, range.end);
+    CPU_CALL(work->backend, cpu_kernel_adamw, &work->kernel, range.begin, range.end);
 }
 
 /* The scale that clips the largest gradients is no normal float; two factors are. */
