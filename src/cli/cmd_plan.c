@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/strbuf.h"
 #include "config/settings.h"
@@ -209,11 +210,17 @@ static enum status make_plan(struct cli *cli, const struct settings *settings) {
     return status;
 }
 
+static void warn_of_setting(const char *sentence) {
+    log_warning("settings", "%s", sentence);
+}
+
 static enum status run_command(struct cli *cli) {
     struct settings settings;
     TRY(settings_read(cli->argv[0], cli->argv + 1, cli->argc - 1, SETTINGS_FOR_TRAINING,
                       &settings));
-    const enum status status = make_plan(cli, &settings);
+    enum status status = make_plan(cli, &settings);
+    if (status == STATUS_OK)
+        status = settings_unused(&settings, warn_of_setting);
     settings_release(&settings);
     return status;
 }
