@@ -102,7 +102,7 @@ static void sentences(void) {
                                      "optimizer.learning_rate here");
     check_override("rollout.num-generations=8", "it is called rollout.group_size here");
     check_override("objective.beta=0.1", "it is called objective.kl_coef here");
-    check_override("lora.rank=8", "lora.rank: it is not there yet: all parameters are trained");
+    check_override("distill.beta=1", "distill.beta: it is not there yet: self-distillation has");
     check_override("parallel.shard=true", "parallel.shard: it is not there yet: every rank holds");
     check_override("rollout.batch_size=8", "rollout.prompts_per_step counts the prompts");
     check_override("rollout.zzz=1",
@@ -118,7 +118,7 @@ static void sentences(void) {
     check_override("run.device=cuda", "\"cuda\" is not known: it is not there yet: write \"cpu\"");
     check_override("run.method=gspo", "and objective.level = \"sequence\"");
     check_override("update.rule=gxpo", "it is not there yet");
-    check_file("lora:{rank=8;};", "x.cfg:2: unknown group lora: it is not there yet");
+    check_file("eval:{every=8;};", "x.cfg:2: unknown group eval: it is not there yet");
     check_file("optim:{lr=1;};", "x.cfg:2: unknown group optim: it is called optimizer here");
     check_file("steps=5;", "it is a parameter of a group: run : { steps = …; };");
     check_file("whatever:{};", "unknown group whatever; `gradus params` lists all");
