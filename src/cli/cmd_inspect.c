@@ -22,6 +22,7 @@
 #include "file/provenance.h"
 #include "file/safetensors.h"
 #include "model/hparams.h"
+#include "run/adapter_directory.h"
 #include "run/checkpoint_read.h"
 #include "run/diagnostics.h"
 #include "run/rollout_file.h"
@@ -74,11 +75,22 @@ static enum status append_shape(struct strbuf *out, const char *directory) {
         hparams.tied ? ", tied head" : "");
 }
 
+/* Whether it is a directory with a file of that name; *path is the file's. */
+static bool holds_file(const char *directory, const char *name, char *path, size_t size) {
+    return bytes_is_directory(directory) &&
+           snprintf(path, size, "%s/%s", directory, name) < (int)size && access(path, F_OK) == 0;
+}
+
 static enum status inspect_safetensors(const struct request *request, struct strbuf *out) {
+    char path[4096];
     struct safetensors *files;
-    TRY(safetensors_open(&files, request->path));
-    enum status status =
-        bytes_is_directory(request->path) ? append_shape(out, request->path) : STATUS_OK;
+    const bool adapter = holds_file(request->path, ADAPTER_WEIGHTS_NAME, path, sizeof path);
+    TRY(safetensors_open(&files, adapter ? path : request->path));
+    enum status status = STATUS_OK;
+    if (adapter)
+        status = adapter_directory_describe(request->path, out);
+    else if (bytes_is_directory(request->path))
+        status = append_shape(out, request->path);
     if (status == STATUS_OK)
         status = append_tensors(out, files, request->verify);
     safetensors_close(&files);
@@ -352,7 +364,7 @@ const struct cli_command cmd_inspect = {
         "Diagnostics are shown as a table of first, last and mean values, those of each pass below;\n"
         "rollouts with the texts of their first answers, or one answer token by token; the\n"
         "directory of a run with its state, whether it is alive, its newest checkpoint, the numbers\n"
-        "of its last step and its files; a model directory with its tensors.",
+        "of its last step and its files; a model directory or an adapter with its tensors.",
     .options = {{"verify", NULL, "read everything and check every checksum", false},
                 {"answers", "N", "how many answers of a rollout file to print [3]", false},
                 {"answer", "K", "show answer K of a rollout file token by token", false},

@@ -232,7 +232,7 @@ static enum status append_file(const char *directory, const char *name, struct s
 static enum status append_files(const char *directory, struct strbuf *out) {
     static const char *const names[] = {"settings.cfg",   "log.txt",  "metrics.jsonl",
                                         "diagnostics.h5", "rollouts", "checkpoints",
-                                        "model"};
+                                        "model",          "adapter"};
     TRY(strbuf_append_text(out, "files\n"));
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         TRY(append_file(directory, names[i], out));

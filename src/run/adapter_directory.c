@@ -24,52 +24,70 @@ static enum status join(char out[PATH_BYTES], const char *directory, const char 
 
 /* --- adapter_config.json --- */
 
-/* A field that must be absent, null, false, empty or one given text, since otherwise the adapter
- * means something that is not computed here. */
-static enum status must_be_plain(const json_t *config, const char *path, const char *name,
-                                 const char *allowed) {
-    const json_t *value = json_object_get(config, name);
+/* Fields that do not change what an adapter computes, or that are read below. Every other field, also
+ * one that a later peft has, must say nothing: null, false, empty. */
+static bool is_free_field(const char *name) {
+    static const char *const fields[] = {
+        "peft_type",         "peft_version",
+        "task_type",         "auto_mapping",
+        "revision",          "base_model_name_or_path",
+        "inference_mode",    "r",
+        "lora_alpha",        "use_rslora",
+        "lora_dropout",      "init_lora_weights",
+        "target_modules",    "exclude_modules",
+        "qalora_group_size", "megatron_core",
+        "eva_config",        "loftq_config",
+        "corda_config",      "lora_ga_config",
+        "runtime_config",    "velora_config",
+    };
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        if (strcmp(name, fields[i]) == 0)
+            return true;
+    return false;
+}
+
+static bool says_nothing(const char *name, const json_t *value) {
     const char *text = json_string_value(value);
-    const bool empty = value == NULL || json_is_null(value) || json_is_false(value) ||
-                       (json_is_object(value) && json_object_size(value) == 0) ||
-                       (json_is_array(value) && json_array_size(value) == 0) ||
-                       (text != NULL && allowed != NULL && strcmp(text, allowed) == 0);
-    return empty ? STATUS_OK
-                 : FAIL(STATUS_INPUT,
-                        "%s: %s asks for something that adapters here do not do: plain LoRA and "
-                        "rsLoRA with one rank are read",
-                        path, name);
+    return json_is_null(value) || json_is_false(value) ||
+           (json_is_object(value) && json_object_size(value) == 0) ||
+           (json_is_array(value) && json_array_size(value) == 0) ||
+           (strcmp(name, "bias") == 0 && text != NULL && strcmp(text, "none") == 0);
+}
+
+/* Some initialisations take from the model's own weights what they give to the factors; the weights
+ * that are left are not in the adapter. */
+static enum status check_initialisation(const json_t *config, const char *path) {
+    static const char *const harmless[] = {"gaussian", "eva", "orthogonal"};
+    const json_t *value = json_object_get(config, "init_lora_weights");
+    const char *text = json_string_value(value);
+    char quoted[STATUS_QUOTE_MAX];
+    if (value == NULL || json_is_null(value) || json_is_boolean(value))
+        return STATUS_OK;
+    for (size_t i = 0; text != NULL && i < sizeof harmless / sizeof *harmless; i++)
+        if (strcmp(text, harmless[i]) == 0)
+            return STATUS_OK;
+    return FAIL(STATUS_INPUT,
+                "%s: init_lora_weights is %s, which may have changed the model's own weights: save "
+                "it with peft's path_initial_model_for_weight_conversion, and it is plain LoRA",
+                path, text != NULL ? status_quote(quoted, text, SIZE_MAX) : "no text");
 }
 
 static enum status check_plain(const json_t *config, const char *path) {
-    static const struct {
-        const char *name, *allowed;
-    } fields[] = {
-        {"bias", "none"},
-        {"use_dora", NULL},
-        {"fan_in_fan_out", NULL},
-        {"modules_to_save", NULL},
-        {"rank_pattern", NULL},
-        {"alpha_pattern", NULL},
-        {"layers_pattern", NULL},
-        {"layer_replication", NULL},
-        {"target_parameters", NULL},
-        {"layers_to_transform", NULL},
-        {"trainable_token_indices", NULL},
-        {"lora_bias", NULL},
-        {"alora_invocation_tokens", NULL},
-        {"use_qalora", NULL},
-    };
-    const char *type;
+    const char *type, *name;
+    char quoted[STATUS_QUOTE_MAX];
+    json_t *value;
     TRY(json_get_string(config, path, "peft_type", "LORA", &type));
-    if (strcmp(type, "LORA") != 0) {
-        char quoted[STATUS_QUOTE_MAX];
+    if (strcmp(type, "LORA") != 0)
         return FAIL(STATUS_INPUT, "%s: peft_type is \"%s\"; adapters of the type LORA are read",
                     path, status_quote(quoted, type, SIZE_MAX));
+    json_object_foreach((json_t *)(uintptr_t)config, name, value) {
+        if (!is_free_field(name) && !says_nothing(name, value))
+            return FAIL(STATUS_INPUT,
+                        "%s: %s asks for something that adapters here do not do: plain LoRA and "
+                        "rsLoRA with one rank are read",
+                        path, status_quote(quoted, name, SIZE_MAX));
     }
-    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
-        TRY(must_be_plain(config, path, fields[i].name, fields[i].allowed));
-    return STATUS_OK;
+    return check_initialisation(config, path);
 }
 
 static enum status read_config(const json_t *config, const char *path,
@@ -121,7 +139,7 @@ static enum status open_factors(const char *directory, struct safetensors **file
     return safetensors_open(files, path);
 }
 
-/* Which targets the first layer has. */
+/* Which targets some layer has. */
 static void find_targets(const struct safetensors *files, struct adapter_settings *settings) {
     char ending[64];
     for (int t = 0; t < LORA_TARGETS; t++) {
@@ -226,6 +244,31 @@ enum status adapter_directory_open(struct adapter **adapter, const char *path,
     return status;
 }
 
+/* --- telling --- */
+
+enum status adapter_settings_describe(const struct adapter_settings *settings, struct strbuf *out) {
+    const char *between = " on ";
+    TRY(strbuf_append_format(out, "adapter: rank %" PRId64 ", alpha %g, scale alpha / %s,",
+                             settings->rank, settings->alpha,
+                             settings->rank_stabilized ? "sqrt(rank)" : "rank"));
+    for (int t = 0; t < LORA_TARGETS; t++)
+        if (settings->targets[t]) {
+            TRY(strbuf_append_format(out, "%s%s", between, lora_target_name((enum lora_target)t)));
+            between = ", ";
+        }
+    return strbuf_append_text(out, "\n");
+}
+
+enum status adapter_directory_describe(const char *path, struct strbuf *out) {
+    struct adapter_settings settings = {.rank = 0};
+    struct safetensors *files;
+    TRY(read_config_file(path, &settings));
+    TRY(open_factors(path, &files));
+    find_targets(files, &settings);
+    safetensors_close(&files);
+    return adapter_settings_describe(&settings, out);
+}
+
 /* --- writing --- */
 
 static json_t *target_modules(const struct adapter_settings *settings) {
@@ -266,6 +309,16 @@ bool adapter_directory_writes(const char *name) {
     return strcmp(name, ADAPTER_CONFIG_NAME) == 0 || strcmp(name, ADAPTER_WEIGHTS_NAME) == 0;
 }
 
+static enum status write_factors(const struct tensor_source *factors, const char *path) {
+    struct tensor_source sorted = *factors;
+    struct parameter *parameters;
+    TRY(tensors_by_name(factors->parameters, factors->count, &parameters));
+    sorted.parameters = parameters;
+    const enum status status = tensor_file_write(&sorted, path);
+    memory_release(&parameters);
+    return status;
+}
+
 static enum status write_all(const char *directory, const struct model_files *files,
                              const struct tensor_source *factors) {
     char path[PATH_BYTES];
@@ -275,7 +328,7 @@ static enum status write_all(const char *directory, const struct model_files *fi
         TRY(atomic_write_file(path, strbuf_text(bytes), (int64_t)bytes->length));
     }
     TRY(join(path, directory, ADAPTER_WEIGHTS_NAME));
-    return tensor_file_write(factors, path);
+    return write_factors(factors, path);
 }
 
 enum status adapter_directory_write(const char *path, const struct model_files *files,

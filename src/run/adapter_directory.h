@@ -23,8 +23,8 @@
 
 /* Rank, alpha, kind of scale and targets of the adapter in `path`. Which matrices are adapted is
  * read from the tensors, since target_modules may be a pattern. What would change the result and is
- * not done here (DoRA, biases, ranks by pattern, other matrices, some layers only) is refused by
- * name. */
+ * not done here (DoRA, biases, ranks by pattern, other matrices, some layers only, and fields that
+ * are not known here) is refused by name. Dropout, which only training has, is not done. */
 enum status adapter_directory_settings(const char *path, const struct hparams *hparams,
                                        struct adapter_settings *settings) MUST_USE;
 
@@ -40,6 +40,11 @@ enum status adapter_directory_load(const char *path, const struct adapter *adapt
 /* The adapter of the directory, ready for models of that shape; the caller destroys it. */
 enum status adapter_directory_open(struct adapter **adapter, const char *path,
                                    struct backend *backend, const struct hparams *hparams) MUST_USE;
+
+/* A line on it for gradus inspect: "adapter: rank 8, alpha 16, scale alpha / rank, on q, v". */
+enum status adapter_settings_describe(const struct adapter_settings *settings,
+                                      struct strbuf *out) MUST_USE;
+enum status adapter_directory_describe(const char *path, struct strbuf *out) MUST_USE;
 
 /* The text of adapter_config.json, appended to *out; `base` is the model that it adapts. */
 enum status adapter_config_text(const struct adapter_settings *settings, const char *base,

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "run/checkpoint_read.h"
 
+#include "base/memory.h"
+#include "file/json.h"
+#include "run/adapter_directory.h"
 #include "run/checkpoint_manifest.h"
 
 struct report {
@@ -66,9 +69,30 @@ static enum status append_file(void *context, const char *path, bool is_group) {
                                 (long long)shape.elements);
 }
 
+/* What adapter is trained, where one is. */
+static enum status append_adapter(const struct h5 *h5, struct strbuf *out) {
+    static const char path[] = "/model/" ADAPTER_CONFIG_NAME;
+    struct adapter_settings settings;
+    json_t *config = NULL;
+    char *text = NULL;
+    int64_t length;
+    if (!h5_has(h5, path))
+        return STATUS_OK;
+    TRY(h5_get_list(h5, path, H5_KIND_U8, &text, &length));
+    enum status status = json_parse(text, (size_t)length, ADAPTER_CONFIG_NAME, 0, &config);
+    if (status == STATUS_OK)
+        status = adapter_config_read(config, ADAPTER_CONFIG_NAME, &settings);
+    if (status == STATUS_OK)
+        status = adapter_settings_describe(&settings, out);
+    json_decref(config);
+    memory_release(&text);
+    return status;
+}
+
 enum status checkpoint_describe(const struct h5 *h5, struct strbuf *out) {
     struct report report = {.h5 = h5, .out = out};
     TRY(strbuf_append_text(out, "checkpoint\n"));
+    TRY(append_adapter(h5, out));
     for (int section = 0; section < CHECKPOINT_SECTIONS; section++)
         TRY(append_tensors(&report, checkpoint_sections[section].group,
                            checkpoint_sections[section].group + 1));

@@ -271,20 +271,12 @@ static enum status write_weights(const struct model_directory *model, const char
     return status;
 }
 
-static int by_name(const void *a, const void *b) {
-    const struct parameter *first = a, *second = b;
-    return strcmp(first->name, second->name);
-}
-
 /* Whoever gives the parameters, a run or a checkpoint, the same weights make the same bytes. */
 static enum status write_weights_by_name(const struct model_directory *model,
                                          const char *directory) {
     struct model_directory sorted = *model;
     struct parameter *parameters;
-    const size_t n = (size_t)model->parameter_count;
-    TRY(memory_new(&parameters, n, "list of tensors"));
-    memcpy(parameters, model->parameters, n * sizeof *parameters);
-    qsort(parameters, n, sizeof *parameters, by_name);
+    TRY(tensors_by_name(model->parameters, model->parameter_count, &parameters));
     sorted.parameters = parameters;
     const enum status status = write_weights(&sorted, directory);
     memory_release(&parameters);

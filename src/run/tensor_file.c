@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "run/tensor_file.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "base/memory.h"
 #include "file/safetensors.h"
 
@@ -11,6 +14,20 @@ static int64_t elements(const struct parameter *parameter) {
 }
 
 /* One tensor in the dtype of the file. */
+static int by_name(const void *a, const void *b) {
+    const struct parameter *first = a, *second = b;
+    return strcmp(first->name, second->name);
+}
+
+enum status tensors_by_name(const struct parameter *parameters, int64_t count,
+                            struct parameter **sorted) {
+    const size_t n = (size_t)count;
+    TRY(memory_new(sorted, count, "list of tensors"));
+    memcpy(*sorted, parameters, n * sizeof **sorted);
+    qsort(*sorted, n, sizeof **sorted, by_name);
+    return STATUS_OK;
+}
+
 static enum status write_tensor(const struct tensor_source *source,
                                 const struct parameter *parameter, float *values,
                                 struct safetensors_writer *writer) {

@@ -20,6 +20,11 @@ struct tensor_source {
     void *context;
 };
 
+/* The same parameters in the order of their names, so that the same values make the same bytes
+ * whoever gives them, a run or a checkpoint; *sorted (memory_release) has `count`. */
+enum status tensors_by_name(const struct parameter *parameters, int64_t count,
+                            struct parameter **sorted) MUST_USE;
+
 /* Writes the file, which appears whole or not at all. */
 enum status tensor_file_write(const struct tensor_source *source, const char *path) MUST_USE;
 

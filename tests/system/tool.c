@@ -12,6 +12,7 @@
  *     prompts ROLLOUT...               a line "source row" for each prompt
  *     finite DIAGNOSTICS [NAME...]     0 when every number of every finished step and pass is
  *                                      finite; a NaN is allowed in the metrics named
+ *     list FILE GROUP                  the paths of the datasets below a group
  *     described FILE...                0 when every dataset says its units and what it is
  */
 #include <inttypes.h>
@@ -280,6 +281,23 @@ static enum status finite(char **arguments, int count) {
     return status;
 }
 
+/* --- list --- */
+
+static enum status print_path(void *context, const char *path) {
+    (void)context;
+    printf("%s\n", path);
+    return STATUS_OK;
+}
+
+static enum status list(char **arguments, int count) {
+    (void)count;
+    struct h5 *h5;
+    TRY(h5_open(&h5, arguments[0]));
+    const enum status status = h5_walk(h5, arguments[1], print_path, NULL);
+    (void)h5_close(&h5);
+    return status;
+}
+
 /* --- described --- */
 
 static enum status check_description(void *context, const char *path) {
@@ -313,9 +331,9 @@ static const struct {
     const char *name;
     int least; /* arguments */
     enum status (*run)(char **arguments, int count);
-} questions[] = {{"same", 2, same},          {"value", 2, value}, {"positions", 1, positions},
-                 {"prompts", 1, prompts},    {"rows", 3, rows},   {"finite", 1, finite},
-                 {"described", 1, described}};
+} questions[] = {{"same", 2, same},       {"value", 2, value},        {"positions", 1, positions},
+                 {"prompts", 1, prompts}, {"rows", 3, rows},          {"finite", 1, finite},
+                 {"list", 2, list},       {"described", 1, described}};
 
 int main(int argc, char **argv) {
     for (size_t i = 0; i < sizeof questions / sizeof *questions; i++)
@@ -325,6 +343,7 @@ int main(int argc, char **argv) {
                 fprintf(stderr, "%s: %s\n", argv[1], status_sentence());
             return status == STATUS_OK ? 0 : 1;
         }
-    fprintf(stderr, "usage: tool same|value|rows|positions|prompts|finite|described FILE [...]\n");
+    fprintf(stderr,
+            "usage: tool same|value|rows|positions|prompts|finite|list|described FILE [...]\n");
     return 2;
 }
