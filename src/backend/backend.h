@@ -56,6 +56,22 @@ struct pack_args {
     struct weight weight;
 };
 
+/* Reads a weight from where files are mapped: widens the numbers, rounds and packs them, by threads
+ * that each fill the panels which they will multiply with. */
+struct load_source {
+    const void *values; /* host, row-major, perhaps unaligned */
+    void *mapping;      /* the mapped file: pages are given back once read; NULL: they stay */
+    enum dtype dtype;
+    int64_t rows;
+};
+struct load_args {
+    const struct load_source *sources; /* host: one below the other they are the weight */
+    int64_t source_count;
+    struct weight weight;
+    float *out;   /* (weight.rows, weight.columns): the widened numbers as well; or NULL */
+    int64_t *bad; /* host: index of the first number that is not finite, −1 for none */
+};
+
 struct unpack_args {
     struct weight weight;
     float *out; /* (weight.rows, weight.columns), row-major */
@@ -346,6 +362,7 @@ struct backend_ops {
     size_t (*weight_bytes)(int64_t rows, int64_t columns, enum dtype dtype);
 
     enum status (*pack)(struct backend *, const struct pack_args *);
+    enum status (*load)(struct backend *, const struct load_args *);
     enum status (*unpack)(struct backend *, const struct unpack_args *);
     enum status (*embed)(struct backend *, const struct embed_args *);
     enum status (*gemm)(struct backend *, const struct gemm_args *);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#define _DEFAULT_SOURCE /* madvise */
 #include "base/memory.h"
 
 #include <stdatomic.h>
@@ -6,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -19,6 +21,7 @@
 struct header {
     size_t bytes;
     int account;
+    void *start; /* what the C library gave */
 };
 
 /* --- books --- */
@@ -88,16 +91,17 @@ static void book(int account, int64_t bytes) {
 
 /* --- blocks --- */
 
-/* A block that counts for `bytes` and has room for `room`. */
+/* A block that counts for `bytes` and has room for `room`. calloc takes a large one fresh from the
+ * system, whose pages are zero and come to be, near a thread, when that thread first writes to
+ * them; memset would place them all near this one. */
 static enum status new_block(void *pointer, size_t bytes, size_t room, const char *label) {
-    const size_t rounded = (room + 2 * ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT + ALIGNMENT;
-    char *block = aligned_alloc(ALIGNMENT, rounded);
-    if (block == NULL)
+    char *start = calloc(1, room + 2 * ALIGNMENT);
+    if (start == NULL)
         return FAIL(STATUS_MEMORY, "%s: the machine cannot give %.1f MiB of memory", label,
                     (double)bytes / 1048576.0);
-    memset(block, 0, rounded);
+    char *block = start + (ALIGNMENT - (uintptr_t)start % ALIGNMENT) % ALIGNMENT;
     struct header *header = (void *)block;
-    *header = (struct header){.bytes = bytes, .account = account_of(label)};
+    *header = (struct header){.bytes = bytes, .account = account_of(label), .start = start};
     book(header->account, (int64_t)bytes);
     atomic_fetch_add(&allocations, 1);
     block += ALIGNMENT;
@@ -146,10 +150,20 @@ void memory_release(void *pointer) {
     memcpy(&block, pointer, sizeof block);
     if (block != NULL) {
         book(header_of(block)->account, -(int64_t)header_of(block)->bytes);
-        free((char *)block - ALIGNMENT);
+        free(header_of(block)->start);
     }
     block = NULL;
     memcpy(pointer, &block, sizeof block);
+}
+
+/* A page that is looked at brings the others of its window along, also those before it; so the
+ * window of the first byte goes too, as far as it belongs to the mapping. */
+void memory_forget_mapped(void *mapping, const void *from, size_t bytes) {
+    enum { WINDOW = 64 << 10 };
+    const uintptr_t start = (uintptr_t)mapping, begin = (uintptr_t)from / WINDOW * WINDOW;
+    const size_t skipped = begin > start ? begin - start : 0;
+    const size_t end = (size_t)((uintptr_t)from - start) + bytes;
+    madvise((char *)mapping + skipped, end - skipped, MADV_DONTNEED); /* no more than a hint */
 }
 
 void memory_give_back(void) {

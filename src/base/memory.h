@@ -24,6 +24,10 @@ enum status memory_resize(void *pointer, size_t count, size_t size, const char *
  * moved inside the block and released, but not followed. For plans. */
 enum status memory_pretend(void *pointer, size_t count, size_t size, const char *label) MUST_USE;
 
+/* These bytes of a file, mapped read-only from `mapping` on, have been read: their pages leave the
+ * resident size, and would come again from the file. */
+void memory_forget_mapped(void *mapping, const void *from, size_t bytes);
+
 /* Frees *pointer (NULL is allowed) and sets it to NULL. */
 void memory_release(void *pointer);
 

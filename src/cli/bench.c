@@ -189,12 +189,13 @@ static enum status time_decode(const struct bench *bench, struct decode_case *c)
     double best_s;
     TRY(best_time(bench, decode_steps, c, &best_s));
     const double step_s = best_s / DECODE_STEPS, weights = block_elements(h) + head_elements(h);
+    const double weight_bytes = (double)dtype_bytes(weights_dtype(model_weights(c->model)));
     const double keys = 2.0 * (double)(h->layers * h->K * h->D) *
                         (DECODE_PROMPT + DECODE_STEPS / 2.0) * (double)c->B;
     printf(
         "decode %4lld answers %10.1f tokens/s %6.1f %% of the read bandwidth, %5.1f %% of the peak\n",
         (long long)c->B, (double)c->B / step_s,
-        100.0 * 4.0 * (weights + keys) / step_s / bench->ceilings.read_bytes_all,
+        100.0 * (weight_bytes * weights + 4.0 * keys) / step_s / bench->ceilings.read_bytes_all,
         100.0 * 2.0 * (weights + keys / (double)c->B) * (double)c->B / step_s /
             bench->ceilings.fma_flops_all);
     fflush(stdout);

@@ -52,12 +52,14 @@ done:
 static enum status open_model(struct cli *cli, struct backend *backend, struct hparams *shape,
                               struct weights **weights, struct model **model) {
     const char *directory = cli_value(cli, "model");
+    enum dtype dtype;
     *shape = default_shape;
+    TRY(cli_precision(cli, &dtype));
     if (directory != NULL)
         TRY(hparams_read(directory, shape));
     const struct model_settings how = {
         .max_positions = POSITIONS < shape->max_positions ? POSITIONS : shape->max_positions};
-    TRY(weights_create(weights, backend, shape, DTYPE_F32));
+    TRY(weights_create(weights, backend, shape, dtype));
     TRY(directory != NULL ? weights_load(*weights, directory, NULL)
                           : fill_weights(backend, *weights));
     return model_create(model, *weights, NULL, &how);
@@ -114,6 +116,7 @@ const struct cli_command cmd_bench = {
     .options = {{"model", "DIR", "model directory to take shape and weights from", false},
                 {"threads", "N", "threads; by default one for each core this process may use",
                  false},
+                {"precision", "fp32|bf16", "what matrices of the model are held in [fp32]", false},
                 {"seconds", "S", "time for each figure (0.5)", false}},
     .most = 1,
     .run = run_command,

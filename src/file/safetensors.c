@@ -170,7 +170,7 @@ static enum status read_place(const struct mapping *map, const json_t *offsets,
 
 static enum status read_tensor(const struct mapping *map, const char *name, const json_t *value,
                                struct safetensor *out) {
-    *out = (struct safetensor){.name = name, .path = map->path};
+    *out = (struct safetensor){.name = name, .path = map->path, .mapping = map->bytes};
     if (strlen(name) > NAME_BYTES_MAX)
         return fail_tensor(map, name, "has a name of more than 1024 bytes");
     if (json_object_get(value, "dtype") == NULL || json_object_get(value, "shape") == NULL ||

@@ -22,6 +22,7 @@ struct safetensor {
     int64_t elements, bytes;
     const void *data; /* mapped, read-only, perhaps unaligned; valid until safetensors_close */
     const char *path; /* the file it stands in */
+    void *mapping;    /* where the mapped file begins, for memory_forget_mapped */
 };
 
 struct safetensors; /* one or several mapped files */

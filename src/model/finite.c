@@ -2,31 +2,10 @@
 #include "model/finite.h"
 
 #include "base/memory.h"
+#include "tensor/finite.h"
 
 #include <inttypes.h>
 #include <math.h>
-#include <string.h>
-
-/* All bits of the exponent set: infinite or not a number. */
-static uint32_t is_odd(float x) {
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    return (bits & 0x7f800000u) == 0x7f800000u;
-}
-
-int64_t first_not_finite(const float *x, int64_t n) {
-    enum { PIECE = 1024 };
-    for (int64_t begin = 0; begin < n; begin += PIECE) {
-        const int64_t end = n - begin < PIECE ? n : begin + PIECE;
-        uint32_t odd = 0;
-        for (int64_t i = begin; i < end; i++)
-            odd |= is_odd(x[i]);
-        for (int64_t i = begin; odd != 0 && i < end; i++)
-            if (is_odd(x[i]))
-                return i;
-    }
-    return -1;
-}
 
 /* The squares of floats do not leave double, so their sum is finite when all of them are. */
 enum status all_finite(struct backend *backend, const float *x, int64_t n, bool *finite) {

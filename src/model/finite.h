@@ -9,9 +9,6 @@
 #include "base/status.h"
 #include "model/parameters.h"
 
-/* Index of the first number that is not finite among n on the host, −1 for none. */
-int64_t first_not_finite(const float *x, int64_t n);
-
 /* Whether all n floats of backend memory are finite. */
 enum status all_finite(struct backend *backend, const float *x, int64_t n, bool *finite) MUST_USE;
 

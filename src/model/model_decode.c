@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "model/finite.h"
 #include "model/model_finite.h"
+#include "tensor/finite.h"
 
 #include <inttypes.h>
 

@@ -4,8 +4,8 @@
  * (backend.h), so the numbers of a token depend on its own context alone, and decoding, which runs
  * the same pieces, gives the same bits.
  */
-#include "model/finite.h"
 #include "model/model_finite.h"
+#include "tensor/finite.h"
 
 #include <inttypes.h>
 

@@ -65,9 +65,28 @@ static enum status create_blocks(struct weights *weights) {
     return STATUS_OK;
 }
 
+/* In bf16 two neighbours of a row share a word. */
+static enum status check_widths(const struct hparams *h, enum dtype dtype) {
+    const struct {
+        const char *name;
+        int64_t width;
+    } widths[] = {{"hidden_size", h->C},
+                  {"num_attention_heads times head_dim", h->H * h->D},
+                  {"intermediate_size", h->F}};
+    for (size_t i = 0; dtype == DTYPE_BF16 && i < sizeof widths / sizeof *widths; i++)
+        if (widths[i].width % 2 != 0)
+            return FAIL(STATUS_INPUT,
+                        "the precision bf16 needs matrices of even width, but %s is %lld: take "
+                        "fp32 for this model",
+                        widths[i].name, (long long)widths[i].width);
+    return STATUS_OK;
+}
+
 enum status weights_create(struct weights **out, struct backend *backend,
                            const struct hparams *hparams, enum dtype dtype) {
     struct weights *weights = NULL;
+    *out = NULL;
+    TRY(check_widths(hparams, dtype));
     TRY(memory_new(&weights, 1, "weights of a model"));
     weights->backend = backend;
     weights->hparams = *hparams;
@@ -110,9 +129,13 @@ const struct parameter_set *weights_parameters(const struct weights *weights) {
     return &weights->set;
 }
 
+enum dtype weights_dtype(const struct weights *weights) {
+    return weights->dtype;
+}
+
 /* `source` holds the elements of this block. */
-enum status weights_refresh_block(struct weights *weights, const struct weight_block *block,
-                                  const float *source) {
+static enum status refresh_block(struct weights *weights, const struct weight_block *block,
+                                 const float *source) {
     if (block->weight == NULL)
         return backend_run(weights->backend, copy, .x = source, .out = block->vector,
                            .n = block->elements);
@@ -121,7 +144,6 @@ enum status weights_refresh_block(struct weights *weights, const struct weight_b
 
 enum status weights_refresh(struct weights *weights, const float *master) {
     for (int64_t i = 0; i < weights->block_count; i++)
-        TRY(weights_refresh_block(weights, &weights->blocks[i],
-                                  master + weights->blocks[i].offset));
+        TRY(refresh_block(weights, &weights->blocks[i], master + weights->blocks[i].offset));
     return STATUS_OK;
 }

@@ -1,27 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * From a Hugging Face directory to the working copy of the weights and, where there is one, to the
- * fp32 master.
+ * fp32 master. Matrices go from the mapped files to their panels in one pass, without a copy in
+ * between; vectors, which are small, through a buffer.
  */
 #include "model/weights_state.h"
 
 #include "base/log.h"
 #include "base/memory.h"
 #include "file/safetensors.h"
-#include "model/finite.h"
 #include "model/tied_head.h"
+#include "tensor/finite.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+enum { STACKED_MAX = 3 }; /* parameters of one matrix: q, k, v */
+
 struct loading {
     struct weights *weights;
     const struct safetensors *files;
-    float *master;  /* NULL: each block passes through `staging` */
-    float *staging; /* backend memory of the largest block */
-    float *host;    /* of the largest parameter */
-    char *mapped;   /* the files' bytes, in the books alone */
+    float *master; /* or NULL */
+    float *host;   /* of the largest vector */
+    bool plans;
 };
 
 static bool same_shape(const struct safetensor *tensor, const struct parameter *parameter) {
@@ -65,46 +67,95 @@ static enum status find_tensor(const struct safetensors *files, const struct hpa
     return same_shape(*tensor, parameter) ? STATUS_OK : refuse_shape(*tensor, parameter);
 }
 
+/* The kind of number of a tensor that find_tensor gave, which is one of the three. */
+static enum dtype dtype_of(const struct safetensor *tensor) {
+    enum dtype dtype = DTYPE_F32;
+    const bool known = dtype_find(tensor->dtype, &dtype);
+    ASSERT(known);
+    return dtype;
+}
+
+static enum status refuse_number(const struct safetensor *tensor, const struct parameter *parameter,
+                                 int64_t element) {
+    const enum dtype dtype = dtype_of(tensor);
+    float value;
+    dtype_to_f32(dtype, (const char *)tensor->data + (size_t)element * dtype_bytes(dtype), &value,
+                 1);
+    return FAIL(STATUS_INPUT,
+                "%s: the tensor %s holds %g at element %" PRId64 " of %" PRId64
+                ": the file is damaged, or was written after a run had diverged",
+                tensor->path, parameter->name, (double)value, element,
+                parameter->rows * parameter->columns);
+}
+
 enum status weights_read_tensor(const struct safetensors *files, const struct hparams *hparams,
                                 const struct parameter *parameter, float *out) {
     const int64_t n = parameter->rows * parameter->columns;
     const struct safetensor *tensor;
-    enum dtype dtype = DTYPE_F32;
     TRY(find_tensor(files, hparams, parameter, &tensor));
-    if (!dtype_find(tensor->dtype, &dtype))
-        return FAIL(STATUS_DEFECT, "a weight of an unknown kind was let pass");
-    dtype_to_f32(dtype, tensor->data, out, n);
+    dtype_to_f32(dtype_of(tensor), tensor->data, out, n);
     const int64_t bad = first_not_finite(out, n);
+    return bad < 0 ? STATUS_OK : refuse_number(tensor, parameter, bad);
+}
+
+/* --- blocks --- */
+
+/* A stack of parameters is one matrix. */
+static enum status load_matrix(const struct loading *loading, const struct weight_block *block,
+                               const struct parameter *parameters, int64_t count) {
+    struct weights *weights = loading->weights;
+    struct load_source sources[STACKED_MAX];
+    const struct safetensor *tensors[STACKED_MAX];
+    int64_t bad = -1;
+    ASSERT(count <= STACKED_MAX);
+    for (int64_t i = 0; i < count; i++) {
+        TRY(find_tensor(loading->files, &weights->hparams, &parameters[i], &tensors[i]));
+        sources[i] = (struct load_source){.values = tensors[i]->data,
+                                          .mapping = tensors[i]->mapping,
+                                          .dtype = dtype_of(tensors[i]),
+                                          .rows = parameters[i].rows};
+    }
+    TRY(backend_run(
+        weights->backend, load, .sources = sources, .source_count = count, .weight = *block->weight,
+        .out = loading->master != NULL ? loading->master + block->offset : NULL, .bad = &bad));
     if (bad < 0)
         return STATUS_OK;
-    return FAIL(STATUS_INPUT,
-                "%s: the tensor %s holds %g at element %" PRId64 " of %" PRId64
-                ": the file is damaged, or was written after a run had diverged",
-                tensor->path, parameter->name, (double)out[bad], bad, n);
+    int64_t i = count - 1;
+    while (parameters[i].offset > block->offset + bad)
+        i--;
+    return refuse_number(tensors[i], &parameters[i], block->offset + bad - parameters[i].offset);
 }
 
-static enum status load_parameter(struct loading *loading, const struct parameter *parameter,
-                                  float *to) {
-    const struct weights *weights = loading->weights;
-    const int64_t n = parameter->rows * parameter->columns;
-    TRY(weights_read_tensor(loading->files, &weights->hparams, parameter, loading->host));
-    return weights->backend->ops->upload(weights->backend, to, loading->host,
-                                         (size_t)n * sizeof(float));
+static enum status load_vectors(const struct loading *loading, const struct weight_block *block,
+                                const struct parameter *parameters, int64_t count) {
+    struct backend *backend = loading->weights->backend;
+    for (int64_t i = 0; i < count; i++) {
+        const struct parameter *p = &parameters[i];
+        const size_t bytes = (size_t)p->rows * sizeof(float);
+        TRY(weights_read_tensor(loading->files, &loading->weights->hparams, p, loading->host));
+        TRY(backend->ops->upload(backend, block->vector + (p->offset - block->offset),
+                                 loading->host, bytes));
+        if (loading->master != NULL)
+            TRY(backend->ops->upload(backend, loading->master + p->offset, loading->host, bytes));
+    }
+    return STATUS_OK;
 }
 
-/* Blocks and parameters stand in the same order, so one walk serves both. */
-static enum status load_blocks(struct loading *loading) {
+/* Blocks and parameters stand in the same order, so one walk serves both. On a planned backend
+ * matrices book what loading them takes. */
+static enum status load_blocks(const struct loading *loading) {
     struct weights *weights = loading->weights;
+    const struct parameter_set *set = &weights->set;
     int64_t next = 0;
     for (int64_t i = 0; i < weights->block_count; i++) {
         const struct weight_block *block = &weights->blocks[i];
-        const int64_t end = block->offset + block->elements;
-        float *to = loading->master != NULL ? loading->master + block->offset : loading->staging;
-        for (; next < weights->set.count && weights->set.items[next].offset < end; next++) {
-            const struct parameter *parameter = &weights->set.items[next];
-            TRY(load_parameter(loading, parameter, to + (parameter->offset - block->offset)));
-        }
-        TRY(weights_refresh_block(weights, block, to));
+        const int64_t end = block->offset + block->elements, first = next;
+        while (next < set->count && set->items[next].offset < end)
+            next++;
+        if (block->weight != NULL)
+            TRY(load_matrix(loading, block, &set->items[first], next - first));
+        else if (!loading->plans)
+            TRY(load_vectors(loading, block, &set->items[first], next - first));
     }
     return STATUS_OK;
 }
@@ -145,26 +196,13 @@ static void log_extra(const struct weights *weights, const struct safetensors *f
                  (long long)extra, status_quote(quote, first, SIZE_MAX));
 }
 
-/* Room for the largest tensor and, without a master, for the largest block; the mapped files are
- * booked too, since their pages become resident as they are read. */
-static enum status loading_allocate(struct loading *loading, bool plans) {
-    const struct weights *weights = loading->weights;
-    int64_t block = 1, parameter = 1, mapped = 0;
-    for (int64_t i = 0; i < weights->block_count; i++)
-        if (weights->blocks[i].elements > block)
-            block = weights->blocks[i].elements;
-    for (int64_t i = 0; i < weights->set.count; i++) {
-        const int64_t n = weights->set.items[i].rows * weights->set.items[i].columns;
-        parameter = n > parameter ? n : parameter;
-    }
-    for (int64_t i = 0; i < safetensors_count(loading->files); i++)
-        mapped += safetensors_at(loading->files, i)->bytes;
-    TRY(memory_pretend(&loading->mapped, (size_t)mapped, 1, "files of weights, mapped"));
-    TRY((plans ? memory_pretend : memory_allocate)(&loading->host, (size_t)parameter,
-                                                   sizeof *loading->host, "a tensor being loaded"));
-    if (loading->master != NULL)
-        return STATUS_OK;
-    return backend_new(weights->backend, &loading->staging, block, "weights being loaded");
+static enum status allocate_host(struct loading *loading) {
+    const struct parameter_set *set = &loading->weights->set;
+    int64_t most = 1;
+    for (int64_t i = 0; i < set->count; i++)
+        if (!set->items[i].matrix && set->items[i].rows > most)
+            most = set->items[i].rows;
+    return memory_new(&loading->host, most, "a vector being loaded");
 }
 
 /* All that can be refused is refused before the first tensor is read. */
@@ -177,20 +215,17 @@ static enum status check_tensors(const struct loading *loading) {
 }
 
 static enum status load(struct weights *weights, const char *directory, float *master, bool plans) {
-    struct loading loading = {.weights = weights, .master = master};
+    struct loading loading = {.weights = weights, .master = master, .plans = plans};
     struct safetensors *files = NULL;
     enum status status;
     TRY_ELSE(status, done, safetensors_open(&files, directory));
     loading.files = files;
     TRY_ELSE(status, done, check_tensors(&loading));
-    TRY_ELSE(status, done, loading_allocate(&loading, plans));
-    if (!plans)
-        TRY_ELSE(status, done, load_blocks(&loading));
+    TRY_ELSE(status, done, allocate_host(&loading));
+    TRY_ELSE(status, done, load_blocks(&loading));
     log_extra(weights, files);
 done:
-    backend_release(weights->backend, &loading.staging);
     memory_release(&loading.host);
-    memory_release(&loading.mapped);
     safetensors_close(&files);
     return status;
 }

@@ -35,8 +35,4 @@ struct weights {
     int64_t block_count;
 };
 
-/* The working copy of one block from its elements in fp32. */
-enum status weights_refresh_block(struct weights *weights, const struct weight_block *block,
-                                  const float *source) MUST_USE;
-
 #endif

@@ -10,7 +10,7 @@
 #include "file/atomic.h"
 #include "file/json.h"
 #include "file/safetensors.h"
-#include "model/finite.h"
+#include "tensor/finite.h"
 
 enum { PATH_BYTES = 4096 };
 

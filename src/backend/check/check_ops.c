@@ -74,6 +74,21 @@ void check_list_pack(struct check_list *list, struct pack_args *a) {
     weight(list, "weight", &a->weight, CHECK_WRITE);
 }
 
+/* Files hold what they like: what is not finite among their numbers is told by `bad`. */
+void check_list_load(struct check_list *list, struct load_args *a) {
+    int64_t rows = 0;
+    if (check_add_bytes(list, "sources", &a->sources, (size_t)a->source_count * sizeof *a->sources))
+        for (int64_t i = 0; i < a->source_count; i++)
+            rows += a->sources[i].rows;
+    if (rows != a->weight.rows)
+        CHECK_REFUSE(list, "check: %s: argument sources has %lld rows, the weight %lld", list->op,
+                     (long long)rows, (long long)a->weight.rows);
+    weight(list, "weight", &a->weight, CHECK_WRITE);
+    optional(list, "out", &a->out, CHECK_WRITE, MATRIX(a->weight.rows, a->weight.columns));
+    check_add_host(list, "bad", &a->bad, CHECK_INT64, CHECK_UPDATE, VECTOR(1));
+    list->finite = false;
+}
+
 void check_list_unpack(struct check_list *list, struct unpack_args *a) {
     weight(list, "weight", &a->weight, CHECK_READ);
     floats(list, "out", &a->out, CHECK_WRITE, MATRIX(a->weight.rows, a->weight.columns));

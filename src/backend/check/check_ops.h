@@ -9,6 +9,7 @@
 
 #define CHECK_OPS(X)                                                                               \
     X(pack)                                                                                        \
+    X(load)                                                                                        \
     X(unpack)                                                                                      \
     X(embed)                                                                                       \
     X(gemm)                                                                                        \

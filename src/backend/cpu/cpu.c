@@ -98,6 +98,12 @@ void cpu_run_items(struct backend *backend, int64_t n, int64_t operations,
             work(context, (struct cpu_range){i, i + 1, 0});
         return;
     }
+    if (n == count) { /* one for each, always the same: what it reads lies near it */
+#pragma omp parallel for num_threads(count) schedule(static, 1)
+        for (int64_t i = 0; i < n; i++)
+            work(context, (struct cpu_range){i, i + 1, omp_get_thread_num()});
+        return;
+    }
 #pragma omp parallel for num_threads(count) schedule(dynamic, 1)
     for (int64_t i = 0; i < n; i++)
         work(context, (struct cpu_range){i, i + 1, omp_get_thread_num()});
@@ -168,6 +174,7 @@ const struct backend_ops cpu_ops = {
     .close = close_backend,
     .weight_bytes = weight_bytes,
     .pack = cpu_pack,
+    .load = cpu_load,
     .unpack = cpu_unpack,
     .embed = cpu_embed,
     .gemm = cpu_gemm,

@@ -99,6 +99,7 @@ void cpu_run_items(struct backend *backend, int64_t n, int64_t operations,
 
 /* The operations, slot by slot as in backend.h. */
 enum status cpu_pack(struct backend *backend, const struct pack_args *args);
+enum status cpu_load(struct backend *backend, const struct load_args *args);
 enum status cpu_unpack(struct backend *backend, const struct unpack_args *args);
 enum status cpu_embed(struct backend *backend, const struct embed_args *args);
 enum status cpu_gemm(struct backend *backend, const struct gemm_args *args);
