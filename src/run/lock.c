@@ -103,7 +103,9 @@ static enum status write_record(const struct lock *lock) {
     memset(record, ' ', sizeof record);
     const size_t length = json_dumpb(root, record, sizeof record - 1, 0);
     json_decref(root);
-    ASSERT(length > 0 && length < sizeof record); /* the texts are short and ASCII */
+    ASSERT(length < sizeof record); /* the texts are short */
+    if (length == 0)                /* and ASCII */
+        return FAIL(STATUS_MEMORY, "%s: memory ran out", lock->path);
     record[sizeof record - 1] = '\n';
     if (pwrite(lock->file, record, sizeof record, 0) != (ssize_t)sizeof record ||
         fsync(lock->file) != 0)

@@ -59,7 +59,7 @@ parameters_exist() {
     list_parameters >"$work/params"
     groups=$(sed 's/\..*//' "$work/params" | sort -u | paste -sd'|')
     grep -v 'error: .* unknown parameter' "$root/$1" | grep -oE "(^|[^A-Za-z0-9_./])($groups)\.[a-z_0-9]+" | grep -oE "($groups)\..*" |
-        grep -vE '\.(h|c|cfg|h5|txt|jsonl?|md|sh|py|cmake|def|png|safetensors)$' | sort -u >"$work/names"
+        grep -vE '\.(h|c|cfg|h5|lock|txt|jsonl?|md|sh|py|cmake|def|png|safetensors)$' | sort -u >"$work/names"
     while read -r name; do
         grep -qx "$name" "$work/params" || fail "$1 names the parameter $name, which does not exist"
     done <"$work/names"
