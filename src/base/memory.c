@@ -156,10 +156,10 @@ void memory_release(void *pointer) {
     memcpy(pointer, &block, sizeof block);
 }
 
-/* A page that is looked at brings the others of its window along, also those before it; so the
+/* A page that is looked at brings others of its page table along, also those before it; so the
  * window of the first byte goes too, as far as it belongs to the mapping. */
 void memory_forget_mapped(void *mapping, const void *from, size_t bytes) {
-    enum { WINDOW = 64 << 10 };
+    enum { WINDOW = 2 << 20 };
     const uintptr_t start = (uintptr_t)mapping, begin = (uintptr_t)from / WINDOW * WINDOW;
     const size_t skipped = begin > start ? begin - start : 0;
     const size_t end = (size_t)((uintptr_t)from - start) + bytes;
