@@ -210,7 +210,7 @@ enum status bench_decode(const struct bench *bench, struct model *model) {
     TRY(check_positions(model_hparams(model), DECODE_PROMPT + DECODE_STEPS, "decode"));
     for (int i = 0; i < DECODE_PROMPT; i++)
         prompt[i] = (int32_t)((i * 7919 + 13) % model_hparams(model)->V);
-    TRY_ELSE(status, done, cache_create(&c.cache, model));
+    TRY_ELSE(status, done, cache_create(&c.cache, model_backend(model), model_hparams(model)));
     TRY_ELSE(status, done, model_prefill(model, c.cache, prompt, DECODE_PROMPT, &c.prompt, 0));
     for (size_t i = 0; i < sizeof batches / sizeof *batches; i++) {
         c.B = batches[i];

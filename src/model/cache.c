@@ -8,17 +8,16 @@
 #include "base/memory.h"
 
 struct cache {
-    struct model *model;
+    struct backend *backend;
     float **all, **free_pages;
     int64_t count, free_count, capacity; /* of pages; both lists have room for `capacity` */
     int64_t page_floats;
 };
 
-enum status cache_create(struct cache **out, struct model *model) {
-    const struct hparams *h = model_hparams(model);
+enum status cache_create(struct cache **out, struct backend *backend, const struct hparams *h) {
     struct cache *cache = NULL;
     TRY(memory_new(&cache, 1, "a cache of keys and values"));
-    cache->model = model;
+    cache->backend = backend;
     cache->page_floats = h->layers * h->K * 2 * CACHE_PAGE * h->D;
     *out = cache;
     return STATUS_OK;
@@ -29,7 +28,7 @@ void cache_destroy(struct cache **pointer) {
     if (cache == NULL)
         return;
     for (int64_t i = 0; i < cache->count; i++)
-        backend_release(cache->model->backend, &cache->all[i]);
+        backend_release(cache->backend, &cache->all[i]);
     memory_release(&cache->all);
     memory_release(&cache->free_pages);
     memory_release(pointer);
@@ -50,7 +49,7 @@ static enum status grow_lists(struct cache *cache) {
 }
 
 static enum status take_page(struct cache *cache, float **page) {
-    struct backend *backend = cache->model->backend;
+    struct backend *backend = cache->backend;
     if (cache->free_count > 0) {
         *page = cache->free_pages[--cache->free_count];
         return backend->ops->clear(backend, *page, (size_t)cache->page_floats * sizeof(float));

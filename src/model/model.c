@@ -77,6 +77,10 @@ void model_destroy(struct model **pointer) {
     memory_release(pointer);
 }
 
+struct backend *model_backend(const struct model *model) {
+    return model->backend;
+}
+
 const struct hparams *model_hparams(const struct model *model) {
     return &model->hparams;
 }

@@ -17,6 +17,7 @@
 #include "base/status.h"
 #include "model/adapter.h"
 #include "model/batch.h"
+#include "model/cache.h"
 #include "model/hparams.h"
 #include "model/parameters.h"
 #include "model/weights.h"
@@ -38,6 +39,7 @@ enum status model_create(struct model **model, struct weights *weights, struct a
                          const struct model_settings *settings) MUST_USE;
 void model_destroy(struct model **model);
 
+struct backend *model_backend(const struct model *model);
 const struct hparams *model_hparams(const struct model *model);
 struct weights *model_weights(const struct model *model);
 
@@ -74,20 +76,6 @@ int64_t model_positions_computed(const struct model *model);
 int64_t model_positions_decoded(const struct model *model);
 
 /* --- decoding --- */
-
-struct cache; /* pages of keys and values (backend.h), given out and taken back */
-
-enum status cache_create(struct cache **cache, struct model *model) MUST_USE;
-void cache_destroy(struct cache **cache);
-int64_t cache_bytes(const struct cache *cache);
-
-/* The cached positions of one prompt or one answer. */
-struct cache_sequence {
-    float **pages;
-    int32_t page_count, page_capacity, length;
-};
-void cache_sequence_release(struct cache *cache,
-                            struct cache_sequence *sequence); /* gives its pages back */
 
 /* Computes a prompt of n tokens, fills `sequence` (empty before) with its keys and values, and
  * leaves the hidden state of its last position in row `row` of the model's decode rows. */

@@ -4,11 +4,10 @@
  * row; a draw runs the head over rows of hidden states. All through the same row-invariant pieces
  * as the training forward, so the log-probability of a drawn token is bit for bit the trainer's.
  */
-#include "model/cache.h"
+#include "model/model_finite.h"
 
 #include "base/memory.h"
 #include "model/finite.h"
-#include "model/model_finite.h"
 #include "tensor/finite.h"
 
 #include <inttypes.h>

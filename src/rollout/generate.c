@@ -262,7 +262,8 @@ enum status generate_answers(struct model *model, struct tokenizer *tokenizer,
     TRY_ELSE(status, done, memory_new(&decoder.prompts, request_count, "live prompts"));
     TRY_ELSE(status, done, memory_new(&decoder.live, decoder.capacity, "live answers"));
     TRY_ELSE(status, done, reserve_rows(&decoder, decoder.capacity));
-    TRY_ELSE(status, done, cache_create(&decoder.cache, model));
+    TRY_ELSE(status, done,
+             cache_create(&decoder.cache, model_backend(model), model_hparams(model)));
     for (int64_t next = 0; next < request_count || decoder.live_count > 0;) {
         TRY_ELSE(status, done, pulse_beat(settings->pulse));
         if (next < request_count && decoder.live_count < in_flight) {

@@ -125,7 +125,7 @@ static void open_world(struct world *world, const char *backend, const char *nam
     world->settings = *settings;
     CHECK_OK(backend_open(&world->backend, backend, threads));
     CHECK_OK(tiny_open(&world->model, &world->backend, name, false, NULL));
-    CHECK_OK(cache_create(&world->cache, world->model));
+    CHECK_OK(cache_create(&world->cache, model_backend(world->model), model_hparams(world->model)));
     for (int p = 0; p < PROMPTS; p++)
         tiny_tokens(p == 0 ? "prompt a" : "prompt b", model_hparams(world->model)->V,
                     world->prompts[p], prompt_lengths[p]);

@@ -101,7 +101,7 @@ static void test_model(const char *name) {
     float before[TARGETS], drawn;
     CHECK_OK(backend_open(&w.backend, "cpu", 1));
     CHECK_OK(tiny_open(&w.model, &w.backend, name, false, &w.master));
-    CHECK_OK(cache_create(&w.cache, w.model));
+    CHECK_OK(cache_create(&w.cache, model_backend(w.model), model_hparams(w.model)));
     w.parameters = model_trained(w.model)->items;
     w.count = model_trained(w.model)->count;
     CHECK_OK(decode(&w));

@@ -63,7 +63,7 @@ static int go_through(struct backend *backend, const char *name, bool recompute,
     float *master;
     memory_watch();
     CHECK_OK(tiny_open(&model, backend, name, recompute, &master));
-    CHECK_OK(cache_create(&cache, model));
+    CHECK_OK(cache_create(&cache, model_backend(model), model_hparams(model)));
     decode(model, cache);
     train(model);
     const int count = memory_accounts(accounts, MEMORY_LABELS);

@@ -37,7 +37,7 @@ static int32_t draw_greedy(struct model *model) {
 static void continue_text(struct model *model, const struct real_text *text) {
     struct cache *cache;
     struct cache_sequence prompt = {.length = 0}, own = {.length = 0};
-    CHECK_OK(cache_create(&cache, model));
+    CHECK_OK(cache_create(&cache, model_backend(model), model_hparams(model)));
     CHECK_OK(model_prefill(model, cache, text->ids, text->count, &prompt, 0));
     for (int32_t i = 0; i < text->greedy_count; i++) {
         const int32_t token = draw_greedy(model);
