@@ -1,10 +1,11 @@
 #!/bin/sh
-# exactness.sh ARCH: ranks, threads and the number of answers in flight change no bit of rollouts, metrics, parameters and
+# exactness.sh ARCH (or bf16): ranks, threads and the number of answers in flight change no bit of rollouts, metrics, parameters and
 # optimizer state; the positions that went through the blocks are those of the prompts and answers, once each.
 . "$(dirname "$0")/lib.sh"
 arch=$1
 case $arch in
 qwen2) settings="objective.kl_coef=0.01" ;;
+bf16) settings="objective.kl_coef=0.01 model.precision=bf16" arch=qwen2 ;;
 qwen3) settings="update.mini_batches=2 objective.level=sequence objective.gate=clip parallel.groups_per_tile=1" ;;
 llama) settings="objective.kl_coef=0.01 objective.kl_in=reward objective.advantage=batch rollout.top_p=0.95 rollout.resample=1
                  model.recompute=true parallel.tokens_per_pass=60 objective.entropy_coef=0.001" ;;
