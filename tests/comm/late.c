@@ -4,6 +4,8 @@
  *   slow      it comes within the deadline: the others wait without burning their core
  *   never     it does not come: the others name the phase, and closing ends the job
  *   defect    it dies of a defect: the hook ends the others too
+ *   alone     it fails and brings its status to nobody: it says so and ends the others too
+ *   together  all agree that it failed: rank 0 says so, and nobody is ended
  */
 #include "check.h"
 
@@ -11,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "cli/cli.h"
 #include "mpi/comm_mpi.h"
 
 static void slow(struct comm *comm, bool late) {
@@ -53,6 +56,18 @@ static void leave(struct comm *comm, bool late) {
     printf("not ended by the defect of another rank\n");
 }
 
+/* A command that ends with the status of the late rank. */
+static enum status end_command(struct comm *comm, bool late, bool agrees) {
+    struct cli cli = {.rank = comm->rank};
+    enum status status =
+        late ? FAIL(STATUS_IO, "rank %d: the disk is full", comm->rank) : STATUS_OK;
+    if (agrees)
+        status = comm_agree(comm, status);
+    else if (!late)
+        CHECK_OK(comm_barrier(comm, 0.0, "for ever"));
+    return cli_comm_close(&cli, comm, status);
+}
+
 int main(int argc, char **argv) {
     struct comm comm;
     if (argc < 2 || comm_mpi_open(&comm, &argc, &argv) != STATUS_OK)
@@ -62,8 +77,10 @@ int main(int argc, char **argv) {
         slow(&comm, late);
     else if (strcmp(argv[1], "never") == 0)
         never(&comm, late);
-    else
+    else if (strcmp(argv[1], "defect") == 0)
         leave(&comm, late);
+    else
+        return status_exit(end_command(&comm, late, strcmp(argv[1], "together") == 0));
     const int result = CHECK_END();
     comm_close(&comm);
     return result;
