@@ -77,9 +77,9 @@ static enum status encode_prompt(struct generation *g, int64_t i) {
         TRY(take_ids(g, row->ids, line->row, out));
     } else {
         struct strbuf text = STRBUF_EMPTY;
-        const enum status status = prompt_encode(&g->lm.form, row->prompt, &text, out);
+        const enum status status = prompt_encode_item(&g->lm.form, &row->item, &text, out);
         strbuf_release(&text);
-        TRY(status);
+        TRY(row->item.conversation.count > 0 ? dataset_place(status, g->path, line->row) : status);
     }
     if (out->count > room)
         return FAIL(
@@ -302,7 +302,7 @@ static void generation_release(struct generation *g) {
     for (int64_t i = 0; g->prompts != NULL && i < g->end - g->begin; i++)
         memory_release(&g->prompts[i].ids);
     for (int64_t i = 0; g->rows != NULL && i < g->end - g->begin; i++)
-        strbuf_release(&g->rows[i].reference);
+        generate_row_release(&g->rows[i]);
     for (int64_t i = 0;
          g->answers != NULL && i < (g->end - g->begin) * g->settings->rollout.group_size; i++)
         rollout_answer_release(&g->answers[i]);
@@ -339,10 +339,12 @@ const struct cli_command cmd_generate = {
     .text = "answers to prompts, from JSON lines to JSON lines",
     .more =
         "Any JSON line that holds a prompt will do, as those of data.train. The prompt is, by the\n"
-        "first of these that a line has: \"prompt_token_ids\" (a list of ids); the prompt field of a\n"
-        "source of data.train, first the source that is F.jsonl itself, then the others in their\n"
-        "order; \"prompt\". The reference is the answer field of the same source (cut by its\n"
-        "answer_after), else the first answer field of another source or \"answer\" that the line has.\n"
+        "first of these that a line has: \"prompt_token_ids\" (a list of ids); the prompt field, or the\n"
+        "messages, of a source of data.train, first the source that is F.jsonl itself, then the others\n"
+        "in their order; \"prompt\"; \"messages\", a conversation of which an assistant's turn at the\n"
+        "end is left out. The reference is the answer field of the same source (cut by its\n"
+        "answer_after), else the first answer field of another source or \"answer\" that the line has,\n"
+        "else the turn that was left out.\n"
         "\n"
         "A line comes out with all its fields and \"completions\", rollout.group_size of them:\n"
         "{\"text\", \"token_ids\", \"finish_reason\"}; where it has a reference also \"reward\", the weighted\n"

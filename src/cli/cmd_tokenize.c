@@ -13,6 +13,7 @@
 #include "base/memory.h"
 #include "base/strbuf.h"
 #include "cli/cli.h"
+#include "data/dataset.h"
 #include "file/json.h"
 #include "file/lines.h"
 #include "text/chat.h"
@@ -67,42 +68,36 @@ static enum status encode_json(struct job *job, long line, const char *text, siz
 
 /* --- conversations to ids --- */
 
-static enum status read_messages(const json_t *list, const char *place,
-                                 struct chat_message *messages) {
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        const json_t *entry = json_array_get(list, i);
-        TRY(json_get_string(entry, place, "role", NULL, &messages[i].role));
-        const json_t *content = json_object_get(entry, "content");
-        if (messages[i].role == NULL || !json_is_string(content))
-            return FAIL(STATUS_INPUT, "%s: message %zu lacks its role or its content", place, i);
-        messages[i].content =
-            (struct utf8_span){json_string_value(content), json_string_length(content)};
-    }
-    return STATUS_OK;
-}
-
 static enum status render(struct job *job, const json_t *value, const char *place,
-                          struct chat_message *messages) {
-    const json_t *list = json_object_get(value, "messages");
+                          const struct conversation *conversation) {
+    struct chat_message *messages;
     bool generation, thinking;
     const char *date;
-    TRY(read_messages(list, place, messages));
     TRY(json_get_bool(value, place, "generation_prompt", true, &generation));
     TRY(json_get_bool(value, place, "thinking", true, &thinking));
     TRY(json_get_string(value, place, "date", NULL, &date));
+    TRY(memory_new(&messages, conversation->count, "conversation"));
+    for (int64_t i = 0; i < conversation->count; i++)
+        messages[i] = conversation_message(conversation, i);
     strbuf_clear(&job->text);
-    return chat_render(&job->style, messages, (int64_t)json_array_size(list), generation, thinking,
-                       date, &job->text);
+    const enum status status = chat_render(&job->style, messages, conversation->count, generation,
+                                           thinking, date, &job->text);
+    memory_release(&messages);
+    return status;
 }
 
-static enum status encode_value(struct job *job, const json_t *value, const char *place) {
-    const json_t *list = json_object_get(value, "messages");
-    struct chat_message *messages = NULL;
-    if (!json_is_array(list))
-        return FAIL(STATUS_INPUT, "%s: the line is not an object with a list of messages", place);
-    TRY(memory_new(&messages, json_array_size(list), "conversation"));
-    const enum status status = render(job, value, place, messages);
-    memory_release(&messages);
+static enum status encode_value(struct job *job, const json_t *value, long line,
+                                const char *place) {
+    struct turn_list turns = {.turns = NULL};
+    struct strbuf texts = STRBUF_EMPTY;
+    enum status status = dataset_place(
+        conversation_read(json_object_get(value, "messages"), "messages", &turns, &texts), INPUT,
+        line - 1);
+    if (status == STATUS_OK)
+        status = render(job, value, place,
+                        &(struct conversation){turns.turns, turns.count, strbuf_text(&texts)});
+    memory_release(&turns.turns);
+    strbuf_release(&texts);
     TRY(status);
     return encode_text(job, strbuf_text(&job->text), job->text.length);
 }
@@ -112,7 +107,7 @@ static enum status encode_chat(struct job *job, long line, const char *text, siz
     json_t *value;
     snprintf(place, sizeof place, INPUT ":%ld", line);
     TRY(json_parse(text, length, INPUT, line, &value));
-    const enum status status = encode_value(job, value, place);
+    const enum status status = encode_value(job, value, line, place);
     json_decref(value);
     return status;
 }

@@ -54,6 +54,31 @@ static enum status check_texts(const struct settings *settings) {
     return STATUS_OK;
 }
 
+/* A row is a prompt with its answer, or a conversation. */
+static enum status check_sources(const struct settings *settings) {
+    for (int64_t i = 0; i < settings->data.train_count; i++) {
+        const struct train_source *const source = &settings->data.train[i];
+        const bool messages = source->messages[0] != '\0', prompt = source->prompt[0] != '\0';
+        const char *const origin = settings_origin(settings, "data.train");
+        if (messages && prompt)
+            return FAIL(STATUS_INPUT,
+                        "%s: data.train[%lld] gives prompt and messages: a row is read by one of "
+                        "them, leave the other out",
+                        origin, (long long)i);
+        if (!messages && !prompt)
+            return FAIL(STATUS_INPUT,
+                        "%s: data.train[%lld] lacks prompt, the field that holds the prompt, or "
+                        "messages, the field that holds a conversation",
+                        origin, (long long)i);
+        if (!messages && source->answer[0] == '\0')
+            return FAIL(STATUS_INPUT,
+                        "%s: data.train[%lld] lacks answer, the field that holds the reference "
+                        "answer",
+                        origin, (long long)i);
+    }
+    return STATUS_OK;
+}
+
 static enum status check_objective(const struct settings *settings) {
     const struct settings_objective *const objective = &settings->objective;
     if (objective->clip_low >= 1.0)
@@ -110,6 +135,7 @@ enum status settings_validate(struct settings *settings, enum settings_purpose p
     TRY(check_given(settings, purpose, path));
     TRY(derive_clip_bounds(settings));
     TRY(check_texts(settings));
+    TRY(check_sources(settings));
     TRY(check_objective(settings));
     if (purpose != SETTINGS_FOR_TRAINING)
         return STATUS_OK;

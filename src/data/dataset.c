@@ -20,6 +20,7 @@
 struct dataset_entry {
     int64_t row;
     size_t prompt, prompt_length, reference, reference_length; /* offsets into dataset.text */
+    int64_t turn, turn_count;                                  /* into dataset.turns */
 };
 
 struct reader {
@@ -115,35 +116,87 @@ static void cut_answer(struct dataset *dataset, const char *marker, struct utf8_
     *text = utf8_trim(*text);
 }
 
-static enum status keep_reference(struct reader *reader, struct dataset_entry *entry) {
+static struct conversation conversation_of(const struct dataset *dataset,
+                                           const struct dataset_entry *entry) {
+    if (entry->turn_count == 0)
+        return (struct conversation){.texts = ""};
+    return (struct conversation){.turns = dataset->turns.turns + entry->turn,
+                                 .count = entry->turn_count,
+                                 .texts = strbuf_text(&dataset->text)};
+}
+
+static enum status keep_conversation(struct reader *reader, struct dataset_entry *entry) {
+    const char *name = reader->source->messages;
+    struct dataset *dataset = reader->dataset;
+    const json_t *list;
+    TRY(field_of(reader, reader->row, reader->value, name, &list));
+    entry->turn = dataset->turns.count;
+    TRY(dataset_place(conversation_read(list, name, &dataset->turns, &dataset->text),
+                      reader->source->path, reader->row));
+    entry->turn_count = dataset->turns.count - entry->turn;
+    return STATUS_OK;
+}
+
+static enum status keep_cut(struct reader *reader, struct utf8_span text,
+                            struct dataset_entry *entry) {
+    if (given(reader->source->answer_after))
+        cut_answer(reader->dataset, reader->source->answer_after, &text);
+    return keep_text(reader->dataset, text.text, text.length, &entry->reference,
+                     &entry->reference_length);
+}
+
+/* What the assistant's turn at the end says; copied, since the texts may move as they grow. */
+static enum status keep_last_turn(struct reader *reader, struct dataset_entry *entry) {
+    const struct conversation conversation = conversation_of(reader->dataset, entry);
+    const int64_t before = conversation_before_answer(&conversation);
+    struct strbuf copy = STRBUF_EMPTY;
+    struct utf8_span text = utf8_span("");
+    if (before < conversation.count)
+        text = conversation_message(&conversation, before).content;
+    enum status status = strbuf_append(&copy, text.text, text.length);
+    if (status == STATUS_OK)
+        status = keep_cut(reader, (struct utf8_span){strbuf_text(&copy), copy.length}, entry);
+    strbuf_release(&copy);
+    return status;
+}
+
+static enum status keep_answer(struct reader *reader, struct dataset_entry *entry) {
     const char *name = reader->source->answer;
     struct utf8_span text = {"", 0};
     char number[32];
     const json_t *field = NULL;
-    if (given(name))
-        TRY(field_of(reader, reader->row, reader->value, name, &field));
+    TRY(field_of(reader, reader->row, reader->value, name, &field));
     if (json_is_string(field))
         text = (struct utf8_span){json_string_value(field), json_string_length(field)};
     else if (json_is_integer(field))
         snprintf(number, sizeof number, "%lld", (long long)json_integer_value(field));
     else if (json_is_real(field))
         real_text(json_real_value(field), number);
-    else if (field != NULL)
+    else
         return wrong_type(reader, reader->row, name, "a text or a number");
     if (json_is_number(field))
         text = utf8_span(number);
-    if (given(name) && given(reader->source->answer_after))
-        cut_answer(reader->dataset, reader->source->answer_after, &text);
-    return keep_text(reader->dataset, text.text, text.length, &entry->reference,
-                     &entry->reference_length);
+    return keep_cut(reader, text, entry);
+}
+
+static enum status keep_reference(struct reader *reader, struct dataset_entry *entry) {
+    if (given(reader->source->answer))
+        return keep_answer(reader, entry);
+    if (given(reader->source->messages))
+        return keep_last_turn(reader, entry);
+    return keep_text(reader->dataset, "", 0, &entry->reference, &entry->reference_length);
 }
 
 enum status dataset_reference(const struct dataset_source *source, int64_t row, const json_t *value,
                               struct strbuf *out) {
     struct dataset alone = {.path = NULL};
     struct reader reader = {.dataset = &alone, .source = source, .row = row, .value = value};
-    struct dataset_entry entry;
-    enum status status = keep_reference(&reader, &entry);
+    struct dataset_entry entry = {.row = row};
+    enum status status = STATUS_OK;
+    if (!given(source->answer) && given(source->messages))
+        status = keep_conversation(&reader, &entry);
+    if (status == STATUS_OK)
+        status = keep_reference(&reader, &entry);
     if (status == STATUS_OK)
         status =
             strbuf_append(out, strbuf_text(&alone.text) + entry.reference, entry.reference_length);
@@ -161,19 +214,29 @@ static enum status add_entry(struct dataset *dataset, struct dataset_entry entry
     return STATUS_OK;
 }
 
-/* Reads the texts of the row in hand, once. */
-static enum status read_texts(struct reader *reader) {
+static enum status keep_prompt(struct reader *reader, struct dataset_entry *entry) {
     const char *name = reader->source->prompt;
     const json_t *prompt;
-    if (reader->texts_read)
-        return STATUS_OK;
-    reader->entry = (struct dataset_entry){.row = reader->row};
     TRY(field_of(reader, reader->row, reader->value, name, &prompt));
     if (!json_is_string(prompt))
         return wrong_type(reader, reader->row, name, "a text");
-    TRY(keep_text(reader->dataset, json_string_value(prompt), json_string_length(prompt),
-                  &reader->entry.prompt, &reader->entry.prompt_length));
-    TRY(keep_reference(reader, &reader->entry));
+    return keep_text(reader->dataset, json_string_value(prompt), json_string_length(prompt),
+                     &entry->prompt, &entry->prompt_length);
+}
+
+/* Reads the texts of the row in hand, once. */
+static enum status read_texts(struct reader *reader) {
+    struct dataset_entry *entry = &reader->entry;
+    if (reader->texts_read)
+        return STATUS_OK;
+    *entry = (struct dataset_entry){.row = reader->row};
+    if (!given(reader->source->messages)) {
+        TRY(keep_prompt(reader, entry));
+    } else {
+        TRY(keep_text(reader->dataset, "", 0, &entry->prompt, &entry->prompt_length));
+        TRY(keep_conversation(reader, entry));
+    }
+    TRY(keep_reference(reader, entry));
     reader->texts_read = true;
     return STATUS_OK;
 }
@@ -184,7 +247,8 @@ static struct dataset_item item_of(const struct dataset *dataset,
                                  .prompt = dataset->text.text + entry->prompt,
                                  .prompt_length = entry->prompt_length,
                                  .reference = dataset->text.text + entry->reference,
-                                 .reference_length = entry->reference_length};
+                                 .reference_length = entry->reference_length,
+                                 .conversation = conversation_of(dataset, entry)};
 }
 
 static enum status count_tokens(void *context, int64_t *tokens) {
@@ -222,7 +286,7 @@ static enum status take_row(struct reader *reader, bool *taken) {
 static enum status parse_row(struct reader *reader, const char *text, size_t length) {
     struct dataset *dataset = reader->dataset;
     const size_t bytes = dataset->text.length;
-    const int64_t unmarked = dataset->unmarked;
+    const int64_t unmarked = dataset->unmarked, turns = dataset->turns.count;
     json_t *value = NULL;
     bool taken = false;
     enum status status =
@@ -235,6 +299,7 @@ static enum status parse_row(struct reader *reader, const char *text, size_t len
     json_decref(value);
     if (!taken) {
         dataset->text.length = bytes;
+        dataset->turns.count = turns;
         dataset->unmarked = unmarked;
     }
     return status;
@@ -304,7 +369,7 @@ static enum status check_taken(const struct dataset *dataset, const struct datas
                     "%s: answer_after = '%s' occurs in the field \"%s\" of no row: check its "
                     "spelling or leave it out",
                     source->path, status_quote(quote, source->answer_after, SIZE_MAX),
-                    source->answer);
+                    given(source->answer) ? source->answer : source->messages);
     if (dataset->unmarked > 0)
         log_info("data",
                  "%s: %lld of %lld rows lack answer_after = '%s': their whole answer counts",
@@ -318,7 +383,8 @@ static enum status list_fields(struct reader *reader) {
     size_t count;
     const char *const *fields = filter_fields(reader->filter, &count);
     TRY(memory_new(&reader->fields, count + 2, "fields of a data file"));
-    reader->fields[reader->field_count++] = reader->source->prompt;
+    reader->fields[reader->field_count++] =
+        given(reader->source->messages) ? reader->source->messages : reader->source->prompt;
     if (given(reader->source->answer))
         reader->fields[reader->field_count++] = reader->source->answer;
     for (size_t i = 0; i < count; i++)
@@ -343,7 +409,7 @@ done:
 }
 
 enum status dataset_open(struct dataset *dataset, const struct dataset_source *source) {
-    ASSERT(given(source->path) && given(source->prompt));
+    ASSERT(given(source->path) && (given(source->prompt) || given(source->messages)));
     *dataset = (struct dataset){.path = NULL};
     const size_t bytes = strlen(source->path) + 1;
     TRY(memory_new(&dataset->path, bytes, "path"));
@@ -357,6 +423,7 @@ enum status dataset_open(struct dataset *dataset, const struct dataset_source *s
 void dataset_close(struct dataset *dataset) {
     memory_release(&dataset->path);
     memory_release(&dataset->entries);
+    memory_release(&dataset->turns.turns);
     strbuf_release(&dataset->text);
     *dataset = (struct dataset){.path = NULL};
 }

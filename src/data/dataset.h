@@ -12,6 +12,7 @@
 
 #include "base/status.h"
 #include "base/strbuf.h"
+#include "data/conversation.h"
 
 /* One row. Texts are UTF-8, in which a zero is a character like any other, terminated, and live as
  * long as the dataset. */
@@ -19,14 +20,18 @@ struct dataset_item {
     int64_t row; /* 0-based line of the file */
     const char *prompt, *reference;
     size_t prompt_length, reference_length;
+    struct conversation conversation; /* of a row with messages, whose prompt is empty */
 };
 
 /* Where they come from; texts are borrowed during dataset_open. */
 struct dataset_source {
     const char *path;
-    const char *prompt; /* field, a text */
-    const char *answer; /* field, a text or a number; NULL or "": none, references are empty */
-    const char *where;  /* takes the rows for which it holds (data/filter.h); NULL or "": all */
+    const char *prompt;   /* field, a text; not looked at where there are messages */
+    const char *messages; /* field, a conversation (data/conversation.h); NULL or "": none */
+    /* field, a text or a number; NULL or "": references are empty, with messages the content of an
+     * assistant's turn at the end */
+    const char *answer;
+    const char *where; /* takes the rows for which it holds (data/filter.h); NULL or "": all */
     /* The reference is what follows its last occurrence in the answer, without white space
      * around; NULL or "": the whole field as it is */
     const char *answer_after;
@@ -49,6 +54,7 @@ struct dataset { /* read only for others */
     struct dataset_entry *entries;
     int64_t capacity;
     struct strbuf text;
+    struct turn_list turns; /* of all conversations */
 };
 
 /* Reads the file. A number as an answer becomes the text that Python's str gives. STATUS_INPUT with

@@ -14,6 +14,14 @@ enum status prompt_form_check(const struct prompt_form *form) {
     return STATUS_OK;
 }
 
+enum status prompt_form_check_messages(const struct prompt_form *form) {
+    if (form->style->form == CHAT_NONE)
+        return FAIL(STATUS_INPUT,
+                    "messages have no place in prompt.chat = \"none\", which knows no "
+                    "turns: choose a chat form");
+    return STATUS_OK;
+}
+
 /* As Python's template.replace("{prompt}", prompt):
  * what the prompt brings is not looked at again. */
 static enum status fill_template(const char *template_text, struct utf8_span prompt,
@@ -60,6 +68,52 @@ enum status prompt_encode(const struct prompt_form *form, struct utf8_span promp
         return FAIL(STATUS_INPUT, "a prompt is empty, so that the model has nothing to continue: "
                                   "write something around {prompt} in prompt.template");
     return STATUS_OK;
+}
+
+enum status prompt_messages(const struct prompt_form *form, const struct conversation *conversation,
+                            int64_t count, struct chat_message **messages, int64_t *n) {
+    const bool system = form->system != NULL && !conversation_has_role(conversation, TURN_SYSTEM);
+    *messages = NULL;
+    *n = 0;
+    TRY(prompt_form_check_messages(form));
+    TRY(memory_new(messages, count + 1, "conversation"));
+    if (system)
+        (*messages)[(*n)++] =
+            (struct chat_message){.role = "system", .content = utf8_span(form->system)};
+    for (int64_t i = 0; i < count; i++)
+        (*messages)[(*n)++] = conversation_message(conversation, i);
+    return STATUS_OK;
+}
+
+static enum status encode_messages(const struct prompt_form *form,
+                                   const struct conversation *conversation, struct strbuf *text,
+                                   struct token_list *ids) {
+    const int64_t count = conversation_before_answer(conversation);
+    const struct utf8_span user = conversation_last(conversation, count, TURN_USER);
+    struct strbuf rendered = STRBUF_EMPTY;
+    struct chat_message *messages = NULL;
+    int64_t n;
+    enum status status;
+    if (count == 0)
+        return FAIL(STATUS_INPUT, "the conversation has no turn before the assistant's");
+    TRY_ELSE(status, done, prompt_messages(form, conversation, count, &messages, &n));
+    TRY_ELSE(status, done, strbuf_append(text, user.text, user.length));
+    TRY_ELSE(status, done,
+             chat_render(form->style, messages, n, true, form->thinking, form->date, &rendered));
+    TRY_ELSE(
+        status, done,
+        tokenizer_encode(form->tokenizer, strbuf_text(&rendered), rendered.length, false, ids));
+done:
+    strbuf_release(&rendered);
+    memory_release(&messages);
+    return status;
+}
+
+enum status prompt_encode_item(const struct prompt_form *form, const struct dataset_item *item,
+                               struct strbuf *text, struct token_list *ids) {
+    if (item->conversation.count > 0)
+        return encode_messages(form, &item->conversation, text, ids);
+    return prompt_encode(form, (struct utf8_span){item->prompt, item->prompt_length}, text, ids);
 }
 
 /* One token, or added tokens one after another: not what an ordinary text breaks into. */
@@ -116,13 +170,14 @@ enum status prompt_is_short(void *context, const struct dataset *dataset,
     struct prompt_limit *limit = context;
     struct strbuf text = STRBUF_EMPTY;
     struct token_list ids = {.ids = NULL};
-    const enum status status = prompt_encode(
-        limit->form, (struct utf8_span){item->prompt, item->prompt_length}, &text, &ids);
+    const enum status status = prompt_encode_item(limit->form, item, &text, &ids);
     *kept = ids.count <= limit->max_tokens;
     if (*kept && ids.count > limit->longest)
         limit->longest = ids.count;
     limit->begun_twice += ids.count > 1 && ids.ids[0] == ids.ids[1] &&
                           tokenizer_is_added(limit->form->tokenizer, ids.ids[0]);
+    limit->own_system +=
+        limit->form->system != NULL && conversation_has_role(&item->conversation, TURN_SYSTEM);
     strbuf_release(&text);
     memory_release(&ids.ids);
     return status == STATUS_OK ? status : dataset_place(status, dataset->path, item->row);

@@ -34,6 +34,19 @@ enum status prompt_form_check(const struct prompt_form *form) MUST_USE;
 enum status prompt_encode(const struct prompt_form *form, struct utf8_span prompt,
                           struct strbuf *text, struct token_list *ids) MUST_USE;
 
+/* STATUS_INPUT where rows with messages cannot be written (chat = "none"). */
+enum status prompt_form_check_messages(const struct prompt_form *form) MUST_USE;
+
+/* The first `count` turns of a conversation as the chat form takes them, before them prompt.system
+ * where the conversation has no system turn of its own; the caller gives *messages back. */
+enum status prompt_messages(const struct prompt_form *form, const struct conversation *conversation,
+                            int64_t count, struct chat_message **messages, int64_t *n) MUST_USE;
+
+/* As prompt_encode, for what a row holds: its prompt, or its messages up to an assistant's turn at
+ * the end, which stand as they are, without template; `text` takes the last user's turn of them. */
+enum status prompt_encode_item(const struct prompt_form *form, const struct dataset_item *item,
+                               struct strbuf *text, struct token_list *ids) MUST_USE;
+
 /* Finds the tokens that end an answer (design, section 9, sft): those of the text `wanted` when it
  * is given (prompt.answer_end), else what the chat form writes after a turn, without a chat form
  * the tokenizer's eos_token, and where there is none the first stop id. Appends them to *end;
@@ -49,11 +62,12 @@ enum status prompt_encode_answer(const struct prompt_form *form, struct utf8_spa
 
 /* For stream_options.keep, with a struct prompt_limit as context: keeps prompts of at most
  * max_tokens tokens, and notes the longest that it kept and how many begin with the same added
- * token twice: the text holds the begin token that the tokenizer puts before it. */
+ * token twice: the text holds the begin token that the tokenizer puts before it; and how many rows
+ * have a system turn that stands in place of prompt.system. */
 struct prompt_limit {
     const struct prompt_form *form;
     int64_t max_tokens;
-    int64_t longest, begun_twice;
+    int64_t longest, begun_twice, own_system;
 };
 enum status prompt_is_short(void *limit, const struct dataset *dataset,
                             const struct dataset_item *item, bool *kept) MUST_USE;

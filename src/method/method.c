@@ -23,18 +23,24 @@ const struct method *method_find(const char *name) {
     return NULL;
 }
 
-enum status method_take_prompt(const struct method_context *context, struct rollout *rollout,
-                               int64_t group) {
+enum status method_take_row(const struct method_context *context, struct rollout *rollout,
+                            int64_t group, struct dataset_item *out) {
     struct rollout_group *into = &rollout->groups[group];
-    struct token_list ids = {.ids = NULL};
     struct stream_item item;
     stream_next(context->stream, &item);
     into->source = item.source;
     into->row = item.data.row;
-    TRY(strbuf_append(&into->reference, item.data.reference, item.data.reference_length));
-    const enum status status =
-        prompt_encode(context->form, (struct utf8_span){item.data.prompt, item.data.prompt_length},
-                      &into->text, &ids);
+    *out = item.data;
+    return strbuf_append(&into->reference, item.data.reference, item.data.reference_length);
+}
+
+enum status method_take_prompt(const struct method_context *context, struct rollout *rollout,
+                               int64_t group) {
+    struct rollout_group *into = &rollout->groups[group];
+    struct token_list ids = {.ids = NULL};
+    struct dataset_item item;
+    TRY(method_take_row(context, rollout, group, &item));
+    const enum status status = prompt_encode_item(context->form, &item, &into->text, &ids);
     into->prompt = ids.ids;
     into->prompt_length = ids.count;
     return status;
@@ -81,12 +87,13 @@ done:
 
 /* What travels of an answer. */
 struct summary {
-    int64_t n, finish;
+    int64_t n, between, finish;
     double parts[REWARD_PARTS_MAX], reward, reward_penalised;
 };
 
 static void pack_answer(const struct rollout_answer *answer, struct summary *summary) {
     *summary = (struct summary){.n = answer->n,
+                                .between = answer->between,
                                 .finish = answer->finish,
                                 .reward = answer->reward,
                                 .reward_penalised = answer->reward_penalised};
@@ -95,6 +102,7 @@ static void pack_answer(const struct rollout_answer *answer, struct summary *sum
 
 static void unpack_answer(const struct summary *summary, struct rollout_answer *answer) {
     answer->n = summary->n;
+    answer->between = summary->between;
     answer->finish = (enum finish_reason)summary->finish;
     answer->reward = summary->reward;
     answer->reward_penalised = summary->reward_penalised;

@@ -70,7 +70,11 @@ const struct method *method_find(const char *name);
 
 /* --- shared by methods --- */
 
-/* Takes the next prompt of the stream into group `group`, which is empty. */
+/* Takes the next row of the stream into group `group`, which is empty: its place and reference. */
+enum status method_take_row(const struct method_context *context, struct rollout *rollout,
+                            int64_t group, struct dataset_item *item) MUST_USE;
+
+/* Takes the next row and its prompt. */
 enum status method_take_prompt(const struct method_context *context, struct rollout *rollout,
                                int64_t group) MUST_USE;
 

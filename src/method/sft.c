@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "method/sft.h"
 
-#include <string.h>
-
 #include "base/clock.h"
-#include "base/memory.h"
+#include "data/supervised.h"
+#include "method/groups.h"
 
 static int64_t group_size(const struct settings *settings) {
     (void)settings;
@@ -26,46 +25,47 @@ static enum status check(const struct settings *settings) {
 
 static enum status count_tokens(const struct prompt_form *form, const struct dataset_item *item,
                                 int64_t *answer, int64_t *both) {
-    struct strbuf text = STRBUF_EMPTY;
-    struct token_list ids = {.ids = NULL};
-    enum status status =
-        prompt_encode(form, (struct utf8_span){item->prompt, item->prompt_length}, &text, &ids);
-    const int64_t prompt = ids.count;
-    if (status == STATUS_OK)
-        status = prompt_encode_answer(
-            form, (struct utf8_span){item->reference, item->reference_length}, &text, &ids);
-    *answer = ids.count - prompt;
-    *both = ids.count;
-    strbuf_release(&text);
-    memory_release(&ids.ids);
+    struct supervised row = SUPERVISED_EMPTY;
+    const enum status status = supervised_encode(form, item, true, &row);
+    *answer = row.taught;
+    *both = row.prompt.count + row.sequence.count;
+    supervised_release(&row);
     return status;
 }
 
-/* The answer that the data give, as the chat form writes it, and what ends it, as if they had been
- * drawn. */
-static enum status take_answer(const struct method_context *context, struct rollout *rollout,
-                               int64_t group) {
-    const struct strbuf *text = &rollout->groups[group].reference;
-    struct rollout_answer *answer = rollout_group_answers(rollout, group);
-    struct token_list ids = {.ids = NULL};
-    enum status status = prompt_encode_answer(
-        context->form, (struct utf8_span){strbuf_text(text), text->length}, &answer->text, &ids);
-    if (status == STATUS_OK)
-        status =
-            rollout_answer_reserve(answer, ids.count, (struct rollout_columns){.sampler = false});
-    if (status == STATUS_OK)
-        memcpy(answer->tokens, ids.ids, (size_t)ids.count * sizeof *ids.ids);
+/* The answer that the data give, as if it had been drawn. */
+static enum status take_answer(const struct supervised *row, struct rollout_answer *answer) {
+    TRY(strbuf_append(&answer->text, strbuf_text(&row->answer_text), row->answer_text.length));
+    TRY(rollout_answer_reserve(answer, row->taught, (struct rollout_columns){.sampler = false}));
     answer->finish = FINISH_STOP;
-    memory_release(&ids.ids);
+    return rollout_answer_set_turns(answer, row->sequence.ids, row->sequence.count, row->begins.ids,
+                                    row->ends.ids, row->begins.count);
+}
+
+static enum status take_group(const struct method_context *context, struct rollout *rollout,
+                              int64_t g) {
+    const bool own = groups_own(context->tiles, context->comm, g);
+    struct rollout_group *group = &rollout->groups[g];
+    struct supervised row = SUPERVISED_EMPTY;
+    struct dataset_item item;
+    enum status status;
+    TRY_ELSE(status, done, method_take_row(context, rollout, g, &item));
+    TRY_ELSE(status, done, supervised_encode(context->form, &item, own, &row));
+    TRY_ELSE(status, done,
+             strbuf_append(&group->text, strbuf_text(&row.prompt_text), row.prompt_text.length));
+    group->prompt = row.prompt.ids;
+    group->prompt_length = row.prompt.count;
+    row.prompt.ids = NULL;
+    if (own)
+        TRY_ELSE(status, done, take_answer(&row, rollout_group_answers(rollout, g)));
+done:
+    supervised_release(&row);
     return status;
 }
 
 static enum status take_batch(const struct method_context *context, struct rollout *rollout) {
-    for (int64_t g = 0; g < rollout->group_count; g++) {
-        TRY(method_take_prompt(context, rollout, g));
-        if (tiles_of_group(context->tiles, g)->owner == context->comm->rank)
-            TRY(take_answer(context, rollout, g));
-    }
+    for (int64_t g = 0; g < rollout->group_count; g++)
+        TRY(take_group(context, rollout, g));
     return STATUS_OK;
 }
 
@@ -80,7 +80,8 @@ static enum status collect(const struct method_context *context, int64_t step,
 }
 
 const struct method method_sft = {.name = "sft",
-                                  .text = "supervised fine-tuning on pairs of prompt and answer",
+                                  .text = "supervised fine-tuning on pairs of prompt and answer, "
+                                          "or on conversations",
                                   .likelihood = true,
                                   .group_size = group_size,
                                   .check = check,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Supervised fine-tuning on (prompt, answer) pairs: the answers come from the data, followed by what
- * ends a turn (data/prompt.h), in groups of one; the loss is −log π of their tokens.
+ * Supervised fine-tuning on pairs of prompt and answer, or on conversations: the answers come from
+ * the data, followed by what ends a turn, in groups of one (data/supervised.h); the loss is −log π
+ * of their tokens. A conversation is one answer, whose turns stand apart.
  */
 #ifndef METHOD_SFT_H
 #define METHOD_SFT_H

@@ -82,17 +82,30 @@ enum status batch_append_prompt(struct batch *batch, const int32_t *tokens, int6
     return STATUS_OK;
 }
 
-enum status batch_append_answer(struct batch *batch, int32_t prompt_segment, const int32_t *tokens,
-                                int64_t n) {
+enum status batch_append_turns(struct batch *batch, int32_t prompt_segment, const int32_t *tokens,
+                               int64_t n, const int32_t *begins, const int32_t *ends,
+                               int64_t count) {
     ASSERT(prompt_segment >= 0 && prompt_segment < batch->segment_count &&
            batch->segments[prompt_segment].parent < 0);
     const int64_t start = batch->T;
-    TRY(append(batch, prompt_segment, tokens, n, n));
+    int64_t targets = 0;
+    for (int64_t i = 0; i < count; i++)
+        targets += ends[i] - begins[i];
+    TRY(append(batch, prompt_segment, tokens, n, targets));
     const struct segment *prompt = &batch->segments[prompt_segment];
-    append_target(batch, (int64_t)prompt->start + prompt->length - 1, tokens[0]);
-    for (int64_t i = 1; i < n; i++)
-        append_target(batch, start + i - 1, tokens[i]);
+    for (int64_t i = 0; i < count; i++) {
+        ASSERT(begins[i] >= (i > 0 ? ends[i - 1] : 0) && ends[i] <= n);
+        for (int32_t t = begins[i]; t < ends[i]; t++)
+            append_target(batch, t > 0 ? start + t - 1 : prompt->start + prompt->length - 1,
+                          tokens[t]);
+    }
     return STATUS_OK;
+}
+
+enum status batch_append_answer(struct batch *batch, int32_t prompt_segment, const int32_t *tokens,
+                                int64_t n) {
+    const int32_t begin = 0, end = (int32_t)n;
+    return batch_append_turns(batch, prompt_segment, tokens, n, &begin, &end, 1);
 }
 
 enum status batch_append_text(struct batch *batch, const int32_t *tokens, int64_t n) {

@@ -35,6 +35,12 @@ enum status batch_append_prompt(struct batch *batch, const int32_t *tokens, int6
 enum status batch_append_answer(struct batch *batch, int32_t prompt_segment, const int32_t *tokens,
                                 int64_t n) MUST_USE;
 
+/* The same with targets for some of the tokens alone: those of the stretches [begins[i], ends[i]),
+ * i < count, which ascend and do not touch. */
+enum status batch_append_turns(struct batch *batch, int32_t prompt_segment, const int32_t *tokens,
+                               int64_t n, const int32_t *begins, const int32_t *ends,
+                               int64_t count) MUST_USE;
+
 /* Appends a text of its own (n ≥ 1 tokens) with n − 1 targets: its tokens from the second on. */
 enum status batch_append_text(struct batch *batch, const int32_t *tokens, int64_t n) MUST_USE;
 

@@ -29,6 +29,9 @@ void rollout_answer_release(struct rollout_answer *answer) {
     for (int i = 0; i < COLUMNS; i++)
         memory_release(columns[i]);
     strbuf_release(&answer->text);
+    memory_release(&answer->sequence);
+    memory_release(&answer->turn_begins);
+    memory_release(&answer->turn_ends);
     *answer = (struct rollout_answer){.n = 0};
 }
 
@@ -64,20 +67,63 @@ enum status rollout_answer_reserve(struct rollout_answer *answer, int64_t n,
     return STATUS_OK;
 }
 
+/* Copies n ids into a new array. */
+static enum status copy_ids(int32_t **out, const void *ids, int64_t n) {
+    memory_release(out);
+    TRY(memory_new(out, n, "turns of an answer"));
+    if (n > 0)
+        memcpy(*out, ids, (size_t)n * sizeof **out);
+    return STATUS_OK;
+}
+
+enum status rollout_answer_set_turns(struct rollout_answer *answer, const int32_t *sequence,
+                                     int64_t length, const int32_t *begins, const int32_t *ends,
+                                     int64_t count) {
+    int64_t n = 0;
+    for (int64_t i = 0; i < count; i++)
+        for (int32_t t = begins[i]; t < ends[i]; t++) {
+            ASSERT(t < length && n < answer->n);
+            answer->tokens[n++] = sequence[t];
+        }
+    ASSERT(n == answer->n);
+    answer->between = length - n;
+    if (answer->between == 0)
+        return STATUS_OK;
+    answer->turn_count = count;
+    TRY(copy_ids(&answer->sequence, sequence, length));
+    TRY(copy_ids(&answer->turn_begins, begins, count));
+    return copy_ids(&answer->turn_ends, ends, count);
+}
+
 struct answer_head {
-    int64_t n, text_length;
+    int64_t n, between, turn_count, text_length;
     uint32_t columns; /* bit i: column i follows */
 };
+
+static enum status pack_ids(const int32_t *ids, int64_t n, struct strbuf *out) {
+    return strbuf_append(out, (const char *)ids, (size_t)n * sizeof *ids);
+}
+
+static enum status pack_turns(const struct rollout_answer *answer, struct strbuf *out) {
+    if (answer->between == 0)
+        return STATUS_OK;
+    TRY(pack_ids(answer->sequence, rollout_answer_length(answer), out));
+    TRY(pack_ids(answer->turn_begins, answer->turn_count, out));
+    return pack_ids(answer->turn_ends, answer->turn_count, out);
+}
 
 static enum status pack_answer(struct rollout_answer *answer, struct strbuf *out) {
     float **columns[COLUMNS];
     columns_of(answer, columns);
-    struct answer_head head = {.n = answer->n, .text_length = (int64_t)answer->text.length};
+    struct answer_head head = {.n = answer->n,
+                               .between = answer->between,
+                               .turn_count = answer->turn_count,
+                               .text_length = (int64_t)answer->text.length};
     for (int i = 0; i < COLUMNS; i++)
         head.columns |= (uint32_t)(*columns[i] != NULL) << i;
     TRY(strbuf_append(out, (const char *)&head, sizeof head));
-    TRY(strbuf_append(out, (const char *)answer->tokens,
-                      (size_t)answer->n * sizeof *answer->tokens));
+    TRY(pack_ids(answer->tokens, answer->n, out));
+    TRY(pack_turns(answer, out));
     for (int i = 0; i < COLUMNS; i++)
         if (*columns[i] != NULL)
             TRY(strbuf_append(out, (const char *)*columns[i],
@@ -107,18 +153,35 @@ static enum status take(struct reader *reader, void *out, size_t bytes) {
     return STATUS_OK;
 }
 
+static enum status take_ids(struct reader *reader, int64_t n, int32_t **out) {
+    memory_release(out);
+    if (n < 0 || (size_t)n > (reader->length - reader->at) / sizeof **out)
+        return FAIL(STATUS_DEFECT, "a gathered answer of %lld tokens ends early", (long long)n);
+    TRY(memory_new(out, n, "answer tokens"));
+    return take(reader, *out, (size_t)n * sizeof **out);
+}
+
+static enum status take_turns(struct reader *reader, const struct answer_head *head,
+                              struct rollout_answer *answer) {
+    if (head->between == 0)
+        return STATUS_OK;
+    answer->turn_count = head->turn_count;
+    TRY(take_ids(reader, rollout_answer_length(answer), &answer->sequence));
+    TRY(take_ids(reader, head->turn_count, &answer->turn_begins));
+    return take_ids(reader, head->turn_count, &answer->turn_ends);
+}
+
 static enum status unpack_answer(struct rollout_answer *answer, struct reader *reader) {
     struct answer_head head;
     float **columns[COLUMNS];
     columns_of(answer, columns);
     TRY(take(reader, &head, sizeof head));
-    if (head.n != answer->n || head.text_length < 0 ||
+    if (head.n != answer->n || head.between != answer->between || head.text_length < 0 ||
         (size_t)head.text_length > reader->length - reader->at)
         return FAIL(STATUS_DEFECT, "a gathered answer has %lld tokens where %lld are known of it",
                     (long long)head.n, (long long)answer->n);
-    memory_release(&answer->tokens);
-    TRY(memory_new(&answer->tokens, head.n, "answer tokens"));
-    TRY(take(reader, answer->tokens, (size_t)head.n * sizeof *answer->tokens));
+    TRY(take_ids(reader, head.n, &answer->tokens));
+    TRY(take_turns(reader, &head, answer));
     for (int i = 0; i < COLUMNS; i++) {
         memory_release(columns[i]);
         if ((head.columns >> i & 1u) == 0)

@@ -31,6 +31,8 @@ struct rollout_group {
 struct rollout_answer {
     /* The summary, known to all ranks. */
     int64_t n; /* tokens, the stop id included */
+    /* Tokens of others between an answer's turns (data/supervised.h): computed, without loss */
+    int64_t between;
     enum finish_reason finish;
     double parts[REWARD_PARTS_MAX]; /* unweighted, in the order of reward.parts */
     double reward;                  /* weighted sum */
@@ -44,7 +46,16 @@ struct rollout_answer {
     float *entropy;                 /* first pass */
     float *ratio, *gate_derivative; /* last pass */
     struct strbuf text;             /* without special tokens */
+    /* Where between > 0: all n + between tokens behind the prompt, and the turns of the answer in
+     * them, [turn_begins[i], turn_ends[i]) */
+    int32_t *sequence, *turn_begins, *turn_ends;
+    int64_t turn_count;
 };
+
+/* Tokens that are computed behind the prompt. */
+static inline int64_t rollout_answer_length(const struct rollout_answer *answer) {
+    return answer->n + answer->between;
+}
 
 struct rollout {
     int64_t group_count, group_size;
@@ -72,6 +83,12 @@ struct rollout_columns {
  * others where asked for. */
 enum status rollout_answer_reserve(struct rollout_answer *answer, int64_t n,
                                    struct rollout_columns columns) MUST_USE;
+
+/* Gives an answer, reserved for its n tokens, the sequence that it stands in, and fills in tokens
+ * and between. */
+enum status rollout_answer_set_turns(struct rollout_answer *answer, const int32_t *sequence,
+                                     int64_t length, const int32_t *begins, const int32_t *ends,
+                                     int64_t count) MUST_USE;
 
 static inline struct rollout_answer *rollout_group_answers(const struct rollout *rollout,
                                                            int64_t group) {

@@ -80,7 +80,8 @@ static void microbatch_end(const struct rollout *rollout, const struct tile *til
     int64_t tokens = 0, prompt_of = -1;
     while (*group < tile->end) {
         const int64_t prompt = prompt_of == *group ? 0 : rollout->groups[*group].prompt_length;
-        const int64_t more = prompt + rollout_group_answers(rollout, *group)[*answer].n;
+        const int64_t more =
+            prompt + rollout_answer_length(&rollout_group_answers(rollout, *group)[*answer]);
         const bool first = *group == first_group && *answer == first_answer;
         if (!first && tokens + more > tokens_per_pass)
             return;
@@ -112,7 +113,11 @@ static enum status append_answer(struct microbatch *microbatch, const struct rol
         (struct microbatch_answer){.group = microbatch->next_group,
                                    .answer = microbatch->next_answer,
                                    .target = microbatch->batch.target_count};
-    return batch_append_answer(&microbatch->batch, segment, answer->tokens, answer->n);
+    if (answer->between == 0)
+        return batch_append_answer(&microbatch->batch, segment, answer->tokens, answer->n);
+    return batch_append_turns(&microbatch->batch, segment, answer->sequence,
+                              rollout_answer_length(answer), answer->turn_begins, answer->turn_ends,
+                              answer->turn_count);
 }
 
 enum status microbatch_next(struct microbatch *microbatch, const struct rollout *rollout,

@@ -95,6 +95,30 @@ ROW(answer_text) {
     return text_span(&rollout->answers[i].text);
 }
 
+ROW(answer_sequence) {
+    const struct rollout_answer *answer = &rollout->answers[i];
+    (void)field, (void)own;
+    return (struct span){answer->between > 0 ? answer->sequence : answer->tokens,
+                         rollout_answer_length(answer)};
+}
+
+/* An answer without turns is one turn. */
+ROW(turn_begins) {
+    const struct rollout_answer *answer = &rollout->answers[i];
+    (void)field;
+    own->i32 = 0;
+    return answer->between > 0 ? (struct span){answer->turn_begins, answer->turn_count}
+                               : (struct span){&own->i32, 1};
+}
+
+ROW(turn_ends) {
+    const struct rollout_answer *answer = &rollout->answers[i];
+    (void)field;
+    own->i32 = (int32_t)answer->n;
+    return answer->between > 0 ? (struct span){answer->turn_ends, answer->turn_count}
+                               : (struct span){&own->i32, 1};
+}
+
 /* A double of the answer's struct. */
 ROW(answer_double) {
     (void)own;
@@ -146,6 +170,19 @@ static const struct field fields[] = {
            "token ids of the answers, the stop id included"),
     RAGGED("/answer/text", "/answer/text_offsets", H5_KIND_U8, true, answer_text, "1",
            "UTF-8 bytes of the answers, without special tokens"),
+};
+
+/* Where an answer of the file has several turns. */
+static const struct field turn_fields[] = {
+    RAGGED("/answer/sequence_ids", "/answer/sequence_offsets", H5_KIND_I32, true, answer_sequence,
+           "1",
+           "all token ids behind the prompt up to the end of the answer, the turns of others among "
+           "them"),
+    RAGGED("/answer/turn_begin", "/answer/turn_offsets", H5_KIND_I32, true, turn_begins, "1",
+           "where a turn of the answer begins in its row of /answer/sequence_ids; the turns one "
+           "after another are its row of /answer/token_ids"),
+    PER_ANSWER("/answer/turn_end", H5_KIND_I32, turn_ends, "1",
+               "where the turn of /answer/turn_begin ends"),
 };
 
 static const struct field reward_fields[] = {
@@ -265,9 +302,18 @@ static enum status write_rewards(struct h5 *h5, const struct rollout *rollout,
     return STATUS_OK;
 }
 
+static bool has_turns(const struct rollout *rollout) {
+    for (int64_t i = 0; i < rollout->group_count * rollout->group_size; i++)
+        if (rollout->answers[i].between > 0)
+            return true;
+    return false;
+}
+
 static enum status fill_file(struct h5 *h5, const struct rollout *rollout,
                              const struct rollout_file_settings *settings) {
     TRY(WRITE_ALL(h5, fields, rollout));
+    if (has_turns(rollout))
+        TRY(WRITE_ALL(h5, turn_fields, rollout));
     if (settings->rewards)
         TRY(write_rewards(h5, rollout, settings));
     TRY(h5_put_group(h5, "/token"));

@@ -64,8 +64,7 @@ static enum status count_tokens(void *context, const struct dataset_item *item, 
     int64_t answer;
     if (run->method->count_tokens != NULL)
         return run->method->count_tokens(&run->lm.form, item, &answer, tokens);
-    const enum status status = prompt_encode(
-        &run->lm.form, (struct utf8_span){item->prompt, item->prompt_length}, &text, &ids);
+    const enum status status = prompt_encode_item(&run->lm.form, item, &text, &ids);
     *tokens = ids.count;
     strbuf_release(&text);
     memory_release(&ids.ids);
@@ -107,10 +106,41 @@ static void tell_limit(const struct run *run, int64_t limit, char *out, size_t r
                  (long long)limit, (long long)settings->rollout.max_new_tokens, positions);
 }
 
+/* What the rows and the settings of the prompt say against each other. */
+static void tell_rows(const struct run *run, const struct prompt_limit *rows) {
+    const struct settings *settings = run->settings;
+    bool messages = false;
+    if (run->comm->rank != 0)
+        return;
+    for (int64_t i = 0; i < settings->data.train_count; i++)
+        messages = messages || settings->data.train[i].messages[0] != '\0';
+    if (rows->begun_twice > 0)
+        log_warning("data",
+                    "%lld prompts begin with a begin token twice: their text holds one, and the "
+                    "tokenizer or the chat form puts one before it; take it out of prompt.template "
+                    "or of the data",
+                    (long long)rows->begun_twice);
+    if (rows->own_system > 0)
+        log_info("data",
+                 "%lld conversations begin with a system turn of their own, which stands in place "
+                 "of prompt.system",
+                 (long long)rows->own_system);
+    if (messages && !settings_origin_is_default(settings, "prompt.template"))
+        log_info("data", "prompt.template is for rows with a prompt: messages stay as they are");
+}
+
+static enum status check_forms(const struct run *run) {
+    for (int64_t i = 0; i < run->settings->data.train_count; i++)
+        if (run->settings->data.train[i].messages[0] != '\0')
+            return prompt_form_check_messages(&run->lm.form);
+    return STATUS_OK;
+}
+
 static enum status open_stream(struct run *run, int64_t limit) {
     const struct settings *settings = run->settings;
     struct stream_source *sources;
     char too_long[256];
+    TRY(check_forms(run));
     tell_limit(run, limit, too_long, sizeof too_long);
     struct row_check check = {.run = run, .limit = {.form = &run->lm.form, .max_tokens = limit}};
     TRY(memory_new(&sources, settings->data.train_count, "sources"));
@@ -119,6 +149,7 @@ static enum status open_stream(struct run *run, int64_t limit) {
         sources[i] = (struct stream_source){
             .data = {.path = from->path,
                      .prompt = from->prompt,
+                     .messages = from->messages,
                      .answer = from->answer,
                      .where = from->where,
                      .answer_after = from->answer_after,
@@ -134,12 +165,7 @@ static enum status open_stream(struct run *run, int64_t limit) {
                                                .keep = check_row,
                                                .context = &check,
                                                .too_long = too_long});
-    if (check.limit.begun_twice > 0 && run->comm->rank == 0)
-        log_warning("data",
-                    "%lld prompts begin with a begin token twice: their text holds one, and the "
-                    "tokenizer or the chat form puts one before it; take it out of prompt.template "
-                    "or of the data",
-                    (long long)check.limit.begun_twice);
+    tell_rows(run, &check.limit);
     memory_release(&sources);
     TRY(status);
     tell_epochs(run);

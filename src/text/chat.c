@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "base/memory.h"
 #include "base/utf8.h"
 #include "text/chat_known.h"
 
@@ -38,19 +39,29 @@ static enum status append_span(struct utf8_span span, struct strbuf *out) {
     return strbuf_append(out, span.text, span.length);
 }
 
-static enum status append_chatml(const char *role, struct utf8_span content, struct strbuf *out) {
-    TRY(strbuf_append_format(out, "<|im_start|>%s\n", role));
+/* Appends the content of a turn, then what ends it; *place is where the content stands. */
+static enum status append_turn(struct utf8_span content, const char *end, struct strbuf *out,
+                               struct chat_place *place) {
+    place->begin = out->length;
     TRY(append_span(content, out));
-    return strbuf_append_text(out, CHATML_END "\n");
+    place->end = out->length;
+    return strbuf_append_text(out, end);
+}
+
+static enum status append_chatml(const char *role, struct utf8_span content, struct strbuf *out,
+                                 struct chat_place *place) {
+    TRY(strbuf_append_format(out, "<|im_start|>%s\n", role));
+    return append_turn(content, CHATML_END "\n", out, place);
 }
 
 static enum status render_chatml(const struct chat_style *style,
                                  const struct chat_message *messages, int64_t count,
-                                 struct strbuf *out) {
+                                 struct strbuf *out, struct chat_place *places) {
+    struct chat_place unused;
     if (style->default_system != NULL && !is_role(&messages[0], "system"))
-        TRY(append_chatml("system", utf8_span(style->default_system), out));
+        TRY(append_chatml("system", utf8_span(style->default_system), out, &unused));
     for (int64_t i = 0; i < count; i++)
-        TRY(append_chatml(messages[i].role, messages[i].content, out));
+        TRY(append_chatml(messages[i].role, messages[i].content, out, &places[i]));
     return STATUS_OK;
 }
 
@@ -116,17 +127,35 @@ static enum status append_thoughts(struct utf8_span thoughts, struct strbuf *out
     return strbuf_append_text(out, "\n</think>\n\n");
 }
 
-static enum status append_qwen3_turn(struct utf8_span content, bool after_query, bool last,
-                                     struct strbuf *out) {
+/* What the template takes for thoughts and answer of an assistant's message. */
+static void thoughts_of(const struct chat_message *message, struct utf8_span *thoughts,
+                        struct utf8_span *answer) {
+    *thoughts = message->reasoning;
+    *answer = message->content;
+    if (message->reasoning.text == NULL)
+        split_thoughts(message->content, thoughts, answer);
+}
+
+static enum status refuse_thoughts(void) {
+    return FAIL(STATUS_INPUT, "the answer holds thoughts (</think>), but prompt.thinking is "
+                              "false: the prompt says that there are none");
+}
+
+#define NO_THOUGHTS "<think>\n\n</think>\n\n"
+
+static enum status append_qwen3_turn(const struct chat_message *message, bool after_query,
+                                     bool last, struct strbuf *out, struct chat_place *place) {
     struct utf8_span thoughts, answer;
-    split_thoughts(content, &thoughts, &answer);
+    thoughts_of(message, &thoughts, &answer);
     TRY(strbuf_append_text(out, "<|im_start|>assistant\n"));
+    const size_t begin = out->length;
     if (after_query && (last || thoughts.length > 0)) {
-        TRY(append_thoughts(thoughts, out));
+        TRY(append_thoughts(strip_newlines(thoughts), out));
         answer = strip_first_newlines(answer);
     }
-    TRY(append_span(answer, out));
-    return strbuf_append_text(out, CHATML_END "\n");
+    TRY(append_turn(answer, CHATML_END "\n", out, place));
+    place->begin = begin;
+    return STATUS_OK;
 }
 
 static enum status append_qwen3_answer(struct utf8_span content, bool thinking,
@@ -134,8 +163,7 @@ static enum status append_qwen3_answer(struct utf8_span content, bool thinking,
     struct utf8_span thoughts, answer;
     split_thoughts(content, &thoughts, &answer);
     if (!thinking && thoughts.length > 0)
-        return FAIL(STATUS_INPUT, "the answer holds thoughts (</think>), but prompt.thinking is "
-                                  "false: the prompt says that there are none");
+        return refuse_thoughts();
     if (thinking)
         TRY(append_thoughts(thoughts, out));
     return append_span(strip_first_newlines(answer), out);
@@ -148,7 +176,7 @@ static bool is_tool_response(struct utf8_span content) {
 }
 
 static enum status render_qwen3(const struct chat_message *messages, int64_t count,
-                                struct strbuf *out) {
+                                struct strbuf *out, struct chat_place *places) {
     int64_t query = count - 1;
     for (int64_t i = count - 1; i >= 0; i--)
         if (is_role(&messages[i], "user") && !is_tool_response(messages[i].content)) {
@@ -157,9 +185,19 @@ static enum status render_qwen3(const struct chat_message *messages, int64_t cou
         }
     for (int64_t i = 0; i < count; i++)
         if (is_role(&messages[i], "assistant"))
-            TRY(append_qwen3_turn(messages[i].content, i > query, i + 1 == count, out));
+            TRY(append_qwen3_turn(&messages[i], i > query, i + 1 == count, out, &places[i]));
         else
-            TRY(append_chatml(messages[i].role, messages[i].content, out));
+            TRY(append_chatml(messages[i].role, messages[i].content, out, &places[i]));
+    return STATUS_OK;
+}
+
+/* Without thinking the generation prompt ends behind an empty think block. */
+static enum status leave_no_thoughts(const struct strbuf *out, struct chat_place *place) {
+    const struct utf8_span turn = {out->text + place->begin, place->end - place->begin};
+    if (stands_at(turn, 0, NO_THOUGHTS))
+        place->begin += strlen(NO_THOUGHTS);
+    else if (stands_at(turn, 0, "<think>\n"))
+        return refuse_thoughts();
     return STATUS_OK;
 }
 
@@ -171,15 +209,15 @@ static enum status open_llama3(const char *role, struct strbuf *out) {
     return strbuf_append_format(out, "<|start_header_id|>%s<|end_header_id|>\n\n", role);
 }
 
-static enum status append_llama3(const char *role, struct utf8_span content, struct strbuf *out) {
+static enum status append_llama3(const char *role, struct utf8_span content, struct strbuf *out,
+                                 struct chat_place *place) {
     TRY(open_llama3(role, out));
-    TRY(append_span(utf8_trim(content), out));
-    return strbuf_append_text(out, LLAMA3_END);
+    return append_turn(utf8_trim(content), LLAMA3_END, out, place);
 }
 
 static enum status render_llama3(const struct chat_style *style,
                                  const struct chat_message *messages, int64_t count,
-                                 const char *date, struct strbuf *out) {
+                                 const char *date, struct strbuf *out, struct chat_place *places) {
     if (style->begin_token)
         TRY(strbuf_append_text(out, "<|begin_of_text|>"));
     int64_t i = 0;
@@ -192,7 +230,7 @@ static enum status render_llama3(const struct chat_style *style,
         TRY(strbuf_append_text(out, LLAMA3_END));
     }
     for (; i < count; i++)
-        TRY(append_llama3(messages[i].role, messages[i].content, out));
+        TRY(append_llama3(messages[i].role, messages[i].content, out, &places[i]));
     return STATUS_OK;
 }
 
@@ -211,31 +249,57 @@ static enum status check_messages(const struct chat_message *messages, int64_t c
     return STATUS_OK;
 }
 
-enum status chat_render(const struct chat_style *style, const struct chat_message *messages,
-                        int64_t count, bool generation_prompt, bool thinking, const char *date,
-                        struct strbuf *out) {
+static enum status render(const struct chat_style *style, const struct chat_message *messages,
+                          int64_t count, const char *date, struct strbuf *out,
+                          struct chat_place *places) {
     TRY(check_messages(messages, count));
     switch (style->form) {
     case CHAT_NONE:
         for (int64_t i = 0; i < count; i++)
-            TRY(append_span(messages[i].content, out));
+            TRY(append_turn(messages[i].content, "", out, &places[i]));
         return STATUS_OK;
     case CHAT_CHATML:
-        TRY(render_chatml(style, messages, count, out));
-        return generation_prompt ? strbuf_append_text(out, "<|im_start|>assistant\n") : STATUS_OK;
+        return render_chatml(style, messages, count, out, places);
     case CHAT_QWEN3:
-        TRY(render_qwen3(messages, count, out));
-        if (generation_prompt)
-            TRY(strbuf_append_text(out, "<|im_start|>assistant\n"));
-        return generation_prompt && !thinking ? strbuf_append_text(out, "<think>\n\n</think>\n\n")
-                                              : STATUS_OK;
+        return render_qwen3(messages, count, out, places);
     case CHAT_LLAMA3:
-        TRY(render_llama3(style, messages, count, date, out));
-        return generation_prompt ? open_llama3("assistant", out) : STATUS_OK;
+        return render_llama3(style, messages, count, date, out, places);
     case CHAT_AUTO:
         break;
     }
     return FAIL(STATUS_DEFECT, "a chat form was not resolved before use");
+}
+
+static enum status append_generation_prompt(const struct chat_style *style, bool thinking,
+                                            struct strbuf *out) {
+    if (style->form == CHAT_LLAMA3)
+        return open_llama3("assistant", out);
+    if (style->form != CHAT_NONE)
+        TRY(strbuf_append_text(out, "<|im_start|>assistant\n"));
+    return style->form == CHAT_QWEN3 && !thinking ? strbuf_append_text(out, NO_THOUGHTS)
+                                                  : STATUS_OK;
+}
+
+enum status chat_render(const struct chat_style *style, const struct chat_message *messages,
+                        int64_t count, bool generation_prompt, bool thinking, const char *date,
+                        struct strbuf *out) {
+    struct chat_place *places;
+    TRY(memory_new(&places, count > 0 ? count : 0, "conversation"));
+    enum status status = render(style, messages, count, date, out, places);
+    memory_release(&places);
+    if (status == STATUS_OK && generation_prompt)
+        status = append_generation_prompt(style, thinking, out);
+    return status;
+}
+
+enum status chat_render_places(const struct chat_style *style, const struct chat_message *messages,
+                               int64_t count, bool thinking, const char *date, struct strbuf *out,
+                               struct chat_place *places) {
+    TRY(render(style, messages, count, date, out, places));
+    for (int64_t i = 0; i < count && style->form == CHAT_QWEN3 && !thinking; i++)
+        if (is_role(&messages[i], "assistant"))
+            TRY(leave_no_thoughts(out, &places[i]));
+    return STATUS_OK;
 }
 
 enum status chat_render_answer(const struct chat_style *style, struct utf8_span answer,

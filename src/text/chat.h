@@ -18,7 +18,13 @@
 
 struct chat_message {
     const char *role;
-    struct utf8_span content; /* any characters, zero too */
+    struct utf8_span content;   /* any characters, zero too */
+    struct utf8_span reasoning; /* an assistant's reasoning_content; text NULL: it has none */
+};
+
+/* Where a text stands in a rendered conversation. */
+struct chat_place {
+    size_t begin, end;
 };
 
 /* Resolves a form for the model directory; CHAT_AUTO looks at the template. The caller releases
@@ -32,6 +38,13 @@ void chat_release(struct chat_style *style);
 enum status chat_render(const struct chat_style *style, const struct chat_message *messages,
                         int64_t count, bool generation_prompt, bool thinking, const char *date,
                         struct strbuf *out) MUST_USE;
+
+/* Appends the conversation as chat_render does without a generation prompt. places[i] is where the
+ * i-th message, if it is an assistant's, stands in *out: from what a generation prompt would have
+ * ended with to what ends the turn. STATUS_INPUT for thoughts without thinking, as below. */
+enum status chat_render_places(const struct chat_style *style, const struct chat_message *messages,
+                               int64_t count, bool thinking, const char *date, struct strbuf *out,
+                               struct chat_place *places) MUST_USE;
 
 /* Appends an answer as the template writes it between the head of the assistant's turn, which a
  * generation prompt ends with, and what ends the turn. STATUS_INPUT for thoughts in an answer whose

@@ -53,7 +53,7 @@ grep -q "generate: prompts = [0-9]*, answers = $count, .*graded = $count, .*answ
 grep -q '"reward"' greedy-1.jsonl && fail "lines without a reference are rewarded"
 echo '{"text": "1+1="}' >nothing.jsonl
 job 1 generate "$SYSTEM_WORK/input.cfg" --input nothing.jsonl --output nothing.out && fail "a line without a prompt is answered"
-grep -q 'nothing.jsonl:1: the line has no prompt, .* prompt_token_ids, question, prompt; it has: text' err ||
+grep -q 'nothing.jsonl:1: the line has no prompt, .* prompt_token_ids, question, prompt, messages; it has: text' err ||
     fail "no sentence on a line without a prompt: $(cat err)"
 [ ! -e nothing.out ] || fail "a refused input leaves an output"
 

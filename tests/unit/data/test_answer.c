@@ -4,42 +4,10 @@
  * apply_chat_template up to the end of the assistant's turn (tests/data/text/make_sft.py), and the
  * text that chat_render makes of the whole conversation.
  */
-#include "check.h"
-
-#include <jansson.h>
+#include "unit/data/styles.h"
 
 #include "base/memory.h"
 #include "data/prompt.h"
-#include "file/json.h"
-#include "text/chat_known.h"
-
-#define DATA "tests/data/text/"
-
-static json_t *load(const char *name) {
-    json_t *value = NULL;
-    CHECK_OK(json_read_file(name, 1 << 24, &value));
-    return value;
-}
-
-static const char *text_of(const json_t *object, const char *name) {
-    return json_string_value(json_object_get(object, name));
-}
-
-/* The style that chat_resolve gives for this template of chat.json. */
-static void find_style(const json_t *stored, const char *name, struct chat_style *style) {
-    const json_t *template = json_object_get(json_object_get(stored, "templates"), name);
-    char digest[65];
-    *style = (struct chat_style){.begin_token = true};
-    if (template != NULL)
-        CHECK_OK(chat_known_digest(json_string_value(template), json_string_length(template),
-                                   digest, &style->text));
-    if (!chat_known_form(text_of(json_object_get(stored, "digests"), name), style))
-        CHECK_FAILED("%s is not known", name);
-    style->default_system = style->text.length > 0 ? style->text.text : NULL;
-    if (strcmp(name, "qwen2_5") == 0)
-        style->default_system =
-            "You are Qwen, created by Alibaba Cloud. You are a helpful assistant.";
-}
 
 static void check_ids(const struct token_list *ids, const json_t *row) {
     const json_t *want = json_object_get(row, "ids");
@@ -77,9 +45,11 @@ static void check_row(const json_t *stored, const json_t *row) {
     find_style(stored, text_of(row, "template"), &style);
     for (size_t i = 0; i < users; i++)
         turns[i] = (struct chat_message){
-            json_string_value(json_array_get(json_array_get(messages, i), 0)),
-            utf8_span(json_string_value(json_array_get(json_array_get(messages, i), 1)))};
-    turns[users] = (struct chat_message){"assistant", utf8_span(text_of(row, "answer"))};
+            .role = json_string_value(json_array_get(json_array_get(messages, i), 0)),
+            .content =
+                utf8_span(json_string_value(json_array_get(json_array_get(messages, i), 1)))};
+    turns[users] =
+        (struct chat_message){.role = "assistant", .content = utf8_span(text_of(row, "answer"))};
     struct prompt_form form = {.template_text = "{prompt}",
                                .system = users == 2 ? turns[0].content.text : NULL,
                                .style = &style,
@@ -121,7 +91,7 @@ static void check_zero(void) {
         "a\0b", "<|im_start|>user\na\0b<|im_end|>\n", "<|im_start|>user\na\0b<|im_end|>\n",
         "<|start_header_id|>user<|end_header_id|>\n\na\0b<|eot_id|>"};
     static const size_t lengths[] = {3, 31, 31, 55};
-    const struct chat_message turn = {"user", {"a\0b", 3}};
+    const struct chat_message turn = {.role = "user", .content = {"a\0b", 3}};
     for (size_t i = 0; i < 4; i++) {
         struct strbuf text = STRBUF_EMPTY;
         CHECK_OK(chat_render(&styles[i], &turn, 1, false, true, NULL, &text));
@@ -132,7 +102,7 @@ static void check_zero(void) {
 }
 
 int main(void) {
-    json_t *stored = load(DATA "chat.json"), *rows = load(DATA "sft.json"), *row;
+    json_t *stored = styles_load(DATA "chat.json"), *rows = styles_load(DATA "sft.json"), *row;
     size_t i;
     CHECK(json_array_size(rows) > 90);
     json_array_foreach(rows, i, row) check_row(stored, row);

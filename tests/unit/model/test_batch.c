@@ -42,9 +42,27 @@ static void check_content(const struct batch *batch) {
     CHECK(memcmp(batch->segments, segments, sizeof segments) == 0);
 }
 
+/* A conversation: the turns [0, 2) and [3, 5) of the five tokens behind the prompt are predicted,
+ * each token from the row before it, and all six rows are one sequence. */
+static void check_turns(void) {
+    struct batch batch = BATCH_EMPTY;
+    int32_t prompt;
+    CHECK_OK(batch_append_text(&batch, (const int32_t[]){1, 2}, 2));
+    CHECK_OK(batch_append_prompt(&batch, (const int32_t[]){10}, 1, &prompt));
+    CHECK_OK(batch_append_turns(&batch, prompt, (const int32_t[]){20, 21, 30, 40, 41}, 5,
+                                (const int32_t[]){0, 3}, (const int32_t[]){2, 5}, 2));
+    CHECK_EQ(batch.T, 8);
+    CHECK_EQ(batch.target_count, 5);
+    check_list("positions", batch.positions, (const int32_t[]){0, 1, 0, 1, 2, 3, 4, 5}, 8);
+    check_list("target_rows", batch.target_rows, (const int32_t[]){0, 2, 3, 5, 6}, 5);
+    check_list("target_tokens", batch.target_tokens, (const int32_t[]){2, 20, 21, 40, 41}, 5);
+    batch_release(&batch);
+}
+
 int main(void) {
     struct batch batch = BATCH_EMPTY;
     int32_t prompt;
+    check_turns();
     fill(&batch);
     check_content(&batch);
     const int64_t before = memory_totals().allocations;

@@ -23,12 +23,24 @@ static void fill_answer(struct rollout_answer *answer, int64_t n, int seed,
     CHECK_OK(strbuf_append(&answer->text, "a\0b", (size_t)(seed % 4)));
 }
 
+/* Makes of an answer of n ≥ 2 tokens one of two turns, with two tokens of others between them. */
+static void part_turns(struct rollout_answer *answer) {
+    const int32_t n = (int32_t)answer->n, begins[] = {0, 3}, ends[] = {1, n + 2};
+    int32_t sequence[16] = {answer->tokens[0], -1, -2};
+    for (int32_t t = 1; t < n; t++)
+        sequence[2 + t] = answer->tokens[t];
+    CHECK_OK(rollout_answer_set_turns(answer, sequence, n + 2, begins, ends, 2));
+    CHECK_EQ(answer->between, 2);
+    CHECK_EQ(rollout_answer_length(answer), n + 2);
+}
+
 static void fill(struct rollout *rollout, bool with_numbers) {
     CHECK_OK(rollout_init(rollout, GROUPS, SIZE));
     for (int k = 0; k < GROUPS * SIZE; k++)
         fill_answer(&rollout->answers[k], 1 + k, k,
                     (struct rollout_columns){
                         .sampler = with_numbers, .reference = k % 2 == 0, .gate = with_numbers});
+    part_turns(&rollout->answers[SIZE + 1]);
 }
 
 static void same_numbers(const float *have, const float *want, int64_t n) {
@@ -47,6 +59,14 @@ static void same_answer(const struct rollout_answer *have, const struct rollout_
     same_numbers(have->entropy, want->entropy, want->n);
     same_numbers(have->ratio, want->ratio, want->n);
     same_numbers(have->gate_derivative, want->gate_derivative, want->n);
+    CHECK_EQ(have->between, want->between);
+    CHECK_EQ(have->turn_count, want->turn_count);
+    for (int64_t t = 0; want->between > 0 && t < rollout_answer_length(want); t++)
+        CHECK_EQ(have->sequence[t], want->sequence[t]);
+    for (int64_t i = 0; i < want->turn_count; i++) {
+        CHECK_EQ(have->turn_begins[i], want->turn_begins[i]);
+        CHECK_EQ(have->turn_ends[i], want->turn_ends[i]);
+    }
     CHECK_EQ(have->text.length, want->text.length);
     CHECK_EQ(memcmp(strbuf_text(&have->text), strbuf_text(&want->text), want->text.length), 0);
 }
@@ -54,8 +74,10 @@ static void same_answer(const struct rollout_answer *have, const struct rollout_
 /* Another rank knows the lengths alone. */
 static void summaries_only(struct rollout *rollout, const struct rollout *known) {
     CHECK_OK(rollout_init(rollout, GROUPS, SIZE));
-    for (int k = 0; k < GROUPS * SIZE; k++)
+    for (int k = 0; k < GROUPS * SIZE; k++) {
         rollout->answers[k].n = known->answers[k].n;
+        rollout->answers[k].between = known->answers[k].between;
+    }
 }
 
 static void test_journey(bool with_numbers) {

@@ -120,8 +120,9 @@ static void check_places(const json_t *stored) {
 }
 
 static void check_explicit(void) {
-    const struct chat_message turns[] = {{"system", utf8_span("S")}, {"user", utf8_span(" U ")}},
-                              bad = {"tool", utf8_span("x")};
+    const struct chat_message turns[] = {{.role = "system", .content = utf8_span("S")},
+                                         {.role = "user", .content = utf8_span(" U ")}},
+                              bad = {.role = "tool", .content = utf8_span("x")};
     struct chat_style style;
     struct strbuf text = STRBUF_EMPTY;
     CHECK_OK(chat_resolve(CHAT_NONE, "nowhere", &style));
