@@ -53,6 +53,9 @@ for ranks in 1 2; do
     foretold $ranks objective.kl_coef=0.1
     foretold $ranks objective.kl_coef=0.1 model.recompute=true
     foretold $ranks run.method=sft
+    foretold $ranks model.precision=bf16 objective.kl_coef=0.1
+    foretold $ranks lora.rank=8 lora.alpha=16 objective.kl_coef=0.1
+    foretold $ranks lora.rank=8 lora.alpha=16 model.precision=bf16 model.recompute=true
     foretold $ranks parallel.tokens_per_pass=112 parallel.reduction=fast rollout.answers_in_flight=3
 done
 

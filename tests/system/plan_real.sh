@@ -1,6 +1,6 @@
 #!/bin/sh
 # plan_real.sh: on the model that GRADUS_REAL_MODEL names (SmolLM2-135M-Instruct), `gradus plan` foretells the largest resident
-# size of a rank to 3 %: with and without a reference model and recomputation, in sft, on 1 and 2 ranks.
+# size of a rank to 3 %: with and without a reference model and recomputation, in sft, in bf16, with an adapter, on 1 and 2 ranks.
 . "$(dirname "$0")/lib.sh"
 [ -n "${GRADUS_REAL_MODEL:-}" ] || {
     echo "GRADUS_REAL_MODEL does not name a directory with SmolLM2-135M-Instruct"
@@ -46,5 +46,8 @@ for ranks in 1 2; do
     foretold $ranks kl-$ranks objective.kl_coef=0.1
     foretold $ranks kl-recompute-$ranks objective.kl_coef=0.1 model.recompute=true
     foretold $ranks sft-$ranks run.method=sft
+    foretold $ranks bf16-kl-$ranks model.precision=bf16 objective.kl_coef=0.1
+    foretold $ranks lora-$ranks lora.rank=64 lora.alpha=128
+    foretold $ranks lora-bf16-kl-$ranks lora.rank=64 lora.alpha=128 model.precision=bf16 objective.kl_coef=0.1
 done
 finish
