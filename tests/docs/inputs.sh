@@ -25,6 +25,12 @@ for file in "$root"/input/*.cfg; do
     esac
     grep -q "^    $(basename "$file") " "$root/input/README" || fail "input/README does not name $(basename "$file")"
 done
+
+# The input with conversations, with conversations.
+echo '{"messages": [{"role": "user", "content": "1?"}, {"role": "assistant", "content": "1"}]}' >"$work/talks.jsonl"
+"$gradus" plan "$root/input/sft_messages.cfg" model.path="$work/model" run.directory="$work/run" prompt.chat=chatml \
+    "data.train=( { path = \"$work/talks.jsonl\"; messages = \"messages\"; } )" >"$work/out" 2>"$work/err" ||
+    fail "gradus plan of conversations: $(cat "$work/err")"
 "$gradus" plan "$root/input/sft.cfg" model.path="$work/nowhere" >/dev/null 2>&1 && fail "a model that is not there is planned"
 
 # The levels of the format reward are told where one looks for them.
