@@ -267,7 +267,26 @@ static enum status fill_step(struct step_case *c) {
     return STATUS_OK;
 }
 
-enum status bench_step(const struct bench *bench, struct model *model) {
+/* A backward multiplies with each weight, and once more where the weight is trained. */
+static void print_step(const struct bench *bench, const struct step_case *c,
+                       const struct adapter *adapter, double forward_s, double both_s) {
+    const struct hparams *h = model_hparams(c->model);
+    const double T = (double)c->batch.T, R = (double)c->batch.target_count;
+    const double base = 2.0 * (T * block_elements(h) + R * head_elements(h)),
+                 added = adapter == NULL ? 0.0
+                                         : 2.0 * T * (double)adapter_parameters(adapter)->elements;
+    const double peak = bench->ceilings.fma_flops_all;
+    if (adapter != NULL)
+        printf("with an adapter of rank %lld, which alone is trained\n",
+               (long long)adapter_settings(adapter)->rank);
+    printf("forward            %10.1f positions/s %6.1f %% of the peak\n", T / forward_s,
+           100.0 * (base + added) / forward_s / peak);
+    printf("forward + backward %10.1f positions/s %6.1f %% of the peak\n", T / both_s,
+           100.0 * ((adapter == NULL ? 3.0 : 2.0) * base + 3.0 * added) / both_s / peak);
+}
+
+enum status bench_step(const struct bench *bench, struct model *model,
+                       const struct adapter *adapter) {
     const struct hparams *h = model_hparams(model);
     struct step_case *c;
     double forward_s = 0.0, both_s = 0.0;
@@ -280,14 +299,9 @@ enum status bench_step(const struct bench *bench, struct model *model) {
         status = best_time(bench, forward_only, c, &forward_s);
     if (status == STATUS_OK)
         status = best_time(bench, forward_backward, c, &both_s);
-    const double T = (double)c->batch.T, R = (double)c->batch.target_count;
-    const double flops = 2.0 * (T * block_elements(h) + R * head_elements(h));
+    if (status == STATUS_OK)
+        print_step(bench, c, adapter, forward_s, both_s);
     batch_release(&c->batch);
     memory_release(&c);
-    TRY(status);
-    printf("forward            %10.1f positions/s %6.1f %% of the peak\n", T / forward_s,
-           100.0 * flops / forward_s / bench->ceilings.fma_flops_all);
-    printf("forward + backward %10.1f positions/s %6.1f %% of the peak\n", T / both_s,
-           100.0 * 3.0 * flops / both_s / bench->ceilings.fma_flops_all);
-    return STATUS_OK;
+    return status;
 }

@@ -30,7 +30,8 @@ enum status bench_gemm(const struct bench *bench, const struct hparams *hparams)
 enum status bench_decode(const struct bench *bench, struct model *model) MUST_USE;
 
 /* Forward and backward of one group (prompt 100, 8 answers of 128 tokens): positions/s and share of
- * the peak. */
-enum status bench_step(const struct bench *bench, struct model *model) MUST_USE;
+ * the peak. `adapter` is the model's, which alone is trained then, or NULL. */
+enum status bench_step(const struct bench *bench, struct model *model,
+                       const struct adapter *adapter) MUST_USE;
 
 #endif

@@ -65,18 +65,50 @@ static enum status open_model(struct cli *cli, struct backend *backend, struct h
     return model_create(model, *weights, NULL, &how);
 }
 
+/* A step of a model with an adapter on all matrices, of the same weights and in the same workspace. */
+static enum status bench_lora(const struct bench *bench, struct weights *weights,
+                              struct model *model, int64_t rank) {
+    const struct adapter_settings settings = {
+        .rank = rank, .alpha = (double)rank, .targets = {true, true, true, true, true, true, true}};
+    const struct hparams *shape = model_hparams(model);
+    const struct model_settings how = {
+        .max_positions = POSITIONS < shape->max_positions ? POSITIONS : shape->max_positions,
+        .shares = model};
+    struct adapter *adapter = NULL;
+    struct model *adapted = NULL;
+    float *master = NULL;
+    enum status status;
+    TRY(adapter_create(&adapter, bench->backend, shape, &settings));
+    TRY_ELSE(
+        status, done,
+        backend_new(bench->backend, &master, adapter_parameters(adapter)->elements, "adapter"));
+    TRY_ELSE(status, done, adapter_initialise(adapter, 1, master));
+    TRY_ELSE(status, done, adapter_refresh(adapter, master));
+    TRY_ELSE(status, done, model_create(&adapted, weights, adapter, &how));
+    status = bench_step(bench, adapted, adapter);
+done:
+    model_destroy(&adapted);
+    backend_release(bench->backend, &master);
+    adapter_destroy(&adapter);
+    return status;
+}
+
 static enum status run_benches(struct cli *cli, struct bench *bench, const char *what) {
     struct hparams shape;
     struct weights *weights = NULL;
     struct model *model = NULL;
     const bool all = strcmp(what, "all") == 0;
+    int64_t rank = 0;
+    TRY(cli_integer(cli, "lora", 1, 65536, &rank));
     enum status status = open_model(cli, bench->backend, &shape, &weights, &model);
     if (status == STATUS_OK && (all || strcmp(what, "gemm") == 0))
         status = bench_gemm(bench, &shape);
     if (status == STATUS_OK && (all || strcmp(what, "decode") == 0))
         status = bench_decode(bench, model);
     if (status == STATUS_OK && (all || strcmp(what, "step") == 0))
-        status = bench_step(bench, model);
+        status = bench_step(bench, model, NULL);
+    if (status == STATUS_OK && rank > 0 && (all || strcmp(what, "step") == 0))
+        status = bench_lora(bench, weights, model, rank);
     model_destroy(&model);
     weights_destroy(&weights);
     return status;
@@ -117,6 +149,8 @@ const struct cli_command cmd_bench = {
                 {"threads", "N", "threads; by default one for each core this process may use",
                  false},
                 {"precision", "fp32|bf16", "what matrices of the model are held in [fp32]", false},
+                {"lora", "RANK", "time a step with an adapter of this rank on all matrices as well",
+                 false},
                 {"seconds", "S", "time for each figure (0.5)", false}},
     .most = 1,
     .run = run_command,

@@ -149,7 +149,8 @@ static void print_disk(const struct plan *plan) {
     if (disk.rollouts > 0)
         printf("  %-40s %10.1f MiB at most, every %lld steps\n", "the answers of a step",
                mib(disk.rollouts), (long long)settings->output.rollouts_every);
-    printf("  %-40s %10.1f MiB\n", "the model at the end", mib(disk.model));
+    printf("  %-40s %10.1f MiB\n",
+           plan->factors > 0 ? "the adapter at the end" : "the model at the end", mib(disk.model));
     printf("  %-40s %10.1f MiB at most\n", "the run", mib(disk.total));
 }
 
@@ -177,9 +178,16 @@ static void print_work(const struct plan *plan) {
     if (work.reference > 0)
         print_flop("sum with objective.kl_coef = 0", plan_work_sum(&work) - work.reference);
     printf(
-        "  a position takes %.4g, a pair of a query and a key %.4g, a token of an answer %.4g in the head;\n"
-        "  backward takes 2 times, 2.5 times and 3 times as much as forward\n",
+        "  a position takes %.4g, a pair of a query and a key %.4g, a token of an answer %.4g in the "
+        "head;\n",
         work.block, work.pair, work.head);
+    if (work.adapter > 0)
+        printf(
+            "  a position takes %.4g more in the adapter; no gradient of the model is computed: "
+            "backward\n  takes 1, 2.5 and 2 times as much as forward, 2.5 times or so in the adapter\n",
+            work.adapter);
+    else
+        printf("  backward takes 2 times, 2.5 times and 3 times as much as forward\n");
 }
 
 static enum status print_plan(const struct plan *plan) {

@@ -90,9 +90,8 @@ static enum status check_rank(const struct settings *settings, const struct adap
         (long long)settings->lora.rank, settings->lora.adapter, (long long)its->rank);
 }
 
-static enum status adapter_settings_of(const struct language_model *lm,
-                                       const struct settings *settings,
-                                       struct adapter_settings *out) {
+enum status language_model_adapter(const struct language_model *lm, const struct settings *settings,
+                                   struct adapter_settings *out) {
     *out = (struct adapter_settings){.rank = settings->lora.rank,
                                      .alpha = settings->lora.alpha,
                                      .rank_stabilized = settings->lora.rank_stabilized};
@@ -111,7 +110,7 @@ static enum status adapter_settings_of(const struct language_model *lm,
 
 static enum status create_adapter(struct language_model *lm, const struct settings *settings) {
     struct adapter_settings how;
-    TRY(adapter_settings_of(lm, settings, &how));
+    TRY(language_model_adapter(lm, settings, &how));
     if (how.rank == 0)
         return STATUS_OK;
     return adapter_create(&lm->adapter, &lm->backend, &lm->hparams, &how);

@@ -40,6 +40,11 @@ enum status language_model_open(struct language_model *lm, const struct settings
 enum status language_model_plan(struct language_model *lm, const struct settings *settings,
                                 int threads) MUST_USE;
 
+/* The adapter that these settings ask for, by lora.adapter or the other parameters of lora; its rank
+ * is 0 where none is asked for. */
+enum status language_model_adapter(const struct language_model *lm, const struct settings *settings,
+                                   struct adapter_settings *out) MUST_USE;
+
 /* Makes the model for sequences of at most max_positions tokens; nothing is loaded yet. */
 enum status language_model_create(struct language_model *lm, const struct settings *settings,
                                   int64_t max_positions) MUST_USE;

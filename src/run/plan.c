@@ -52,6 +52,24 @@ static enum status read_files(struct run *run) {
     return model_files_read(run->files.model, run->settings->model.path);
 }
 
+static enum status count_factors(struct plan *plan) {
+    const struct language_model *lm = &plan->run.lm;
+    struct adapter_settings how;
+    struct parameter *items = NULL;
+    struct parameter_set set;
+    TRY(language_model_adapter(lm, plan->settings, &how));
+    if (how.rank == 0)
+        return STATUS_OK;
+    const enum status status = adapter_parameters_list(&lm->hparams, &how, &items, &set);
+    for (int64_t i = 0; status == STATUS_OK && i < set.count; i++) {
+        const int64_t n = items[i].rows * items[i].columns;
+        plan->factors += n;
+        plan->factors_a += items[i].rows == how.rank ? n : 0;
+    }
+    memory_release(&items);
+    return status;
+}
+
 enum status plan_open(struct plan *plan, const struct settings *settings,
                       const struct plan_options *options) {
     int threads;
@@ -61,7 +79,9 @@ enum status plan_open(struct plan *plan, const struct settings *settings,
     TRY(run_output_check(settings, &plan->comm, options->fresh));
     plan->comm.size = options->ranks;
     TRY(run_plan(&plan->run, settings, &plan->comm, threads));
-    const enum status status = read_files(&plan->run);
+    enum status status = read_files(&plan->run);
+    if (status == STATUS_OK)
+        status = count_factors(plan);
     if (status != STATUS_OK)
         plan_close(plan);
     plan->outside = memory_resident_bytes() - memory_totals().bytes + COMM_BYTES;

@@ -41,6 +41,7 @@ int64_t plan_peak_bytes(const struct plan_memory *memory); /* outside included *
 struct plan_work {
     double answers, positions; /* positions: prompts once, and answers */
     double block, head, pair;  /* per position, per target, per pair of a query and a key */
+    double adapter;            /* per position, 0 without one */
     double rollout, reference, old, forward, backward, recomputation; /* 0: not done */
 };
 double plan_work_sum(const struct plan_work *work);
@@ -59,6 +60,8 @@ struct plan {
     struct run run;
     int ranks;
     int64_t outside;
+    int64_t factors,
+        factors_a; /* elements of the adapter, and of its A; 0: all weights are trained */
 };
 
 /* Refuses what `train` refuses. threads 0: those that parallel.threads or the cores of this machine

@@ -39,6 +39,18 @@ static double cut_prompts(const struct plan *plan, double prompt, double answer)
     return cut;
 }
 
+/* Training multiplies with a weight once forward, once for the gradient of its input, and once for
+ * its own where it is trained. The head's logits are computed again in the backward. */
+static void add_training(const struct plan *plan, struct plan_work *work, double positions,
+                         double attention, double heads) {
+    const double passes = (double)plan->settings->update.iterations,
+                 linear = work->block * positions;
+    const double own = plan->factors == 0 ? 1.0 : 0.0;
+    work->forward = passes * (linear + work->adapter * positions + attention + heads);
+    work->backward = passes * ((1 + own) * linear + 2.5 * attention + (2 + own) * heads +
+                               2 * positions * (double)(2 * plan->factors + plan->factors_a));
+}
+
 struct plan_work plan_work_of(const struct plan *plan) {
     const struct settings *settings = plan->settings;
     const struct hparams *h = &plan->run.lm.hparams;
@@ -54,6 +66,7 @@ struct plan_work plan_work_of(const struct plan *plan) {
                              .block = 2 * layers * C * ((2 * H + 2 * K) * D + 3 * F),
                              .head = 2 * V * C,
                              .pair = 4 * layers * H * D};
+    work.adapter = 2 * (double)plan->factors;
     const double again = cut_prompts(plan, prompt, answer);
     const double drawing = work.pair * (groups * pairs(prompt, 0) +
                                         answers * (pairs(prompt, answer) - pairs(prompt, 0)));
@@ -64,14 +77,15 @@ struct plan_work plan_work_of(const struct plan *plan) {
     const bool drawn = !plan->run.method->likelihood, kl = settings->objective.kl_coef != 0;
     const bool old = drawn && (settings->update.mini_batches > 1 ||
                                (kl && settings->objective.kl_in == SETTING_KL_IN_REWARD));
-    work.rollout = drawn ? work.block * (work.positions - answers) + drawing + heads : 0;
+    const double added = work.adapter * (work.positions + again * prompt);
+    work.rollout =
+        drawn ? (work.block + work.adapter) * (work.positions - answers) + drawing + heads : 0;
     work.reference = kl ? once : 0;
-    work.old = old ? once : 0;
-    work.forward = passes * once;
-    work.backward = passes * (2 * linear + 2.5 * attention + 3 * heads);
+    work.old = old ? once + added : 0;
+    add_training(plan, &work, work.positions + again * prompt, attention, heads);
     work.recomputation =
         settings->model.recompute
-            ? passes * (linear + attention - down * (work.positions + again * prompt))
+            ? passes * (linear + added + attention - down * (work.positions + again * prompt))
             : 0;
     return work;
 }
@@ -94,7 +108,8 @@ static int64_t text_bytes(const struct model_files *files) {
 struct plan_disk plan_disk_of(const struct plan *plan) {
     const struct settings *settings = plan->settings;
     const bool drawn = !plan->run.method->likelihood;
-    const int64_t elements = parameters_elements(&plan->run.lm.hparams),
+    const int64_t elements = plan->factors > 0 ? plan->factors
+                                               : parameters_elements(&plan->run.lm.hparams),
                   texts = text_bytes(plan->run.files.model),
                   groups = settings->rollout.prompts_per_step,
                   answers = groups * plan->run.method->group_size(settings),
@@ -106,7 +121,7 @@ struct plan_disk plan_disk_of(const struct plan *plan) {
     struct plan_disk disk = {.checkpoint = 12 * elements + texts,
                              .rollouts = answers * plan->run.longest.answer * 4 * (columns + 1) +
                                          groups * prompt * 8,
-                             .model = 4 * elements + texts};
+                             .model = 4 * elements + (plan->factors == 0 ? texts : 0)};
     const int64_t saves =
         settings->checkpoint.every > 0 ? steps / settings->checkpoint.every + 1 : steps;
     const int64_t kept = saves < settings->checkpoint.keep ? saves : settings->checkpoint.keep;

@@ -68,6 +68,14 @@ for file in "a checkpoint:run/checkpoints/step-000002.h5" "the model at the end:
         "planned $(mib "${file%%:*}") MiB, ${file#*:} has $have bytes"
 done
 
+plan 1 lora.rank=8 lora.alpha=16
+train 1 run --fresh lora.rank=8 lora.alpha=16
+for file in "a checkpoint:run/checkpoints/step-000002.h5" "the adapter at the end:run/adapter/adapter_model.safetensors"; do
+    have=$(wc -c <"${file#*:}")
+    holds "$(mib "${file%%:*}") * 1048576 / $have > 0.9 && $(mib "${file%%:*}") * 1048576 / $have < 1.1" \
+        "with an adapter: planned $(mib "${file%%:*}") MiB, ${file#*:} has $have bytes"
+done
+
 # An advice keeps its promise, and is not given twice.
 plan 1
 before="($peak - $outside)"
@@ -96,4 +104,23 @@ awk 'BEGIN {
 }' >by_hand
 have=$(sed -n 's/^  sum  *\([0-9.]*\) TFLOP$/\1/p' plan.txt)
 [ "$have" = "$(cat by_hand)" ] || fail "a step takes $(cat by_hand) TFLOP, planned $have"
+
+# The same with an adapter of rank 64 on q and down: no gradient of the model; u = x A once more in the backward.
+plan 1 objective.kl_coef=0.1 lora.rank=64 lora.alpha=64 'lora.targets=["q","down"]'
+awk 'BEGIN {
+    C = 256; F = 1024; L = 4; H = 4; K = 2; D = 64
+    V = '"$(sed -n 's/.*"vocab_size": *\([0-9]*\).*/\1/p' model/config.json)"'
+    weights = L * (C * (H * D) + 2 * C * (K * D) + (H * D) * C + 3 * C * F)
+    a = L * 64 * (C + F); b = L * 64 * (H * D + C)
+    rows = 4 * 32 + 16 * 40
+    for (i = 1; i <= 32; i++) keys += 4 * i
+    for (i = 1; i <= 40; i++) keys += 16 * (32 + i)
+    off = 2 * weights * rows + 4 * L * H * D * keys + 2 * V * C * 16 * 40
+    on = off + 2 * (a + b) * rows
+    drawing = on - 2 * (weights + a + b) * 16
+    backward = 2 * weights * rows + 2 * (3 * a + 2 * b) * rows + 2.5 * 4 * L * H * D * keys + 2 * 2 * V * C * 16 * 40
+    printf "%.3f\n", 1e-12 * (drawing + off + on + backward)
+}' >by_hand
+have=$(sed -n 's/^  sum  *\([0-9.]*\) TFLOP$/\1/p' plan.txt)
+[ "$have" = "$(cat by_hand)" ] || fail "a step with an adapter takes $(cat by_hand) TFLOP, planned $have"
 finish

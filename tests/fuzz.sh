@@ -1,0 +1,32 @@
+#!/bin/sh
+# fuzz.sh [SECONDS [TARGET...]]: builds the fuzzing targets of tests/fuzz with clang, libFuzzer and the sanitizers, and runs each for
+# so long (60), all or those named, from a corpus that begins with their seeds. By hand, not by CI. Ends with 1 when a target found
+# something; the input stands below $GRADUS_FUZZ, ./build-fuzz unless given, and belongs into tests/fuzz/seeds/TARGET when it is mended.
+set -eu
+root=$(cd "$(dirname "$0")/.." && pwd)
+build=${GRADUS_FUZZ:-$root/build-fuzz}
+seconds=${1:-60}
+[ $# = 0 ] || shift
+command -v clang >/dev/null || { echo "fuzz.sh: there is no clang"; exit 77; }
+cmake -S "$root" -B "$build" -DCMAKE_C_COMPILER=clang -DGRADUS_FUZZ=ON -DGRADUS_DEVELOPER=ON >"$build.log" ||
+    { cat "$build.log"; exit 1; }
+cmake --build "$build" -j2 --target fuzzers >>"$build.log" || { tail -n 30 "$build.log"; exit 1; }
+[ $# != 0 ] || set -- $(cd "$build/tests/fuzz" && ls ./*.seeds | sed 's,./\(.*\).seeds,\1,')
+cd "$root"
+failed=0
+for target in "$@"; do
+    corpus=$build/corpus/$target
+    mkdir -p "$corpus"
+    for seed in $(tr ';' ' ' <"$build/tests/fuzz/$target.seeds"); do
+        cp "$seed" "$corpus/seed-$(echo "$seed" | tr / -)"
+    done
+    log=$build/$target.log
+    if TMPDIR=${TMPDIR:-/dev/shm} OMP_NUM_THREADS=1 "$build/tests/fuzz/fuzz_$target" "$corpus" -max_total_time="$seconds" -max_len=65536 \
+        -rss_limit_mb=4096 -timeout=20 -close_fd_mask=3 -artifact_prefix="$build/$target-" >"$log" 2>&1; then
+        echo "$target: $(grep -o 'Done .*' "$log"), $(grep -o 'cov: [0-9]*' "$log" | tail -n 1)"
+    else
+        echo "$target: FAILED, see $log"
+        failed=1
+    fi
+done
+exit $failed
