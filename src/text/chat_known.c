@@ -67,7 +67,7 @@ static enum status unfold_newlines(const char *text, size_t length, struct strbu
 }
 
 /* The default system message as it stands in the template: what is between the head and the end of
- * a system turn without leaving the string. NULL when there is none. */
+ * a system turn without leaving the string. NULL and length 0 when there is none. */
 static const char *find_default(const char *text, size_t *length) {
     static const char head[] = "<|im_start|>system\n";
     while ((text = strstr(text, head)) != NULL) {
@@ -79,6 +79,7 @@ static const char *find_default(const char *text, size_t *length) {
         if (*end == '<' && *length > 0)
             return text;
     }
+    *length = 0;
     return NULL;
 }
 

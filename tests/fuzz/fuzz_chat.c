@@ -3,7 +3,8 @@
 #include "text/chat.h"
 
 static enum status use(const struct chat_style *style) {
-    const struct chat_message messages[] = {{"user", {"a b", 3}}, {"assistant", {"c", 1}}};
+    const struct chat_message messages[] = {{.role = "user", .content = {"a b", 3}},
+                                            {.role = "assistant", .content = {"c", 1}}};
     struct strbuf out = STRBUF_EMPTY;
     enum status status = chat_render(style, messages, 2, true, true, "26 Jul 2024", &out);
     if (status == STATUS_OK)
