@@ -18,30 +18,12 @@ static const struct {
 enum { BACKEND_COUNT = sizeof backends / sizeof backends[0] };
 
 /* Every operation's place in the table, so that a hole can be named. */
-#define SLOT(name)                                                                                 \
-    { #name, offsetof(struct backend_ops, name) }
+#define SLOT(op) {#op, offsetof(struct backend_ops, op)},
 static const struct {
     const char *name;
     size_t offset;
-} slots[] = {SLOT(allocate),      SLOT(release),
-             SLOT(upload),        SLOT(download),
-             SLOT(clear),         SLOT(close),
-             SLOT(weight_bytes),  SLOT(pack),
-             SLOT(load),          SLOT(unpack),
-             SLOT(embed),         SLOT(gemm),
-             SLOT(gemm_dx),       SLOT(gemm_dw),
-             SLOT(rmsnorm),       SLOT(rmsnorm_backward),
-             SLOT(rope),          SLOT(rope_backward),
-             SLOT(attention),     SLOT(attention_backward),
-             SLOT(cache_store),   SLOT(attention_decode),
-             SLOT(swiglu),        SLOT(swiglu_backward),
-             SLOT(gather_rows),   SLOT(scatter_rows),
-             SLOT(head_block),    SLOT(head_finish),
-             SLOT(head_backward), SLOT(sample),
-             SLOT(accumulate),    SLOT(resolve),
-             SLOT(dot),           SLOT(copy),
-             SLOT(add),           SLOT(lerp),
-             SLOT(adamw)};
+} slots[] = {SLOT(allocate) SLOT(release) SLOT(upload) SLOT(download) SLOT(clear) SLOT(close)
+                 SLOT(weight_bytes) BACKEND_OPERATIONS(SLOT)};
 
 /* The name of the first operation that the table lacks, or NULL. */
 static const char *empty_slot(const struct backend_ops *ops) {

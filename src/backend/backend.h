@@ -344,6 +344,16 @@ struct adamw_args {
     double correction1, correction2; /* 1 − beta1^t, 1 − beta2^t */
 };
 
+/* All operations, in the order of the structures above. */
+/* clang-format off */
+#define BACKEND_OPERATIONS(X)                                                                      \
+    X(pack) X(load) X(unpack) X(embed) X(gemm) X(gemm_dx) X(gemm_dw) X(rmsnorm)                    \
+    X(rmsnorm_backward) X(rope) X(rope_backward) X(attention) X(attention_backward)                \
+    X(cache_store) X(attention_decode) X(swiglu) X(swiglu_backward) X(gather_rows)                 \
+    X(scatter_rows) X(head_block) X(head_finish) X(head_backward) X(sample) X(accumulate)          \
+    X(resolve) X(dot) X(copy) X(add) X(lerp) X(adamw)
+/* clang-format on */
+
 struct backend;
 
 /* One implementation; filled with designated initialisers. */
@@ -361,36 +371,10 @@ struct backend_ops {
     /* Bytes of the packed form of a weight. */
     size_t (*weight_bytes)(int64_t rows, int64_t columns, enum dtype dtype);
 
-    enum status (*pack)(struct backend *, const struct pack_args *);
-    enum status (*load)(struct backend *, const struct load_args *);
-    enum status (*unpack)(struct backend *, const struct unpack_args *);
-    enum status (*embed)(struct backend *, const struct embed_args *);
-    enum status (*gemm)(struct backend *, const struct gemm_args *);
-    enum status (*gemm_dx)(struct backend *, const struct gemm_dx_args *);
-    enum status (*gemm_dw)(struct backend *, const struct gemm_dw_args *);
-    enum status (*rmsnorm)(struct backend *, const struct rmsnorm_args *);
-    enum status (*rmsnorm_backward)(struct backend *, const struct rmsnorm_backward_args *);
-    enum status (*rope)(struct backend *, const struct rope_args *);
-    enum status (*rope_backward)(struct backend *, const struct rope_backward_args *);
-    enum status (*attention)(struct backend *, const struct attention_args *);
-    enum status (*attention_backward)(struct backend *, const struct attention_backward_args *);
-    enum status (*cache_store)(struct backend *, const struct cache_store_args *);
-    enum status (*attention_decode)(struct backend *, const struct attention_decode_args *);
-    enum status (*swiglu)(struct backend *, const struct swiglu_args *);
-    enum status (*swiglu_backward)(struct backend *, const struct swiglu_backward_args *);
-    enum status (*gather_rows)(struct backend *, const struct gather_rows_args *);
-    enum status (*scatter_rows)(struct backend *, const struct scatter_rows_args *);
-    enum status (*head_block)(struct backend *, const struct head_block_args *);
-    enum status (*head_finish)(struct backend *, const struct head_finish_args *);
-    enum status (*head_backward)(struct backend *, const struct head_backward_args *);
-    enum status (*sample)(struct backend *, const struct sample_args *);
-    enum status (*accumulate)(struct backend *, const struct accumulate_args *);
-    enum status (*resolve)(struct backend *, const struct resolve_args *);
-    enum status (*dot)(struct backend *, const struct dot_args *);
-    enum status (*copy)(struct backend *, const struct copy_args *);
-    enum status (*add)(struct backend *, const struct add_args *);
-    enum status (*lerp)(struct backend *, const struct lerp_args *);
-    enum status (*adamw)(struct backend *, const struct adamw_args *);
+    /* The operations: each reads its struct OP_args. */
+#define X(op) enum status (*op)(struct backend *, const struct op##_args *);
+    BACKEND_OPERATIONS(X)
+#undef X
 };
 
 /* An open backend: the table and what the implementation keeps. */

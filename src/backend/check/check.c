@@ -80,7 +80,7 @@ static enum status start(struct check_state *state, const char *op, struct check
         TRY(check_begin(&list));                                                                   \
         return check_end(&list, state->inner.ops->op(&state->inner, &copies));                     \
     }
-CHECK_OPS(X)
+BACKEND_OPERATIONS(X)
 #undef X
 
 static const struct backend_ops check_ops = {
@@ -94,7 +94,7 @@ static const struct backend_ops check_ops = {
     .close = close_backend,
     .weight_bytes = weight_bytes,
 #define X(op) .op = checked_##op,
-    CHECK_OPS(X)
+    BACKEND_OPERATIONS(X)
 #undef X
 };
 
