@@ -7,16 +7,78 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/strbuf.h"
 #include "config/settings.h"
+#include "run/absent.h"
 #include "run/plan.h"
+#include "run/plan_device.h"
 
 static double mib(int64_t bytes) {
     return (double)bytes / 1048576.0;
+}
+
+static bool trains_all(const struct plan *plan) {
+    return plan->factors == 0;
+}
+
+/* --- another machine --- */
+
+/* First of all: what is assumed and which checks could not be made. */
+static void print_assumed(const struct plan *plan) {
+    const struct absent *absent = &plan->run.lm.absent;
+    const struct row_lengths *longest = &plan->run.longest;
+    if (!absent->weights && !absent_rows(absent))
+        return;
+    printf("assumed, since it is not here:\n");
+    if (absent->weights)
+        printf("  weights: %s has no safetensors; not checked: names, shapes, numbers\n",
+               plan->settings->model.path);
+    if (absent->tokenizer)
+        printf(
+            "  tokenizer: %s has no tokenizer.json; not checked: special tokens, chat form, prompt\n",
+            plan->settings->model.path);
+    if (absent_rows(absent))
+        printf(
+            "  data: not counted; prompts of %lld tokens, answers of %lld; not checked: files, fields, where\n",
+            (long long)(longest->both - longest->answer), (long long)longest->answer);
+    printf("\n");
+}
+
+/* Whether it fits, in the units of the device's name. */
+static void print_device(const struct plan *plan, const struct plan_device *device,
+                         const struct plan_memory *memory) {
+    const double gib = 1073741824.0, held = (double)plan_device_bytes(memory) / gib,
+                 all = (double)device->memory_bytes / gib,
+                 kept = (double)device->reserved_bytes / gib;
+    const bool fits = held <= all - kept;
+    printf("\n%s (%s): a rank %s, %.1f of %.1f GiB, of which %.1f are left to the system\n",
+           device->name, device->text, fits ? "fits" : "does not fit", held, all, kept);
+    if (strcmp(device->name, "cpu") != 0)
+        printf(
+            "  counted in the layout of the cpu backend, drawing and training; none for GPUs is there yet\n");
+    if (!fits)
+        printf("  at least %.1f GiB (%.0f MiB) must go: see what would take less%s\n",
+               held - (all - kept), 1024 * (held - (all - kept)),
+               trains_all(plan) ? "; or train an adapter (lora.rank), or a smaller model" : "");
+}
+
+static enum status print_time(const struct plan *plan, const struct plan_device *device) {
+    struct plan_time time;
+    TRY(plan_time_of(plan, device, &time));
+    if (time.drawing_s + time.other_s == 0)
+        return STATUS_OK;
+    printf("\nestimate for a step on %d x %s: %.0f s, of which drawing %.0f s\n", plan->ranks,
+           device->name, time.drawing_s + time.other_s, time.drawing_s);
+    printf(
+        "  arithmetic alone, at %.0f %% of the peak in products and %.0f %% of the bandwidth while "
+        "drawing;\n  nothing was measured, answers are of full length\n",
+        100 * PLAN_FLOPS_SHARE, 100 * PLAN_BANDWIDTH_SHARE);
+    return STATUS_OK;
 }
 
 /* --- memory --- */
@@ -89,14 +151,14 @@ static enum status print_advice(const struct plan *plan, const struct plan_memor
     int count;
     const int64_t peak = plan_peak_bytes(memory);
     TRY(plan_advise(plan, memory, advice, &count));
-    printf("\n%s\n", count > 0 ? "what would take less, each alone"
+    printf("\n%s\n", count > 0 ? "what would take less, each alone or together"
                                : "no setting takes less by a hundredth or more");
     for (int i = 0; i < count; i++)
         printf("  %10.1f MiB less  %s\n", mib(peak - advice[i].peak_bytes), advice[i].text);
     return STATUS_OK;
 }
 
-static enum status print_memory(const struct plan *plan) {
+static enum status print_memory(const struct plan *plan, const struct plan_device *device) {
     const struct settings *settings = plan->settings;
     struct settings alone = *settings;
     struct plan_memory *memory, *without = NULL;
@@ -113,6 +175,8 @@ static enum status print_memory(const struct plan *plan) {
     const double host = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
     printf("  this machine has %.1f MiB: room for %.0f such ranks\n", host / 1048576.0,
            host / (double)plan_peak_bytes(memory) - 0.5);
+    if (device != NULL)
+        print_device(plan, device, memory);
     status = print_advice(plan, memory);
 done:
     memory_release(&memory);
@@ -150,7 +214,7 @@ static void print_disk(const struct plan *plan) {
         printf("  %-40s %10.1f MiB at most, every %lld steps\n", "the answers of a step",
                mib(disk.rollouts), (long long)settings->output.rollouts_every);
     printf("  %-40s %10.1f MiB\n",
-           plan->factors > 0 ? "the adapter at the end" : "the model at the end", mib(disk.model));
+           trains_all(plan) ? "the model at the end" : "the adapter at the end", mib(disk.model));
     printf("  %-40s %10.1f MiB at most\n", "the run", mib(disk.total));
 }
 
@@ -190,30 +254,39 @@ static void print_work(const struct plan *plan) {
         printf("  backward takes 2 times, 2.5 times and 3 times as much as forward\n");
 }
 
-static enum status print_plan(const struct plan *plan) {
+static enum status print_plan(const struct plan *plan, const struct plan_device *device) {
     const struct hparams *h = &plan->run.lm.hparams;
     struct strbuf text = STRBUF_EMPTY;
+    print_assumed(plan);
     const enum status status = settings_dump(plan->settings, &text);
     if (status == STATUS_OK)
         fputs(strbuf_text(&text), stdout);
     strbuf_release(&text);
     TRY(status);
-    printf("\nmodel: %s, %lld layers, width %lld, %lld parameters\n", arch_name(h->arch),
-           (long long)h->layers, (long long)h->C, (long long)parameters_elements(h));
-    TRY(print_memory(plan));
+    printf("\nmodel: %s, %lld layers, width %lld, %lld parameters, %lld of them trained\n",
+           arch_name(h->arch), (long long)h->layers, (long long)h->C,
+           (long long)parameters_elements(h),
+           (long long)(trains_all(plan) ? parameters_elements(h) : plan->factors));
+    TRY(print_memory(plan, device));
     TRY(print_ranks(plan));
     print_disk(plan);
     print_work(plan);
-    return STATUS_OK;
+    return device == NULL ? STATUS_OK : print_time(plan, device);
 }
 
 static enum status make_plan(struct cli *cli, const struct settings *settings) {
     int64_t ranks = 1;
+    const bool elsewhere = cli_given(cli, "device");
     struct plan plan;
+    struct plan_device device;
     TRY(cli_integer(cli, "ranks", 1, 1000000, &ranks));
+    if (elsewhere)
+        TRY(plan_device_find(cli_value(cli, "device"), (int)ranks, &device));
     TRY(plan_open(&plan, settings,
-                  &(struct plan_options){.ranks = (int)ranks, .fresh = cli_given(cli, "fresh")}));
-    const enum status status = print_plan(&plan);
+                  &(struct plan_options){.ranks = (int)ranks,
+                                         .fresh = cli_given(cli, "fresh"),
+                                         .elsewhere = elsewhere}));
+    const enum status status = print_plan(&plan, elsewhere ? &device : NULL);
     plan_close(&plan);
     return status;
 }
@@ -242,8 +315,15 @@ const struct cli_command cmd_plan = {
         "goes through a step without computing it. Prints every setting with its origin; the memory of\n"
         "a rank part by part, in each moment of the run; what would take less; the usable numbers of\n"
         "ranks; the files; and the arithmetic of a step. Prompts count as the longest of the data,\n"
-        "answers as long as they may get.",
+        "answers as long as they may get.\n"
+        "\n"
+        "With --device it plans for another machine: whether a rank fits on such a device, and an estimate\n"
+        "of the time of a step from arithmetic alone. There config.json is enough: weights, tokenizer and\n"
+        "data that are not here are assumed, prompts then as long as prompt.max_tokens, and the first lines\n"
+        "say so. Devices: a100-40, a100-80, h100-80, h200-141, and cpu, this machine.",
     .options = {{"ranks", "N", "ranks that the run would be started on (1)", false},
+                {"device", "NAME", "plan for one such device a rank; what is not here is assumed",
+                 false},
                 {"fresh", NULL, "as in train: run.directory may hold an earlier run", false}},
     .least = 1,
     .most = -1,

@@ -39,7 +39,8 @@ struct safetensors;
 enum status weights_read_tensor(const struct safetensors *files, const struct hparams *hparams,
                                 const struct parameter *parameter, float *out) MUST_USE;
 
-/* On a planned backend: refuses what weights_load refuses and books what it takes; reads nothing. */
+/* On a planned backend: refuses what weights_load refuses and books what it takes; reads nothing.
+ * directory NULL: there are no files, so that nothing is refused and no page of theirs booked. */
 enum status weights_plan_load(struct weights *weights, const char *directory,
                               float *master) MUST_USE;
 

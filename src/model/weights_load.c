@@ -235,5 +235,5 @@ enum status weights_load(struct weights *weights, const char *directory, float *
 }
 
 enum status weights_plan_load(struct weights *weights, const char *directory, float *master) {
-    return load(weights, directory, master, true);
+    return directory == NULL ? STATUS_OK : load(weights, directory, master, true);
 }

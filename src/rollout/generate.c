@@ -137,7 +137,8 @@ static enum status finish(struct decoder *decoder, struct live_answer *live,
     if (decoder->columns.sampler)
         memcpy(answer->logprob_sampler, live->logprob, (size_t)live->n * sizeof *live->logprob);
     memcpy(answer->entropy, live->entropy, (size_t)live->n * sizeof *live->entropy);
-    TRY(tokenizer_decode(decoder->tokenizer, answer->tokens, answer->n, false, &answer->text));
+    if (decoder->tokenizer != NULL)
+        TRY(tokenizer_decode(decoder->tokenizer, answer->tokens, answer->n, false, &answer->text));
     live_release(decoder, live);
     struct live_prompt *prompt = &decoder->prompts[live->request];
     if (--prompt->open_answers == 0)

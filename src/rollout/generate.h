@@ -62,8 +62,8 @@ struct generate_report {
     int64_t positions; /* prompt and answer positions computed */
 };
 
-/* Fills the answers of all requests. columns says which arrays the answers get besides. The caller
- * owns everything. */
+/* Fills the answers of all requests. columns says which arrays the answers get besides; without a
+ * tokenizer (NULL) they get no text, and there may be no stop texts. The caller owns everything. */
 enum status generate_answers(struct model *model, struct tokenizer *tokenizer,
                              const struct generate_settings *settings,
                              const struct generate_request *requests, int64_t request_count,

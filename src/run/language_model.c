@@ -30,8 +30,6 @@ static enum status open_tokenizer(struct language_model *lm, const struct settin
 }
 
 static enum status open_text(struct language_model *lm, const struct settings *settings) {
-    *lm = (struct language_model){.model = NULL};
-    TRY(hparams_read(settings->model.path, &lm->hparams));
     TRY(open_tokenizer(lm, settings));
     TRY(chat_resolve((enum chat_form)settings->prompt.chat, settings->model.path, &lm->style));
     lm->form = (struct prompt_form){.template_text = settings->prompt.template,
@@ -45,6 +43,8 @@ static enum status open_text(struct language_model *lm, const struct settings *s
 
 enum status language_model_open(struct language_model *lm, const struct settings *settings,
                                 int threads) {
+    *lm = (struct language_model){.model = NULL};
+    TRY(hparams_read(settings->model.path, &lm->hparams));
     TRY(open_text(lm, settings));
     TRY(backend_open(&lm->backend, settings_word(settings, "run.device"), threads));
     lm->backend_is_open = true;
@@ -52,8 +52,11 @@ enum status language_model_open(struct language_model *lm, const struct settings
 }
 
 enum status language_model_plan(struct language_model *lm, const struct settings *settings,
-                                int threads) {
-    TRY(open_text(lm, settings));
+                                int threads, const struct absent *absent) {
+    *lm = (struct language_model){.absent = *absent};
+    TRY(hparams_read(settings->model.path, &lm->hparams));
+    if (!absent->tokenizer)
+        TRY(open_text(lm, settings));
     TRY(backend_plan(&lm->backend, settings_word(settings, "run.device"), threads));
     lm->plans = true;
     lm->backend_is_open = true;
@@ -155,10 +158,19 @@ enum status language_model_create(struct language_model *lm, const struct settin
     return model_create(&lm->model, lm->weights, lm->adapter, &how);
 }
 
+enum status language_model_load_weights(const struct language_model *lm,
+                                        const struct settings *settings, struct weights *weights,
+                                        float *master) {
+    const char *const path = settings->model.path;
+    if (lm->plans)
+        return weights_plan_load(weights, lm->absent.weights ? NULL : path, master);
+    return weights_load(weights, path, master);
+}
+
 enum status language_model_load(struct language_model *lm, const struct settings *settings,
                                 float *master) {
     float *const all = lm->adapter == NULL ? master : NULL;
-    TRY((lm->plans ? weights_plan_load : weights_load)(lm->weights, settings->model.path, all));
+    TRY(language_model_load_weights(lm, settings, lm->weights, all));
     return lm->adapter == NULL ? STATUS_OK : load_adapter(lm, settings, master);
 }
 

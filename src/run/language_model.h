@@ -14,6 +14,7 @@
 #include "config/settings.h"
 #include "data/prompt.h"
 #include "model/model.h"
+#include "run/absent.h"
 #include "text/chat.h"
 #include "text/tokenizer.h"
 
@@ -26,6 +27,7 @@ struct language_model {
     struct token_list answer_end; /* empty before language_model_find_end */
     struct prompt_form form;      /* borrows from the settings, the style and the tokenizer */
     bool plans;                   /* on a planned backend: nothing is read or computed */
+    struct absent absent;         /* of a plan */
     struct weights *weights;      /* NULL before language_model_create, like what follows */
     struct adapter *adapter;      /* NULL where none is asked for */
     struct model *model;
@@ -36,9 +38,10 @@ struct language_model {
 enum status language_model_open(struct language_model *lm, const struct settings *settings,
                                 int threads) MUST_USE;
 
-/* The same on a planned backend (backend_plan). */
+/* The same on a planned backend (backend_plan), without what is absent: NULL tokenizer and no form
+ * where that is. */
 enum status language_model_plan(struct language_model *lm, const struct settings *settings,
-                                int threads) MUST_USE;
+                                int threads, const struct absent *absent) MUST_USE;
 
 /* The adapter that these settings ask for, by lora.adapter or the other parameters of lora; its rank
  * is 0 where none is asked for. */
@@ -57,6 +60,11 @@ enum status language_model_find_end(struct language_model *lm,
  * memory, or NULL) takes what is trained: all weights, or the adapter's factors. */
 enum status language_model_load(struct language_model *lm, const struct settings *settings,
                                 float *master) MUST_USE;
+
+/* Reads the weights in model.path alone, into a set of weights that may be another than lm's. */
+enum status language_model_load_weights(const struct language_model *lm,
+                                        const struct settings *settings, struct weights *weights,
+                                        float *master) MUST_USE;
 
 /* What matrices are held in, by model.precision. */
 enum dtype language_model_dtype(const struct settings *settings);

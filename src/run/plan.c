@@ -78,7 +78,9 @@ enum status plan_open(struct plan *plan, const struct settings *settings,
     TRY(choose_threads(plan, options, &threads));
     TRY(run_output_check(settings, &plan->comm, options->fresh));
     plan->comm.size = options->ranks;
-    TRY(run_plan(&plan->run, settings, &plan->comm, threads));
+    const struct absent absent =
+        options->elsewhere ? absent_find(settings) : (struct absent){.weights = false};
+    TRY(run_plan(&plan->run, settings, &plan->comm, threads, &absent));
     enum status status = read_files(&plan->run);
     if (status == STATUS_OK)
         status = count_factors(plan);

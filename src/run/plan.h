@@ -65,10 +65,11 @@ struct plan {
 };
 
 /* Refuses what `train` refuses. threads 0: those that parallel.threads or the cores of this machine
- * leave to a rank. `fresh` as in train. The settings must outlive it. */
+ * leave to a rank. `fresh` as in train. elsewhere: the run is to be on another machine, and what is
+ * absent here (run.lm.absent) is assumed. The settings must outlive it. */
 struct plan_options {
     int ranks, threads;
-    bool fresh;
+    bool fresh, elsewhere;
 };
 enum status plan_open(struct plan *plan, const struct settings *settings,
                       const struct plan_options *options) MUST_USE;

@@ -224,6 +224,30 @@ static enum status try_rollout(const struct plan *plan, int64_t peak, struct pla
     return STATUS_OK;
 }
 
+/* Everything at once that leaves the objective and the ranks, as far as it goes. */
+static enum status try_least(const struct plan *plan, int64_t peak, struct plan_advice *advice,
+                             int *count) {
+    const int64_t group_size = plan->run.method->group_size(plan->settings);
+    const bool drawn = !plan->run.method->likelihood;
+    char in_flight[64] = "";
+    struct settings other = *plan->settings;
+    other.model.recompute = true;
+    other.parallel.reduction = SETTING_REDUCTION_FAST;
+    if (other.parallel.tokens_per_pass > plan->run.longest.both)
+        other.parallel.tokens_per_pass = plan->run.longest.both;
+    if (drawn) {
+        other.rollout.answers_in_flight = group_size;
+        snprintf(in_flight, sizeof in_flight, " rollout.answers_in_flight=%lld",
+                 (long long)group_size);
+    }
+    snprintf(advice[*count].text, sizeof advice->text,
+             "together: model.recompute=true parallel.reduction=fast "
+             "parallel.tokens_per_pass=%lld%s",
+             (long long)other.parallel.tokens_per_pass, in_flight);
+    return *count > 1 ? try_settings(plan, &other, plan->ranks, peak, &advice[*count], count)
+                      : STATUS_OK;
+}
+
 static int least_first(const void *a, const void *b) {
     const struct plan_advice *x = a, *y = b;
     return (x->peak_bytes > y->peak_bytes) - (x->peak_bytes < y->peak_bytes);
@@ -235,6 +259,7 @@ enum status plan_advise(const struct plan *plan, const struct plan_memory *memor
     *count = 0;
     TRY(try_training(plan, peak, advice, count));
     TRY(try_rollout(plan, peak, advice, count));
+    TRY(try_least(plan, peak, advice, count));
     qsort(advice, (size_t)*count, sizeof *advice, least_first);
     return STATUS_OK;
 }

@@ -133,9 +133,9 @@ enum status run_open(struct run *run, const struct settings *settings, struct co
 void run_close(struct run *run);
 
 /* Opens it on a planned backend, without its models: everything that can be refused is, in the same
- * words. Not collective; comm says which rank of how many is planned. */
+ * words, but for what is absent. Not collective; comm says which rank of how many is planned. */
 enum status run_plan(struct run *run, const struct settings *settings, struct comm *comm,
-                     int threads) MUST_USE;
+                     int threads, const struct absent *absent) MUST_USE;
 
 /* What run_open makes last: models, optimizer, gradient. In a planned run memory is booked and the
  * tensors of the weights are looked for, but not read. */

@@ -196,8 +196,7 @@ static enum status open_reference(struct run *run, const struct model_settings *
         TRY(weights_create(&run->reference_weights, &run->lm.backend, &run->lm.hparams,
                            language_model_dtype(run->settings)));
         weights = run->reference_weights;
-        TRY((run->plans ? weights_plan_load : weights_load)(weights, run->settings->model.path,
-                                                            NULL));
+        TRY(language_model_load_weights(&run->lm, run->settings, weights, NULL));
     }
     return model_create(&run->reference, weights, NULL, &shared);
 }
@@ -233,8 +232,17 @@ static enum status open_passes(struct run *run) {
     return STATUS_OK;
 }
 
-/* All that can be refused before the model is made: settings, texts, data. */
-static enum status open_data(struct run *run, int threads) {
+/* Rows that cannot be counted are as long as the settings and the model let them get. */
+static void assume_rows(struct run *run, int64_t prompt_limit) {
+    const int64_t answer = run->settings->rollout.max_new_tokens,
+                  most = run->lm.hparams.max_positions, both = prompt_limit + answer;
+    run->longest = (struct row_lengths){
+        .prompt = prompt_limit, .answer = answer, .both = both < most ? both : most};
+}
+
+/* All that can be refused before the model is made: settings, texts, data. A plan does without what
+ * is absent. */
+static enum status open_data(struct run *run, int threads, const struct absent *absent) {
     const struct settings *settings = run->settings;
     int64_t prompt_limit;
     run->method = method_find(settings_word(settings, "run.method"));
@@ -245,15 +253,21 @@ static enum status open_data(struct run *run, int threads) {
     TRY(tiles_init(&run->tiles, settings->rollout.prompts_per_step,
                    (int)settings->update.mini_batches, settings->parallel.groups_per_tile,
                    run->comm->size));
-    TRY((run->plans ? language_model_plan : language_model_open)(&run->lm, settings, threads));
-    if (run->method->likelihood)
+    if (run->plans)
+        TRY(language_model_plan(&run->lm, settings, threads, absent));
+    else
+        TRY(language_model_open(&run->lm, settings, threads));
+    if (run->method->likelihood && run->lm.tokenizer != NULL)
         TRY(language_model_find_end(&run->lm, settings));
     TRY(language_model_prompt_limit(&run->lm, settings,
                                     run->method->likelihood ? 1 : settings->rollout.max_new_tokens,
                                     &prompt_limit));
     run->max_positions = run->method->likelihood ? run->lm.hparams.max_positions
                                                  : prompt_limit + settings->rollout.max_new_tokens;
-    return open_stream(run, prompt_limit);
+    if (!absent_rows(absent))
+        return open_stream(run, prompt_limit);
+    assume_rows(run, prompt_limit);
+    return STATUS_OK;
 }
 
 enum status run_reserve(struct run *run) {
@@ -266,7 +280,7 @@ enum status run_open(struct run *run, const struct settings *settings, struct co
     *run = (struct run){.settings = settings, .comm = comm, .buffers.microbatch = MICROBATCH_EMPTY};
     enum status status = threads_choose(comm, (int)settings->parallel.threads, &threads);
     if (status == STATUS_OK)
-        status = open_data(run, threads);
+        status = open_data(run, threads, &(struct absent){.weights = false});
     if (status == STATUS_OK)
         status = run_reserve(run);
     status = comm_agree(comm, status);
@@ -276,10 +290,10 @@ enum status run_open(struct run *run, const struct settings *settings, struct co
 }
 
 enum status run_plan(struct run *run, const struct settings *settings, struct comm *comm,
-                     int threads) {
+                     int threads, const struct absent *absent) {
     *run = (struct run){
         .settings = settings, .comm = comm, .plans = true, .buffers.microbatch = MICROBATCH_EMPTY};
-    const enum status status = open_data(run, threads);
+    const enum status status = open_data(run, threads, absent);
     if (status != STATUS_OK)
         run_close(run);
     return status;
@@ -300,6 +314,7 @@ void run_unreserve(struct run *run) {
     model_destroy(&run->reference);
     weights_destroy(&run->reference_weights);
     model_destroy(&run->lm.model);
+    adapter_destroy(&run->lm.adapter);
     weights_destroy(&run->lm.weights);
     vector_layout_destroy(&run->layout);
     if (run->master != NULL)

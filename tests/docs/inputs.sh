@@ -2,7 +2,7 @@
 # inputs.sh ROOT GRADUS: every file of input/ is planned, with a small model in place of the one it names; the examples of
 # input/README are one input file that is planned as well.
 . "$(dirname "$0")/lib.sh"
-tiny_model
+tiny_model --max-positions 20480
 for number in 1 2 3 4 5 6 7 8; do
     echo "{\"question\": \"$number?\", \"answer\": \"#### $number\"}"
 done >"$work/rows.jsonl"

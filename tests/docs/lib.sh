@@ -15,9 +15,9 @@ finish() {
     exit $((failures > 0))
 }
 
-# tiny_model: $work/model, small enough that a step takes a moment.
+# tiny_model OPTION...: $work/model, small enough that a step takes a moment.
 tiny_model() {
-    "$gradus" init --arch qwen2 --layers 1 --width 32 --heads 2 --mlp 32 --output "$work/model" 2>"$work/err" ||
+    "$gradus" init --arch qwen2 --layers 1 --width 32 --heads 2 --mlp 32 "$@" --output "$work/model" 2>"$work/err" ||
         fail "gradus init: $(cat "$work/err")"
 }
 
