@@ -47,9 +47,9 @@ Llama-3.2-3B-Instruct 3212749824
 SmolLM2-135M-Instruct 134515008
 END
 
-for file in *.cfg; do
-    [ "$file" = reference.cfg ] && continue
-    plan "$file"
+# check_file FILE: the plan just made of a file as it is.
+check_file() {
+    file=$1
     [ "$(head -n 1 "$work/out")" = "assumed, since it is not here:" ] || fail "$file: the plan does not begin with what it assumes"
     case $fits in
     fits) ;;
@@ -58,14 +58,22 @@ for file in *.cfg; do
         grep -q '^ *[0-9.]* MiB less ' "$work/out" || fail "$file does not fit, and nothing is told to change" ;;
     *) fail "$file: it is not told whether it fits" ;;
     esac
+}
+
+for file in *.cfg; do
+    case $file in
+    reference.cfg | paper_*) ;;
+    *) plan "$file" && check_file "$file" ;;
+    esac
 done
 
 grep '^    .* | paper_[a-z_]*\.cfg' "$root/input/README" | sed 's/^    //; s/ *| */|/g' >"$work/rows"
 for file in paper_*.cfg; do
-    grep -q "|$file" "$work/rows" || fail "$file is in no row of the table of papers"
+    grep -q "|$file|" "$work/rows" || fail "$file as it is has no row in the table of papers"
 done
 while IFS='|' read -r what line verdict; do
     eval "plan $line"
+    case $line in *' '*) ;; *) check_file "$line" ;; esac
     [ "$fits" = "$verdict" ] || fail "$what ($line): the table says it $verdict, the plan that it $fits"
 done <"$work/rows"
 [ "$(wc -l <"$work/rows")" -ge 15 ] || fail "the table of papers has $(wc -l <"$work/rows") rows: this test looks at little"
@@ -99,11 +107,15 @@ grep -q "^  reference model" "$work/out" && fail "a reference is planned beside 
 
 # The estimate is one, and of the device: nothing but its bandwidth and peak differ between these two.
 seconds() {
-    "$gradus" plan --ranks 8 --device "$1" paper_opsd_sft.cfg | sed -n 's/^estimate for a step .*: \([0-9]*\) s, .*/\1/p'
+    sed -n 's/^estimate for a step .*: \([0-9]*\) s, .*/\1/p' "$work/$1"
 }
+"$gradus" plan --ranks 8 --device h100-80 paper_opsd_sft.cfg >"$work/h100-80" 2>"$work/err" || fail "plan for h100-80: $(cat "$work/err")"
+plan paper_opsd_sft.cfg
+cp "$work/out" "$work/a100-80"
 [ "$(seconds h100-80)" -lt "$(seconds a100-80)" ] || fail "a step on H100s is not estimated shorter than on A100s"
+# An advice counts against the plan alone: nothing of earlier rehearsals is left. Fast sums take 4 bytes a factor less.
+near "$(sed -n 's/^ *\([0-9.]*\) MiB less  parallel.reduction.*/\1/p' "$work/out")" $((4 * 174587904)) "fast sums of an adapter"
 # By hand: the sum of arithmetic on 8 ranks at 0.4 of 312 TFLOP/s.
-"$gradus" plan --ranks 8 --device a100-80 paper_opsd_sft.cfg >"$work/out"
 sum=$(sed -n 's/^  sum  *\([0-9.]*\) TFLOP$/\1/p' "$work/out")
 awk -v sum="$sum" -v have="$(seconds a100-80)" 'BEGIN { want = sum / (8 * 0.4 * 312); exit !(have - want < 0.51 && want - have < 0.51) }' ||
     fail "$sum TFLOP are estimated to take $(seconds a100-80) s"
