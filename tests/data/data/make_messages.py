@@ -43,6 +43,7 @@ TALKS = [
     [(U, "2+3?"), (A, "5", "2+3=5\n"), (U, "Sure?"), (A, "\n\nYes", "\nlet me see\n")],
     [(U, "2+3?"), (A, "5", ""), (A, "Five", "\n"), (A, "V", "<think>x</think>")],
     [(U, "2+3?"), (A, "\n\n5"), (U, "Sure?"), (A, "\nYes")],
+    [(U, "2+3?"), (A, "<think>a</think>5", "")],
 ]
 PARTS = [[(U, ["2+3", "?"]), (A, ["5"])], [(S, ["You", " add."]), (U, ["2+3?"]), (A, ["", "Fi", "ve"]), (U, ["Sure?"]), (A, ["Yes"])]]
 
@@ -86,7 +87,7 @@ def main():
                 for m in talk:
                     m["content"] = m["content"] if isinstance(m["content"], str) else "".join(p["text"] for p in m["content"])
                 for system, thinking in ((None, True), ("Sum.", True), (None, False)):
-                    if thinking is False and (name != "qwen3" or row in (9, 10, 11, 12)) or system and row not in (0, 1, 8):
+                    if thinking is False and (name != "qwen3" or row in (9, 10, 11, 12, 14)) or system and row not in (0, 1, 8):
                         continue
                     more = {"date_string": "26 Jul 2024"} if "llama3_" in name else {}
                     more |= {"enable_thinking": thinking} if name == "qwen3" else {}
