@@ -173,9 +173,10 @@ static enum status print_memory(const struct plan *plan, const struct plan_devic
         plan->ranks, plan->run.lm.backend.threads);
     print_table(memory, without);
     const double host = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
-    printf("  this machine has %.1f MiB: room for %.0f such ranks\n", host / 1048576.0,
-           host / (double)plan_peak_bytes(memory) - 0.5);
-    if (device != NULL)
+    if (device == NULL)
+        printf("  this machine has %.1f MiB: room for %.0f such ranks\n", host / 1048576.0,
+               host / (double)plan_peak_bytes(memory) - 0.5);
+    else
         print_device(plan, device, memory);
     status = print_advice(plan, memory);
 done:
