@@ -176,8 +176,7 @@ static enum status unpack_answer(struct rollout_answer *answer, struct reader *r
     float **columns[COLUMNS];
     columns_of(answer, columns);
     TRY(take(reader, &head, sizeof head));
-    if (head.n != answer->n || head.between != answer->between || head.text_length < 0 ||
-        (size_t)head.text_length > reader->length - reader->at)
+    if (head.n != answer->n || head.between != answer->between || head.text_length < 0)
         return FAIL(STATUS_DEFECT, "a gathered answer has %lld tokens where %lld are known of it",
                     (long long)head.n, (long long)answer->n);
     TRY(take_ids(reader, head.n, &answer->tokens));
@@ -189,11 +188,12 @@ static enum status unpack_answer(struct rollout_answer *answer, struct reader *r
         TRY(memory_new(columns[i], head.n, "numbers per token"));
         TRY(take(reader, *columns[i], (size_t)head.n * sizeof **columns[i]));
     }
+    if ((size_t)head.text_length > reader->length - reader->at)
+        return FAIL(STATUS_DEFECT, "the text of a gathered answer ends early");
     strbuf_clear(&answer->text);
     TRY(strbuf_append(&answer->text, reader->bytes + reader->at, (size_t)head.text_length));
     reader->at += (size_t)head.text_length;
-    return reader->at <= reader->length ? STATUS_OK
-                                        : FAIL(STATUS_DEFECT, "a gathered answer ends early");
+    return STATUS_OK;
 }
 
 enum status rollout_unpack_group(struct rollout *rollout, const char *bytes, size_t length,

@@ -137,12 +137,9 @@ static void check_factor(const struct world *w, const struct parameter *factor, 
         for (int64_t k = 0; k < to->columns; k++)
             for (int64_t r = 0; r < RANK; r++) {
                 const double d = scale * (double)merged[to->offset + n * to->columns + k];
-                const double a = (double)w->factors[other->offset + r * to->columns + k],
-                             b = (double)w->factors[other->offset + n * RANK + r];
-                if (is_a)
-                    want[r * to->columns + k] += d * b;
-                else
-                    want[n * RANK + r] += d * a;
+                const int64_t at_a = r * to->columns + k, at_b = n * RANK + r;
+                want[is_a ? at_a : at_b] +=
+                    d * (double)w->factors[other->offset + (is_a ? at_b : at_a)];
             }
     close_to(factor->name, have + factor->offset, want, factor->rows * factor->columns, 2e-4);
     free(want);

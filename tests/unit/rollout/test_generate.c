@@ -176,7 +176,7 @@ int main(void) {
     test_draws(&all);
     test_in_flight(&all);
     release(&all);
-    model_destroy(&model);
+    tiny_close(&model);
     backend_close(&backend);
     tokenizer_destroy(&tokenizer);
     folder_remove();
