@@ -21,7 +21,8 @@ for target in "$@"; do
         cp "$seed" "$corpus/seed-$(echo "$seed" | tr / -)"
     done
     log=$build/$target.log
-    if TMPDIR=${TMPDIR:-/dev/shm} OMP_NUM_THREADS=1 "$build/tests/fuzz/fuzz_$target" "$corpus" -max_total_time="$seconds" -max_len=65536 \
+    if TMPDIR=${TMPDIR:-/dev/shm} OMP_NUM_THREADS=1 LSAN_OPTIONS="suppressions=$root/tests/leaks.supp:print_suppressions=0" \
+        "$build/tests/fuzz/fuzz_$target" "$corpus" -max_total_time="$seconds" -max_len=65536 \
         -rss_limit_mb=4096 -timeout=20 -close_fd_mask=3 -artifact_prefix="$build/$target-" >"$log" 2>&1; then
         echo "$target: $(grep -o 'Done .*' "$log"), $(grep -o 'cov: [0-9]*' "$log" | tail -n 1)"
     else
