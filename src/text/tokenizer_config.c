@@ -270,9 +270,11 @@ enum status tokenizer_config_complete(const struct tokenizer_config *files, cons
     struct completion c = {.files = files, .vocab = vocab, .added = added};
     json_t *decoder = json_object_get(files->config, "added_tokens_decoder");
     if (json_is_true(json_object_get(files->config, "split_special_tokens")))
-        return FAIL(STATUS_INPUT,
-                    "%s/tokenizer_config.json: split_special_tokens = true is not implemented",
-                    files->directory);
+        return FAIL(
+            STATUS_INPUT,
+            "%s/tokenizer_config.json: split_special_tokens = true splits special tokens in "
+            "texts, which are kept whole here: set it to false if that is meant",
+            files->directory);
     if (decoder != NULL && !json_is_null(decoder))
         TRY(add_decoder(&c, decoder));
     if (files->added != NULL)
