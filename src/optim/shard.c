@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "optim/shard.h"
+
+#include "base/memory.h"
+
+/* Elements of a piece, about. */
+static int64_t piece_target(const struct vector_layout *layout, int size) {
+    const int64_t even = layout->elements / ((int64_t)SHARD_ROUNDS * size);
+    if (size == 1)
+        return layout->elements;
+    return even < 1 ? 1 : even < SHARD_PIECE ? even : SHARD_PIECE;
+}
+
+/* Walks over the blocks of all tensors and closes a piece at the first border at or behind every
+ * multiple of `target`, so that what one piece has too much the next has less; without arrays it
+ * only counts. Returns the number of pieces. */
+static int64_t cut(const struct vector_layout *layout, int64_t target, int64_t *borders,
+                   int64_t *blocks) {
+    int64_t pieces = 0, block = 0, full = target;
+    for (int64_t i = 0; i < layout->count; i++) {
+        const struct vector_part *part = &layout->parts[i];
+        for (int64_t at = 0; at < part->elements; at += VECTOR_BLOCK) {
+            const int64_t left = part->elements - at;
+            const int64_t end = part->offset + at + (left < VECTOR_BLOCK ? left : VECTOR_BLOCK);
+            block++;
+            if (end < full && end < layout->elements)
+                continue;
+            pieces++;
+            full = (end / target + 1) * target;
+            if (borders != NULL) {
+                borders[pieces] = end;
+                blocks[pieces] = block;
+            }
+        }
+    }
+    return pieces;
+}
+
+static enum status fill(struct shard *shard) {
+    const int64_t target = piece_target(shard->layout, shard->size);
+    int64_t *ends;
+    shard->piece_count = cut(shard->layout, target, NULL, NULL);
+    TRY(memory_new(&shard->borders, shard->piece_count + 1, "borders of shards"));
+    TRY(memory_new(&shard->blocks, shard->piece_count + 1, "borders of shards"));
+    TRY(memory_new(&shard->places, shard->piece_count, "borders of shards"));
+    TRY(memory_new(&ends, shard->size, "borders of shards"));
+    cut(shard->layout, target, shard->borders, shard->blocks);
+    for (int64_t p = 0; p < shard->piece_count; p++) {
+        int64_t *end = &ends[p % shard->size];
+        shard->places[p] = *end;
+        *end += shard->borders[p + 1] - shard->borders[p];
+    }
+    shard->elements = ends[shard->rank];
+    memory_release(&ends);
+    return STATUS_OK;
+}
+
+enum status shard_create(struct shard **shard, const struct vector_layout *layout, int rank,
+                         int size) {
+    ASSERT(rank >= 0 && rank < size);
+    TRY(memory_new(shard, 1, "shard"));
+    **shard = (struct shard){.layout = layout, .rank = rank, .size = size};
+    const enum status status = fill(*shard);
+    if (status != STATUS_OK)
+        shard_destroy(shard);
+    return status;
+}
+
+void shard_destroy(struct shard **shard) {
+    if (*shard == NULL)
+        return;
+    memory_release(&(*shard)->borders);
+    memory_release(&(*shard)->blocks);
+    memory_release(&(*shard)->places);
+    memory_release(shard);
+}
+
+int64_t shard_range_count(const struct shard *shard, int rank) {
+    return (shard->piece_count - rank + shard->size - 1) / shard->size;
+}
+
+struct shard_range shard_range_at(const struct shard *shard, int rank, int64_t i) {
+    const int64_t piece = i * shard->size + rank;
+    ASSERT(i >= 0 && piece < shard->piece_count);
+    return (struct shard_range){.begin = shard->borders[piece],
+                                .end = shard->borders[piece + 1],
+                                .place = shard->places[piece]};
+}
+
+int64_t shard_round_count(const struct shard *shard) {
+    return shard_range_count(shard, 0);
+}
+
+int64_t shard_round_of(const struct shard *shard, int64_t element) {
+    int64_t low = 0, high = shard->piece_count;
+    ASSERT(element >= 0 && element < shard->layout->elements);
+    while (high - low > 1) {
+        const int64_t middle = (low + high) / 2;
+        *(shard->borders[middle] <= element ? &low : &high) = middle;
+    }
+    return low / shard->size;
+}
+
+struct shard_range shard_range_within(const struct shard *shard, int rank, int64_t round,
+                                      int64_t begin, int64_t end) {
+    if (round >= shard_range_count(shard, rank))
+        return (struct shard_range){.begin = begin, .end = begin};
+    const struct shard_range piece = shard_range_at(shard, rank, round);
+    const int64_t first = begin > piece.begin ? begin : piece.begin,
+                  last = end < piece.end ? end : piece.end;
+    if (first >= last)
+        return (struct shard_range){.begin = begin, .end = begin};
+    return (struct shard_range){
+        .begin = first, .end = last, .place = piece.place + (first - piece.begin)};
+}
+
+int64_t shard_longest_piece(const struct shard *shard) {
+    int64_t longest = 0;
+    for (int64_t p = 0; p < shard->piece_count; p++)
+        if (shard->borders[p + 1] - shard->borders[p] > longest)
+            longest = shard->borders[p + 1] - shard->borders[p];
+    return longest;
+}
