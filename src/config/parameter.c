@@ -12,6 +12,8 @@
 #define TRAINING PARAMETER_TRAINING
 #define PATH     PARAMETER_PATH
 #define FILLED   PARAMETER_FILLED
+#define FIXED    PARAMETER_FIXED
+#define FREE     PARAMETER_FREE
 
 #define SETTING_WORD(constant, word) word,
 #define CHOICE(group, name, flags, words, value, sentence)                                         \

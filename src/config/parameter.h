@@ -29,6 +29,8 @@ enum parameter_flag {
     PARAMETER_TRAINING = 2, /* must be given for a training run */
     PARAMETER_PATH = 4,     /* a file name */
     PARAMETER_FILLED = 8,   /* must not be empty */
+    PARAMETER_FIXED = 16,   /* a run that goes on has the value that it began with */
+    PARAMETER_FREE = 32,    /* … may have another one */
 };
 
 struct parameter {

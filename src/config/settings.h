@@ -116,6 +116,19 @@ const char *settings_advice(const char *place, const char *word, char out[SETTIN
 enum status settings_unused(const struct settings *settings,
                             void (*tell)(const char *sentence)) MUST_USE;
 
+/* A value that two settings do not share: "optimizer.learning_rate", "data.train[0].path". */
+struct settings_difference {
+    const char *name;
+    const char *before, *now; /* as libconfig reads them; "" for an absent text */
+    bool may_change;          /* a run that began with the one may go on with the other */
+};
+
+/* Tells every difference, in the order of settings.def; stops at a status that is not OK. */
+enum status settings_compare(const struct settings *before, const struct settings *now,
+                             enum status (*tell)(void *context,
+                                                 const struct settings_difference *difference),
+                             void *context) MUST_USE;
+
 /* Appends all parameters as an input file: each with its value (17 digits), origin, unit and
  * sentence. Reading the text gives the same settings. */
 enum status settings_dump(const struct settings *settings, struct strbuf *out) MUST_USE;

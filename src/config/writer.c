@@ -167,6 +167,12 @@ static enum status append_default(const struct parameter *parameter, const void 
     return parameter_append_value(parameter, base, out);
 }
 
+/* Whether a run that goes on may have another value: of every parameter that may. */
+static enum status append_freedom(const struct parameter *parameter, struct strbuf *out) {
+    return strbuf_append_text(
+        out, (parameter->flags & PARAMETER_FREE) != 0 ? "; may change when a run goes on" : "");
+}
+
 /* The fields of a record, one per line after `indent`. */
 static enum status append_fields(const struct parameter *parameter, const char *indent,
                                  struct strbuf *out) {
@@ -183,6 +189,7 @@ static enum status append_fields(const struct parameter *parameter, const char *
             TRY(strbuf_append_text(out, "default "));
             TRY(append_real(field->real, out));
         }
+        TRY(append_freedom(field, out));
         TRY(strbuf_append_text(out, "\n"));
     }
     return STATUS_OK;
@@ -262,6 +269,7 @@ static enum status refer_parameter(const struct settings *defaults,
     TRY(strbuf_append_text(out, "; "));
     TRY(append_default(parameter, defaults, out));
     TRY(append_conditions(parameter, out));
+    TRY(append_freedom(parameter, out));
     TRY(strbuf_append_text(out, "\n"));
     TRY(append_fields(parameter, "    #   ", out));
     if (missing)
@@ -275,8 +283,10 @@ static enum status refer_all(const struct settings *defaults, struct strbuf *out
     const struct parameter *parameter = parameter_table;
     const struct parameter *const end = parameter + SETTINGS_COUNT;
     TRY(strbuf_append_text(
-        out, "# Every parameter of an input file: what it is, what it takes, its default.\n"
-             "# Made by `gradus params --reference`.\n"));
+        out,
+        "# Every parameter of an input file: what it is, what it takes, its default.\n"
+        "# A run that goes on (`gradus train` again) has the values that it began with, but for\n"
+        "# those that may change. Made by `gradus params --reference`.\n"));
     for (const struct parameter_group *group = parameter_groups; group->name != NULL; group++) {
         TRY(strbuf_append_format(out, "\n# %s\n%s : {\n", group->sentence, group->name));
         for (bool first = true; parameter < end && strcmp(parameter->group, group->name) == 0;
@@ -299,6 +309,7 @@ static enum status help_page(const struct settings *defaults, const struct param
     TRY(strbuf_append_text(out, "; "));
     TRY(append_default(parameter, defaults, out));
     TRY(append_conditions(parameter, out));
+    TRY(append_freedom(parameter, out));
     TRY(strbuf_append_text(out, "\n"));
     return append_fields(parameter, "        ", out);
 }
