@@ -38,18 +38,30 @@ static enum status check_names(const struct h5 *h5, const char *path,
     return STATUS_OK;
 }
 
+/* The digests of the manifest, `count` of them. */
+static enum status stored_sums(const struct h5 *h5, const char *path, int64_t count,
+                               unsigned char *digests) {
+    struct h5_shape shape;
+    TRY(h5_shape(h5, "/manifest/sha256", &shape));
+    if (shape.rank != 2 || shape.sizes[0] != count || shape.sizes[1] != CHECKPOINT_DIGEST_BYTES)
+        return FAIL(STATUS_INPUT, "%s: /manifest/sha256 has another shape than expected", path);
+    return h5_get(h5, "/manifest/sha256", H5_KIND_U8, 0, count, digests);
+}
+
+enum status checkpoint_sums(const struct checkpoint *checkpoint, char **names, int64_t *stride,
+                            unsigned char **digests, int64_t *count) {
+    TRY(h5_get_texts(checkpoint->h5, "/manifest/name", names, stride, count));
+    TRY(memory_new(digests, *count * CHECKPOINT_DIGEST_BYTES, "checksums"));
+    return stored_sums(checkpoint->h5, checkpoint->path, *count, *digests);
+}
+
 /* `digests` (2 × count × 32 bytes): those of the file, then those of the manifest. */
 static enum status compare_sums(const struct h5 *h5, const char *path, int file,
                                 const struct checkpoint_manifest *manifest,
                                 unsigned char *digests) {
     unsigned char *stored = digests + manifest->count * CHECKPOINT_DIGEST_BYTES;
-    struct h5_shape shape;
     char quoted[STATUS_QUOTE_MAX];
-    TRY(h5_shape(h5, "/manifest/sha256", &shape));
-    if (shape.rank != 2 || shape.sizes[0] != manifest->count ||
-        shape.sizes[1] != CHECKPOINT_DIGEST_BYTES)
-        return FAIL(STATUS_INPUT, "%s: /manifest/sha256 has another shape than expected", path);
-    TRY(h5_get(h5, "/manifest/sha256", H5_KIND_U8, 0, manifest->count, stored));
+    TRY(stored_sums(h5, path, manifest->count, stored));
     TRY(bytes_hash_ranges(file, path, manifest->ranges, manifest->count, digests));
     for (int64_t i = 0; i < manifest->count; i++)
         if (memcmp(digests + i * CHECKPOINT_DIGEST_BYTES, stored + i * CHECKPOINT_DIGEST_BYTES,

@@ -26,6 +26,12 @@ void checkpoint_close(struct checkpoint **checkpoint);
 /* The seal and every checksum; the first dataset that differs is named. */
 enum status checkpoint_verify(const char *path) MUST_USE;
 
+/* The manifest as it is stored, for comparisons: *names, *stride bytes apart and in order, and
+ * *digests, 32 bytes each, of *count datasets. Both belong to the caller (memory_release), also
+ * after a failure. */
+enum status checkpoint_sums(const struct checkpoint *checkpoint, char **names, int64_t *stride,
+                            unsigned char **digests, int64_t *count) MUST_USE;
+
 /* The parameters in the file, by name; their offsets count in this order. */
 const struct parameter *checkpoint_parameters(const struct checkpoint *checkpoint, int64_t *count);
 

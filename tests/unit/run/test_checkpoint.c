@@ -11,6 +11,7 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "check.h"
+#include "run/checkpoint_compare.h"
 #include "run/checkpoint_folder.h"
 #include "run/checkpoint_write.h"
 #include "unit/file/folder.h"
@@ -220,6 +221,38 @@ static void test_full_disk(void) {
     CHECK_OK(checkpoint_verify(folder_file("step-000003.h5")));
 }
 
+/* What a checkpoint of other content is told apart by. */
+static void check_difference(const struct checkpoint_content *what, const char *expected) {
+    char name[CHECKPOINT_NAME_BYTES] = "?";
+    const char *other = folder_file("other.h5");
+    struct checkpoint_writer *writer;
+    CHECK_OK(checkpoint_layout(&writer, other, what));
+    CHECK_OK(write_blocks(writer));
+    CHECK_OK(checkpoint_commit(&writer));
+    CHECK_OK(checkpoint_first_difference(folder_file("one.h5"), other, name));
+    CHECK_TEXT(name, expected);
+}
+
+static void test_compare(void) {
+    const struct provenance elsewhere = {.seed = 3, .ranks = 4, .hosts = "other"};
+    struct checkpoint_content what = content();
+    CHECK_OK(write_checkpoint(folder_file("one.h5")));
+    what.settings = "run : { steps = 4; };";
+    what.provenance = &elsewhere;
+    check_difference(&what, "");
+    what.state_count = 2;
+    check_difference(&what, "/state/machine");
+    what.state_count = 3;
+    vectors[CHECKPOINT_EXP_AVG][25] += 1.0f;
+    check_difference(&what, "/optimizer/exp_avg/model.norm.weight");
+    vectors[CHECKPOINT_EXP_AVG][25] -= 1.0f;
+    vectors[CHECKPOINT_PARAMETERS][29] = -vectors[CHECKPOINT_PARAMETERS][29];
+    check_difference(&what, "/parameters/a.bias");
+    vectors[CHECKPOINT_PARAMETERS][29] = -vectors[CHECKPOINT_PARAMETERS][29];
+    unlink(folder_file("one.h5"));
+    unlink(folder_file("other.h5"));
+}
+
 static void test_prune(void) {
     folder_write(folder_file("step-1000000.h5"), "", 0);
     folder_write(folder_file("step-000004.h5.gradus.part"), "", 0);
@@ -242,6 +275,7 @@ int main(void) {
     test_damage();
     test_every_weight();
     test_full_disk();
+    test_compare();
     test_prune();
     model_files_release(&files);
     folder_remove();
