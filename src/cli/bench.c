@@ -239,6 +239,12 @@ static enum status swallow(void *context, int64_t offset, const float *values, i
     return STATUS_OK;
 }
 
+static enum status swallow_rows(void *context, int64_t offset, int64_t columns, const int32_t *rows,
+                                int64_t count, const float *values) {
+    (void)context, (void)offset, (void)columns, (void)rows, (void)count, (void)values;
+    return STATUS_OK;
+}
+
 static enum status forward_only(void *context) {
     struct step_case *c = context;
     return model_forward(c->model, &c->batch, 1.0f, true, c->logprob, c->entropy);
@@ -246,7 +252,7 @@ static enum status forward_only(void *context) {
 
 static enum status forward_backward(void *context) {
     struct step_case *c = context;
-    const struct gradient_sink sink = {.add = swallow};
+    const struct gradient_sink sink = {.add = swallow, .add_rows = swallow_rows};
     TRY(forward_only(c));
     return model_backward(c->model, &c->batch, 1.0f, c->d_logprob, NULL, &sink);
 }

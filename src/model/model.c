@@ -73,6 +73,7 @@ void model_destroy(struct model **pointer) {
         backend_release(model->backend, &model->rope);
     }
     memory_release(&model->row_places);
+    memory_release(&model->row_tokens);
     memory_release(&model->token_places);
     memory_release(pointer);
 }

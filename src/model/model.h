@@ -56,13 +56,24 @@ enum status model_refresh(struct model *model, const float *master) MUST_USE;
 enum status model_forward(struct model *model, const struct batch *batch, float temperature,
                           bool keep, float *logprob, float *entropy) MUST_USE;
 
-/* Where gradients go: called once or more for every parameter that is trained, in an order that
- * depends on the batch alone; `values` (backend memory) are added to elements [offset, offset + n)
- * of the gradient. */
+/* Where gradients go, piece by piece; `values` are backend memory, valid during the call. add: they
+ * are added to elements [offset, offset + n) of the gradient. add_rows: values (count, columns) are
+ * added to the rows `rows` (host, ascending) of the matrix of so many columns at `offset`. */
 struct gradient_sink {
     enum status (*add)(void *context, int64_t offset, const float *values, int64_t n);
+    enum status (*add_rows)(void *context, int64_t offset, int64_t columns, const int32_t *rows,
+                            int64_t count, const float *values);
     void *context;
 };
+
+/* The calls of the sink that every backward of this model makes, in order, whatever the batch: who
+ * takes part in sums of pieces without a batch knows by them what the others give. */
+struct gradient_piece {
+    int64_t offset, n; /* elements [offset, offset + n) */
+    int64_t columns;   /* 0: by add; else rows of so many elements, by add_rows */
+};
+int64_t model_gradient_piece_count(const struct model *model);
+struct gradient_piece model_gradient_piece(const struct model *model, int64_t i);
 
 /* Gradient of a loss whose derivatives with respect to the last forward's log-probabilities and
  * entropies are given (host, (target_count); d_entropy may be NULL for none). */

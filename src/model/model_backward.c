@@ -171,6 +171,16 @@ static enum status attention_part_backward(struct model *model, const struct bat
                          SPACE(D_NORMED), SPACE(D_X), part_gradient(model, PART_INPUT_NORM), T);
 }
 
+/* Of what is trained of a layer, and of the first one in the vector. */
+static int64_t layer_elements(const struct model *model) {
+    return trains_weights(model) ? model->weights->layout.layer_elements
+                                 : model->adapter->layer_elements;
+}
+
+static int64_t first_element(const struct model *model) {
+    return trains_weights(model) ? model->weights->layout.first_layer : 0;
+}
+
 static enum status layer_backward(struct model *model, const struct batch *batch,
                                   const struct space_shape *shape, int64_t l,
                                   const int32_t *positions, const struct gradient_sink *sink) {
@@ -183,64 +193,57 @@ static enum status layer_backward(struct model *model, const struct batch *batch
     }
     TRY(mlp_backward(model, l, &s, T));
     TRY(attention_part_backward(model, batch, l, &s, positions));
-    const struct parameter_layout *layout = &model->weights->layout;
-    const int64_t n = trains_weights(model) ? layout->layer_elements
-                                            : model->adapter->layer_elements,
-                  begin = trains_weights(model) ? layout->first_layer : 0;
-    return sink->add(sink->context, begin + l * n, SPACE(GRADIENT), n);
+    const int64_t n = layer_elements(model);
+    return sink->add(sink->context, first_element(model) + l * n, SPACE(GRADIENT), n);
 }
 
 /* --- the embedding --- */
 
 /* Gives each token of the batch its place among the different tokens in ascending order, in
- * model->token_places (−1: not in the batch); returns their number. */
-static int64_t place_tokens(struct model *model, const struct batch *batch) {
+ * model->token_places (−1: not in the batch), and lists these in model->row_tokens. */
+static enum status place_tokens(struct model *model, const struct batch *batch,
+                                int64_t *different) {
     int32_t *places = model->token_places;
+    int32_t count = 0;
+    if (batch->T > model->row_capacity) {
+        TRY(memory_grow(&model->row_places, batch->T, "places of rows"));
+        TRY(memory_grow(&model->row_tokens, batch->T, "tokens of a batch"));
+        model->row_capacity = batch->T;
+    }
     for (int64_t v = 0; v < model->hparams.V; v++)
         places[v] = -1;
     for (int64_t t = 0; t < batch->T; t++)
         places[batch->tokens[t]] = 0;
-    int32_t count = 0;
-    for (int64_t v = 0; v < model->hparams.V; v++)
-        if (places[v] == 0)
+    for (int32_t v = 0; v < model->hparams.V; v++)
+        if (places[v] == 0) {
+            model->row_tokens[count] = v;
             places[v] = count++;
-    return count;
+        }
+    *different = count;
+    return STATUS_OK;
 }
 
 /* Uploads the place of every row's token over the tokens, which the backward needs no more. */
 static enum status upload_places(struct model *model, const struct batch *batch, int32_t *to) {
     struct backend *b = model->backend;
-    if (batch->T > model->row_capacity) {
-        TRY(memory_grow(&model->row_places, batch->T, "places of rows"));
-        model->row_capacity = batch->T;
-    }
     for (int64_t t = 0; t < batch->T; t++)
         model->row_places[t] = model->token_places[batch->tokens[t]];
     return b->ops->upload(b, to, model->row_places, (size_t)batch->T * sizeof(int32_t));
 }
 
-/* Rows of equal tokens are added up first; runs of neighbouring tokens go to the
- * sink in one call. */
+/* Rows of equal tokens are added up first. */
 static enum status embedding_backward(struct model *model, const struct batch *batch,
                                       const struct batch_integers *in,
                                       const struct gradient_sink *sink) {
-    const int64_t C = model->hparams.C, V = model->hparams.V;
-    const int64_t count = place_tokens(model, batch);
-    const int32_t *places = model->token_places;
+    const int64_t C = model->hparams.C;
+    int64_t count;
+    TRY(place_tokens(model, batch, &count));
     float *sums = SPACE(GRADIENT);
     TRY(upload_places(model, batch, in->tokens));
     TRY(clear(model, sums, count * C));
     RUN(scatter_rows, .x = SPACE(D_X), .rows = in->tokens, .out = sums, .R = batch->T, .C = C);
-    for (int64_t v = 0, run; v < V; v += run) {
-        run = 1;
-        if (places[v] < 0)
-            continue;
-        while (v + run < V && places[v + run] >= 0)
-            run++;
-        TRY(sink->add(sink->context, model->weights->layout.embed + v * C, sums + places[v] * C,
-                      run * C));
-    }
-    return STATUS_OK;
+    return sink->add_rows(sink->context, model->weights->layout.embed, C, model->row_tokens, count,
+                          sums);
 }
 
 enum status model_backward(struct model *model, const struct batch *batch, float temperature,
@@ -262,4 +265,34 @@ enum status model_backward(struct model *model, const struct batch *batch, float
     for (int64_t l = model->hparams.layers; l-- > 0;)
         TRY(layer_backward(model, batch, &shape, l, in.positions, sink));
     return trains_weights(model) ? embedding_backward(model, batch, &in, sink) : STATUS_OK;
+}
+
+/* --- the calls of the sink --- */
+
+static int64_t head_block_count(const struct model *model) {
+    return (model->hparams.V + HEAD_BLOCK - 1) / HEAD_BLOCK;
+}
+
+int64_t model_gradient_piece_count(const struct model *model) {
+    const int64_t layers = model->hparams.layers;
+    return trains_weights(model) ? head_block_count(model) + 1 + layers + 1 : layers;
+}
+
+struct gradient_piece model_gradient_piece(const struct model *model, int64_t i) {
+    const struct parameter_layout *layout = &model->weights->layout;
+    const int64_t C = model->hparams.C, V = model->hparams.V, layers = model->hparams.layers;
+    const int64_t before = trains_weights(model) ? head_block_count(model) + 1 : 0;
+    ASSERT(i >= 0 && i < model_gradient_piece_count(model));
+    if (i < before - 1) {
+        const int64_t begin = i * HEAD_BLOCK, left = V - begin;
+        return (struct gradient_piece){.offset = layout->head + begin * C,
+                                       .n = (left < HEAD_BLOCK ? left : HEAD_BLOCK) * C};
+    }
+    if (i < before)
+        return (struct gradient_piece){.offset = layout->final_norm, .n = C};
+    if (i == before + layers)
+        return (struct gradient_piece){.offset = layout->embed, .n = V * C, .columns = C};
+    const int64_t l = layers - 1 - (i - before);
+    const int64_t n = layer_elements(model);
+    return (struct gradient_piece){.offset = first_element(model) + l * n, .n = n};
 }

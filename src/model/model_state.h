@@ -81,7 +81,7 @@ struct model {
     float *hidden; /* (hidden_rows, C): decode rows */
     int64_t hidden_rows;
     int32_t *token_places; /* host, (V): scratch of the embedding's backward */
-    int32_t *row_places;   /* host, (row_capacity): the same */
+    int32_t *row_places, *row_tokens; /* host, (row_capacity): the same */
     int64_t row_capacity;
     struct decode_scratch *decode;
     int64_t positions, positions_decoded;

@@ -97,6 +97,17 @@ enum status gradient_add(void *context, int64_t offset, const float *values, int
                        .n = n);
 }
 
+/* Neighbouring rows go in one call. */
+enum status gradient_add_rows(void *context, int64_t offset, int64_t columns, const int32_t *rows,
+                              int64_t count, const float *values) {
+    for (int64_t i = 0, run; i < count; i += run) {
+        for (run = 1; i + run < count && rows[i + run] == rows[i] + run;)
+            run++;
+        TRY(gradient_add(context, offset + rows[i] * columns, values + i * columns, run * columns));
+    }
+    return STATUS_OK;
+}
+
 /* See GAP. Each piece is twice as long as all before it. */
 static enum status resolve_in_place(struct gradient *gradient) {
     const int64_t n = gradient->layout->elements;

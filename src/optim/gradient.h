@@ -76,6 +76,11 @@ enum status gradient_begin(struct gradient *gradient, int64_t addends) MUST_USE;
  * gradient: model.h's gradient_sink takes this function as it is. */
 enum status gradient_add(void *context, int64_t offset, const float *values, int64_t n) MUST_USE;
 
+/* Adds values (count, columns) to the rows `rows` (host, ascending) of the matrix of so many columns
+ * at `offset`. */
+enum status gradient_add_rows(void *context, int64_t offset, int64_t columns, const int32_t *rows,
+                              int64_t count, const float *values) MUST_USE;
+
 /* The sum over all ranks; collective, the outcome is the same everywhere. */
 enum status gradient_finish(struct gradient *gradient, struct comm *comm,
                             enum gradient_outcome *outcome) MUST_USE;

@@ -64,7 +64,8 @@ static float temperature_of(const struct run *run) {
 /* Forward, loss and backward of the microbatch in the buffers; its gradient goes to
  * run->gradient. */
 static enum status microbatch_gradient(struct run *run, const struct gradient_call *call) {
-    const struct gradient_sink sink = {.add = gradient_add, .context = run->gradient};
+    const struct gradient_sink sink = {
+        .add = gradient_add, .add_rows = gradient_add_rows, .context = run->gradient};
     struct tile_buffers *buffers = &run->buffers;
     const struct microbatch *microbatch = &buffers->microbatch;
     TRY(reserve_targets(buffers, microbatch->batch.target_count));

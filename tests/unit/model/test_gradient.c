@@ -133,6 +133,7 @@ static void test_model(const char *backend_name, const char *name) {
     CHECK_OK(model_forward(model, &batch, (float)TEMPERATURE, true, logprob, entropy));
     CHECK_OK(
         model_backward(model, &batch, (float)TEMPERATURE, data.d_logprob, data.d_entropy, &sink));
+    CHECK_EQ(gradient.calls, model_gradient_piece_count(model));
     loss(&reference, &data, want_logprob, want_entropy);
     for (int i = 0; i < TARGETS; i++) {
         CHECK_NEAR(logprob[i], want_logprob[i], 1e-5);

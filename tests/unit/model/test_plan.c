@@ -15,6 +15,12 @@ static enum status ignore(void *context, int64_t offset, const float *values, in
     return STATUS_OK;
 }
 
+static enum status ignore_rows(void *context, int64_t offset, int64_t columns, const int32_t *rows,
+                               int64_t count, const float *values) {
+    (void)context, (void)offset, (void)columns, (void)rows, (void)count, (void)values;
+    return STATUS_OK;
+}
+
 static void decode(struct model *model, struct cache *cache) {
     struct cache_sequence prompt = {.length = 0}, own[ANSWERS] = {{.length = 0}};
     const int32_t source[ANSWERS] = {0}, *seen[ANSWERS] = {NULL}, counts[ANSWERS] = {0};
@@ -45,7 +51,7 @@ static void decode(struct model *model, struct cache *cache) {
 }
 
 static void train(struct model *model) {
-    const struct gradient_sink sink = {.add = ignore};
+    const struct gradient_sink sink = {.add = ignore, .add_rows = ignore_rows};
     struct batch batch = BATCH_EMPTY;
     float logprob[64], entropy[64], d[64] = {1.0f};
     CHECK_OK(tiny_batch(&batch, model_hparams(model)->V));

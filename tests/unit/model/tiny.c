@@ -117,20 +117,41 @@ enum status tiny_batch(struct batch *batch, int64_t V) {
     return batch_append_text(batch, tokens, 6);
 }
 
+/* The next call of the sink is the one that the model has announced. */
+static void check_call(struct tiny_gradient *g, int64_t offset, int64_t n, int64_t columns) {
+    const struct gradient_piece piece =
+        model_gradient_piece(g->model, g->calls++ % model_gradient_piece_count(g->model));
+    ASSERT(piece.offset == offset && piece.columns == columns && (columns > 0 || piece.n == n));
+    ASSERT(offset >= 0 && piece.n > 0 && offset + piece.n <= g->elements && n <= piece.n);
+}
+
+static enum status add_rows(void *context, int64_t offset, int64_t columns, const int32_t *rows,
+                            int64_t count, const float *values) {
+    struct tiny_gradient *g = context;
+    check_call(g, offset, count * columns, columns);
+    TRY(g->backend->ops->download(g->backend, g->piece, values,
+                                  (size_t)(count * columns) * sizeof(float)));
+    for (int64_t r = 0; r < count; r++) {
+        ASSERT(r == 0 || rows[r] > rows[r - 1]);
+        for (int64_t i = 0; i < columns; i++)
+            g->values[offset + rows[r] * columns + i] += g->piece[r * columns + i];
+    }
+    return STATUS_OK;
+}
+
 static enum status add(void *context, int64_t offset, const float *values, int64_t n) {
     struct tiny_gradient *g = context;
-    ASSERT(offset >= 0 && n > 0 && offset + n <= g->elements);
+    check_call(g, offset, n, 0);
     TRY(g->backend->ops->download(g->backend, g->piece, values, (size_t)n * sizeof(float)));
     for (int64_t i = 0; i < n; i++)
         g->values[offset + i] += g->piece[i];
-    g->calls++;
     return STATUS_OK;
 }
 
 enum status tiny_gradient_create(struct tiny_gradient *gradient, struct model *model,
                                  struct backend *backend) {
-    *gradient =
-        (struct tiny_gradient){.backend = backend, .elements = model_trained(model)->elements};
+    *gradient = (struct tiny_gradient){
+        .backend = backend, .model = model, .elements = model_trained(model)->elements};
     TRY(memory_new(&gradient->values, gradient->elements, "gradient"));
     return memory_new(&gradient->piece, gradient->elements, "piece of a gradient");
 }
@@ -141,5 +162,5 @@ void tiny_gradient_release(struct tiny_gradient *gradient) {
 }
 
 struct gradient_sink tiny_gradient_sink(struct tiny_gradient *gradient) {
-    return (struct gradient_sink){add, gradient};
+    return (struct gradient_sink){.add = add, .add_rows = add_rows, .context = gradient};
 }

@@ -37,9 +37,11 @@ void tiny_close(struct model **model);
 /* The group and the text of make_expected.py. */
 enum status tiny_batch(struct batch *batch, int64_t V) MUST_USE;
 
-/* A gradient sink that adds on the host, and counts its calls. */
+/* A gradient sink that adds on the host, counts its calls, and checks that they are those that the
+ * model announces. */
 struct tiny_gradient {
     struct backend *backend;
+    struct model *model;
     float *values; /* (elements) */
     int64_t elements, calls;
     float *piece; /* (elements) */
