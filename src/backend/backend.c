@@ -23,7 +23,7 @@ static const struct {
     const char *name;
     size_t offset;
 } slots[] = {SLOT(allocate) SLOT(release) SLOT(upload) SLOT(download) SLOT(clear) SLOT(close)
-                 SLOT(weight_bytes) BACKEND_OPERATIONS(SLOT)};
+                 SLOT(weight_bytes) SLOT(activations) BACKEND_OPERATIONS(SLOT)};
 
 /* The name of the first operation that the table lacks, or NULL. */
 static const char *empty_slot(const struct backend_ops *ops) {

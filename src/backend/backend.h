@@ -4,9 +4,16 @@
  *
  * A backend is a table of operations over memory of its own ("cpu": host memory). Every slot is
  * required. Pointers inside the argument structures are addresses of that memory unless the comment
- * says "host"; tensors are fp32, row-major, contiguous unless a stride is given. Sizes: T rows
- * (token positions), C width, H query heads, K key/value heads, D head size, F width of the MLP, V
+ * says "host"; tensors are row-major, contiguous unless a stride is given. Sizes: T rows (token
+ * positions), C width, H query heads, K key/value heads, D head size, F width of the MLP, V
  * vocabulary, R rows at the output head, B rows decoded together.
+ *
+ * Element types. What is declared `float *` is fp32 on every backend: the residual stream, logits,
+ * scores and their gradients, sums, norm weights, biases, gradients of weights. What is declared
+ * `void *` are activations: normed rows, queries keys and values, outputs of attention, gate and
+ * up and their product, an adapter's inner rows, and the gradients of all these. Their type is
+ * given beside them (`dtype`; a product, which leads from one world to the other, names that of
+ * each side). A backend says with ops->activations which it wants; the CPU always fp32.
  *
  * What every implementation promises (design, section 3):
  *   - Forward operations are row-invariant: the bits of an output row depend on that row's inputs
@@ -87,29 +94,33 @@ struct embed_args {
 /* Of the three products a `scale` multiplies the sums, before anything is added; 0, as absent as a
  * NULL bias, leaves them as they are. */
 struct gemm_args {
-    const float *x; /* (M, weight.columns) with row stride ldx */
+    const void *x; /* (M, weight.columns) with row stride ldx */
     struct weight weight;
-    const float *bias;     /* (weight.rows) or NULL */
-    const float *residual; /* (M, weight.rows) with row stride ldy, or NULL; may be y itself */
-    float *y;              /* (M, weight.rows), row stride ldy = scale x Wᵀ + bias + residual */
+    const float *bias; /* (weight.rows) or NULL */
+    const void
+        *residual; /* (M, weight.rows) with row stride ldy, like y; or NULL; may be y itself */
+    void *y;       /* (M, weight.rows), row stride ldy = scale x Wᵀ + bias + residual */
+    enum dtype x_dtype, y_dtype;
     int64_t M, ldx, ldy;
     float scale;
 };
 
 struct gemm_dx_args {
-    const float *dy; /* (M, weight.rows) with row stride ldy */
+    const void *dy; /* (M, weight.rows) with row stride ldy */
     struct weight weight;
-    float *dx; /* (M, weight.columns) with row stride ldx: = scale dy W, or += with add */
+    void *dx; /* (M, weight.columns) with row stride ldx: = scale dy W, or += with add */
+    enum dtype dy_dtype, dx_dtype;
     int64_t M, ldy, ldx;
     float scale;
     bool add;
 };
 
 struct gemm_dw_args {
-    const float *dy; /* (M, N) with row stride ldy */
-    const float *x;  /* (M, K) with row stride ldx */
-    float *dw;       /* (N, K): = scale dyᵀ x, summed over ascending rows; += with add */
-    float *dbias;    /* (N) or NULL: column sums of dy, not scaled; = or += like dw */
+    const void *dy; /* (M, N) with row stride ldy */
+    const void *x;  /* (M, K) with row stride ldx */
+    float *dw;      /* (N, K): = scale dyᵀ x, summed over ascending rows; += with add */
+    float *dbias;   /* (N) or NULL: column sums of dy, not scaled; = or += like dw */
+    enum dtype dy_dtype, x_dtype;
     int64_t M, N, K, ldy, ldx;
     float scale;
     bool add;
@@ -118,16 +129,19 @@ struct gemm_dw_args {
 struct rmsnorm_args {    /* y = x / sqrt(mean(x²) + epsilon) · weight */
     const float *x;      /* (T, C) */
     const float *weight; /* (C) */
-    float *y;            /* (T, C) */
+    void *y;             /* (T, C) */
     float *inverse_rms;  /* (T) or NULL */
+    enum dtype dtype;    /* of y */
     int64_t T, C;
     float epsilon;
 };
 
 struct rmsnorm_backward_args {
-    const float *x, *weight, *inverse_rms, *dy;
-    float *dx;      /* (T, C) += */
-    float *dweight; /* (C) = sum over rows in ascending order; or NULL */
+    const float *x, *weight, *inverse_rms;
+    const void *dy;
+    float *dx;        /* (T, C) += */
+    float *dweight;   /* (C) = sum over rows in ascending order; or NULL */
+    enum dtype dtype; /* of dy */
     int64_t T, C;
 };
 
@@ -135,34 +149,36 @@ struct rmsnorm_backward_args {
  * values), after an RMS norm per head where the weights are given (Qwen3). Rotation pairs element i
  * with i + D/2 (Hugging Face's "rotate half"). */
 struct rope_args {
-    const float *qkv;         /* (T, (H + 2 K) D) */
+    const void *qkv;          /* (T, (H + 2 K) D) */
     const int32_t *positions; /* (T) */
     const float *table; /* (max_positions, D): D/2 cosines, then D/2 sines, of each position */
     const float *q_norm, *k_norm; /* (D) or NULL, both or none */
-    float *out;                   /* (T, (H + 2 K) D); may be qkv itself when there are no norms */
+    void *out;                    /* (T, (H + 2 K) D); may be qkv itself when there are no norms */
+    enum dtype dtype;             /* of qkv and out */
     int64_t T, H, K, D;
     float epsilon;
 };
 
 struct rope_backward_args {
     struct rope_args forward; /* as given to rope; `out` is not read */
-    float *dqkv;              /* (T, (H + 2 K) D): in: gradient of out; out: gradient of qkv */
+    void *dqkv;               /* (T, (H + 2 K) D): in: gradient of out; out: gradient of qkv */
     float *dq_norm, *dk_norm; /* (D) = ; NULL without norms, or both where nobody wants them */
 };
 
 struct attention_args {
-    const float *qkv; /* (T, (H + 2 K) D), rotated */
+    const void *qkv; /* (T, (H + 2 K) D), rotated */
     const struct segment
-        *segments;  /* host, (segment_count): together they cover the rows 0..T-1 in order */
-    float *out;     /* (T, H D) */
-    float *log_sum; /* (T, H) or NULL: log Σ exp of the scaled scores, for the backward */
+        *segments;    /* host, (segment_count): together they cover the rows 0..T-1 in order */
+    void *out;        /* (T, H D) */
+    float *log_sum;   /* (T, H) or NULL: log Σ exp of the scaled scores, for the backward */
+    enum dtype dtype; /* of qkv and out */
     int64_t T, H, K, D, segment_count;
 };
 
 struct attention_backward_args {
     struct attention_args forward; /* with out and log_sum filled */
-    const float *dout;             /* (T, H D) */
-    float *dqkv;                   /* (T, (H + 2 K) D) = */
+    const void *dout;              /* (T, H D) */
+    void *dqkv;                    /* (T, (H + 2 K) D) = */
 };
 
 /* Keys and values of earlier positions, in pages of CACHE_PAGE positions. A page holds, for each
@@ -177,30 +193,34 @@ struct cache_run { /* the keys of one sequence: those of a shared prompt, then i
 };
 
 struct cache_store_args {
-    const float *qkv;     /* (B, (H + 2 K) D), rotated */
+    const void *qkv;      /* (B, (H + 2 K) D), rotated */
     float *const *pages;  /* host, (B): the page that takes row b */
     const int32_t *slots; /* host, (B): position inside that page, 0..CACHE_PAGE-1 */
+    enum dtype dtype;     /* of qkv */
     int64_t B, H, K, D, layer;
 };
 
 struct attention_decode_args {
-    const float *qkv; /* (B, (H + 2 K) D), rotated */
+    const void *qkv; /* (B, (H + 2 K) D), rotated */
     /* host, (B); rows with the same prompt_pages address share the prompt and stand together */
     const struct cache_run *runs;
-    float *out; /* (B, H D) */
+    void *out;        /* (B, H D) */
+    enum dtype dtype; /* of qkv and out */
     int64_t B, H, K, D, layer;
 };
 
 struct swiglu_args {
-    const float *gate_up; /* (T, 2 F): gate, then up */
-    float *out;           /* (T, F) = silu(gate) · up */
+    const void *gate_up; /* (T, 2 F): gate, then up */
+    void *out;           /* (T, F) = silu(gate) · up */
+    enum dtype dtype;
     int64_t T, F;
 };
 
 struct swiglu_backward_args {
-    const float *gate_up; /* (T, 2 F) */
-    const float *dout;    /* (T, F) */
-    float *dgate_up;      /* (T, 2 F) =; may be gate_up itself */
+    const void *gate_up; /* (T, 2 F) */
+    const void *dout;    /* (T, F) */
+    void *dgate_up;      /* (T, 2 F) =; may be gate_up itself */
+    enum dtype dtype;
     int64_t T, F;
 };
 
@@ -370,6 +390,9 @@ struct backend_ops {
 
     /* Bytes of the packed form of a weight. */
     size_t (*weight_bytes)(int64_t rows, int64_t columns, enum dtype dtype);
+
+    /* The element type of activations beside weights of that type. */
+    enum dtype (*activations)(const struct backend *, enum dtype weights);
 
     /* The operations: each reads its struct OP_args. */
 #define X(op) enum status (*op)(struct backend *, const struct op##_args *);

@@ -20,18 +20,26 @@ enum status all_finite(struct backend *backend, const float *x, int64_t n, bool 
     return status;
 }
 
-enum status find_not_finite(struct backend *backend, const float *x, int64_t n, int64_t *index,
-                            float *value) {
-    bool finite;
+enum status find_not_finite(struct backend *backend, enum dtype dtype, const void *x, int64_t n,
+                            int64_t *index, float *value) {
+    const size_t bytes = (size_t)n * dtype_bytes(dtype);
+    bool finite = false;
     float *host = NULL;
+    void *stored = NULL;
+    enum status status;
     *index = -1;
-    TRY(all_finite(backend, x, n, &finite));
+    if (dtype == DTYPE_F32)
+        TRY(all_finite(backend, x, n, &finite));
     if (finite)
         return STATUS_OK;
-    TRY(memory_new(&host, n, "numbers being looked through"));
-    const enum status status = backend->ops->download(backend, host, x, (size_t)n * sizeof *host);
-    *index = status == STATUS_OK ? first_not_finite(host, n) : -1;
+    TRY_ELSE(status, done, memory_new(&host, n, "numbers being looked through"));
+    TRY_ELSE(status, done, memory_allocate(&stored, bytes, 1, "numbers being looked through"));
+    TRY_ELSE(status, done, backend->ops->download(backend, stored, x, bytes));
+    dtype_to_f32(dtype, stored, host, n);
+    *index = first_not_finite(host, n);
     *value = *index >= 0 ? host[*index] : 0.0f;
+done:
+    memory_release(&stored);
     memory_release(&host);
     return status;
 }
@@ -55,7 +63,8 @@ enum status parameter_set_check_finite(const struct parameter_set *set, struct b
         const struct parameter *p = &set->items[i];
         int64_t index;
         float value;
-        TRY(find_not_finite(backend, vector + p->offset, p->rows * p->columns, &index, &value));
+        TRY(find_not_finite(backend, DTYPE_F32, vector + p->offset, p->rows * p->columns, &index,
+                            &value));
         if (index >= 0)
             return parameter_set_refuse(set, p->offset + index, value, what);
     }

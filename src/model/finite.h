@@ -12,10 +12,10 @@
 /* Whether all n floats of backend memory are finite. */
 enum status all_finite(struct backend *backend, const float *x, int64_t n, bool *finite) MUST_USE;
 
-/* Index and value of the first of n floats of backend memory that is not finite; *index −1 for
+/* Index and value of the first of n elements of backend memory that is not finite; *index −1 for
  * none. */
-enum status find_not_finite(struct backend *backend, const float *x, int64_t n, int64_t *index,
-                            float *value) MUST_USE;
+enum status find_not_finite(struct backend *backend, enum dtype dtype, const void *x, int64_t n,
+                            int64_t *index, float *value) MUST_USE;
 
 /* Refuses a flat vector (parameters, or anything aligned with them) that holds a number which is
  * not finite; the sentence begins with `what` and names the tensor and the place. */

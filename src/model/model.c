@@ -56,6 +56,7 @@ enum status model_create(struct model **out, struct weights *weights, struct ada
     model->settings = *settings;
     model->weights = weights;
     model->adapter = adapter;
+    model->activations = model->backend->ops->activations(model->backend, weights->dtype);
     const enum status status = create_parts(model);
     if (status != STATUS_OK)
         model_destroy(&model);

@@ -21,11 +21,11 @@ static enum status clear(struct model *model, float *x, int64_t n) {
 }
 
 static enum status norm_backward(struct model *model, const float *x, const float *weight,
-                                 const float *inverse_rms, const float *dy, float *dx,
-                                 float *dweight, int64_t rows) {
+                                 const float *inverse_rms, const void *dy, enum dtype dtype,
+                                 float *dx, float *dweight, int64_t rows) {
     return backend_run(model->backend, rmsnorm_backward, .x = x, .weight = weight,
                        .inverse_rms = inverse_rms, .dy = dy, .dx = dx, .dweight = dweight,
-                       .T = rows, .C = model->hparams.C);
+                       .dtype = dtype, .T = rows, .C = model->hparams.C);
 }
 
 /* --- the output head --- */
@@ -51,11 +51,13 @@ static enum status head_block_backward(struct model *model, int64_t begin, int64
         .entropy = scores + R, .d_logprob = d_scores, .d_entropy = d_scores + R, .R = R,
         .columns = columns, .ld = ld, .begin = begin, .temperature = temperature);
     RUN(gemm_dx, .dy = SPACE(LOGITS), .weight = weight_view(&model->weights->head, begin, columns),
-        .dx = SPACE(D_HEAD), .M = R, .ldy = ld, .ldx = C, .add = begin > 0);
+        .dx = SPACE(D_HEAD), .dy_dtype = DTYPE_F32, .dx_dtype = DTYPE_F32, .M = R, .ldy = ld,
+        .ldx = C, .add = begin > 0);
     if (!trains_weights(model))
         return STATUS_OK;
-    RUN(gemm_dw, .dy = SPACE(LOGITS), .x = SPACE(HEAD_NORMED), .dw = SPACE(GRADIENT), .M = R,
-        .N = columns, .K = C, .ldy = ld, .ldx = C);
+    RUN(gemm_dw, .dy = SPACE(LOGITS), .x = SPACE(HEAD_NORMED), .dw = SPACE(GRADIENT),
+        .dy_dtype = DTYPE_F32, .x_dtype = model->activations, .M = R, .N = columns, .K = C,
+        .ldy = ld, .ldx = C);
     return sink->add(sink->context, model->weights->layout.head + begin * C, SPACE(GRADIENT),
                      columns * C);
 }
@@ -69,7 +71,7 @@ static enum status head_backward(struct model *model, const struct batch_integer
                                 in->target_tokens, temperature, sink));
     TRY(clear(model, SPACE(D_HEAD_X), R * C));
     TRY(norm_backward(model, SPACE(HEAD_X), model->weights->final_norm, SPACE(HEAD_RMS),
-                      SPACE(D_HEAD), SPACE(D_HEAD_X),
+                      SPACE(D_HEAD), DTYPE_F32, SPACE(D_HEAD_X),
                       trains_weights(model) ? SPACE(GRADIENT) : NULL, R));
     if (trains_weights(model))
         TRY(sink->add(sink->context, model->weights->layout.final_norm, SPACE(GRADIENT), C));
@@ -83,19 +85,20 @@ static enum status head_backward(struct model *model, const struct batch_integer
 /* dx, unless NULL, and dw of y = x Wᵀ + bias with its adapter; gradients of what is trained go to
  * their places in SPACE_GRADIENT. */
 static enum status multiply_backward(struct model *model, int64_t layer, enum layer_part part,
-                                     enum layer_part bias, const float *x, const float *dy,
-                                     float *dx, int64_t T) {
+                                     enum layer_part bias, const void *x, const void *dy, void *dx,
+                                     int64_t T) {
     const struct part_place *w = &model->weights->layout.parts[part],
                             *b = &model->weights->layout.parts[bias];
+    const enum dtype inner = model->activations, outer = product_dtype(model, part);
     float *gradient = SPACE(GRADIENT);
     if (dx != NULL)
         RUN(gemm_dx, .dy = dy, .weight = model->weights->layers[layer].weights[part], .dx = dx,
-            .M = T, .ldy = w->rows, .ldx = w->columns);
+            .dy_dtype = outer, .dx_dtype = inner, .M = T, .ldy = w->rows, .ldx = w->columns);
     if (!trains_weights(model))
         return adapt_backward(model, layer, part, x, dy, dx, T);
     RUN(gemm_dw, .dy = dy, .x = x, .dw = gradient + w->offset,
-        .dbias = b->elements > 0 ? gradient + b->offset : NULL, .M = T, .N = w->rows,
-        .K = w->columns, .ldy = w->rows, .ldx = w->columns);
+        .dbias = b->elements > 0 ? gradient + b->offset : NULL, .dy_dtype = outer, .x_dtype = inner,
+        .M = T, .N = w->rows, .K = w->columns, .ldy = w->rows, .ldx = w->columns);
     return STATUS_OK;
 }
 
@@ -113,12 +116,13 @@ static enum status mlp_backward(struct model *model, int64_t l, const struct lay
     TRY(multiply_backward(model, l, PART_DOWN, PART_DOWN_BIAS, SPACE(PRODUCT), SPACE(D_X),
                           SPACE(D_PRODUCT), T));
     RUN(swiglu_backward, .gate_up = s->gate_up, .dout = SPACE(D_PRODUCT),
-        .dgate_up = SPACE(D_GATE_UP), .T = T, .F = model->hparams.F);
+        .dgate_up = SPACE(D_GATE_UP), .dtype = model->activations, .T = T, .F = model->hparams.F);
     TRY(norm_rows(model, s->x2, layer->vectors[PART_POST_NORM], SPACE(NORMED), NULL, T));
     TRY(multiply_backward(model, l, PART_GATE_UP, PART_GATE_UP_BIAS, SPACE(NORMED),
                           SPACE(D_GATE_UP), SPACE(D_NORMED), T));
     return norm_backward(model, s->x2, layer->vectors[PART_POST_NORM], s->inverse_rms2,
-                         SPACE(D_NORMED), SPACE(D_X), part_gradient(model, PART_POST_NORM), T);
+                         SPACE(D_NORMED), model->activations, SPACE(D_X),
+                         part_gradient(model, PART_POST_NORM), T);
 }
 
 static enum status rotation_backward(struct model *model, int64_t l, const struct layer_state *s,
@@ -130,6 +134,7 @@ static enum status rotation_backward(struct model *model, int64_t l, const struc
                                       .table = model->rope,
                                       .q_norm = vectors[PART_Q_NORM],
                                       .k_norm = vectors[PART_K_NORM],
+                                      .dtype = model->activations,
                                       .T = T,
                                       .H = h->H,
                                       .K = h->K,
@@ -151,6 +156,7 @@ static enum status attention_part_backward(struct model *model, const struct bat
                                            .segments = batch->segments,
                                            .out = s->attention,
                                            .log_sum = s->log_sum,
+                                           .dtype = model->activations,
                                            .T = T,
                                            .H = h->H,
                                            .K = h->K,
@@ -168,7 +174,8 @@ static enum status attention_part_backward(struct model *model, const struct bat
     TRY(multiply_backward(model, l, PART_QKV, PART_QKV_BIAS, SPACE(NORMED), SPACE(D_QKV),
                           SPACE(D_NORMED), T));
     return norm_backward(model, s->x, layer->vectors[PART_INPUT_NORM], s->inverse_rms1,
-                         SPACE(D_NORMED), SPACE(D_X), part_gradient(model, PART_INPUT_NORM), T);
+                         SPACE(D_NORMED), model->activations, SPACE(D_X),
+                         part_gradient(model, PART_INPUT_NORM), T);
 }
 
 /* Of what is trained of a layer, and of the first one in the vector. */

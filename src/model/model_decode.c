@@ -90,8 +90,8 @@ static enum status store(struct model *model, const struct layer_state *s, int64
                          int64_t rows) {
     const struct hparams *h = &model->hparams;
     return backend_run(model->backend, cache_store, .qkv = s->qkv, .pages = model->decode->pages,
-                       .slots = model->decode->slots, .B = rows, .H = h->H, .K = h->K, .D = h->D,
-                       .layer = layer);
+                       .slots = model->decode->slots, .dtype = model->activations, .B = rows,
+                       .H = h->H, .K = h->K, .D = h->D, .layer = layer);
 }
 
 static enum status too_long(const struct model *model) {
@@ -178,9 +178,9 @@ static enum status decode_layers(void *context) {
     for (int64_t l = 0; l < h->layers; l++) {
         TRY(layer_project(model, l, &s, B, decoding->in.positions));
         TRY(store(model, &s, l, B));
-        RUN(attention_decode, .qkv = s.qkv, .runs = model->decode->runs, .out = s.attention, .B = B,
-            .H = h->H, .K = h->K, .D = h->D, .layer = l);
-        TRY(watch(model, l, "attention", s.attention, B, h->H * h->D));
+        RUN(attention_decode, .qkv = s.qkv, .runs = model->decode->runs, .out = s.attention,
+            .dtype = model->activations, .B = B, .H = h->H, .K = h->K, .D = h->D, .layer = l);
+        TRY(watch(model, l, "attention", model->activations, s.attention, B, h->H * h->D));
         TRY(layer_expand(model, l, &s, B));
         TRY(layer_close(model, l, &s, B));
     }

@@ -6,14 +6,14 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum status watch(const struct model *model, int64_t layer, const char *part, const float *x,
-                  int64_t rows, int64_t columns) {
+enum status watch(const struct model *model, int64_t layer, const char *part, enum dtype dtype,
+                  const void *x, int64_t rows, int64_t columns) {
     char place[48] = "before the first layer";
     int64_t index;
     float value;
     if (!model->watched)
         return STATUS_OK;
-    TRY(find_not_finite(model->backend, x, rows * columns, &index, &value));
+    TRY(find_not_finite(model->backend, dtype, x, rows * columns, &index, &value));
     if (index < 0)
         return STATUS_OK;
     if (layer == model->hparams.layers)
@@ -36,7 +36,7 @@ static enum status check_block(const struct model *model, const struct weight_bl
         TRY(backend_run(model->backend, unpack, .weight = *block->weight, .out = unpacked));
         values = unpacked;
     }
-    TRY(find_not_finite(model->backend, values, block->elements, &index, &value));
+    TRY(find_not_finite(model->backend, DTYPE_F32, values, block->elements, &index, &value));
     return index < 0 ? STATUS_OK
                      : parameter_set_refuse(weights_parameters(model->weights),
                                             block->offset + index, value, "");

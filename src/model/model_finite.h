@@ -11,8 +11,8 @@
 /* An activation (rows, columns) that `part` of layer `layer` has just written (−1: before the first
  * layer, `layers`: behind the last). Does nothing unless the forward is being watched; then refuses
  * numbers that are not finite, naming the part, the row and the column. */
-enum status watch(const struct model *model, int64_t layer, const char *part, const float *x,
-                  int64_t rows, int64_t columns) MUST_USE;
+enum status watch(const struct model *model, int64_t layer, const char *part, enum dtype dtype,
+                  const void *x, int64_t rows, int64_t columns) MUST_USE;
 
 /* A forward gave numbers that are not finite. Names the weight that is not finite, or else runs
  * `again` under watch, so that the first part of the first layer names itself. Always fails. */

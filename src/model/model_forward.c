@@ -11,20 +11,25 @@
 
 #define RUN(op, ...) TRY(backend_run(model->backend, op, __VA_ARGS__))
 
-enum status norm_rows(struct model *model, const float *x, const float *weight, float *y,
+enum status norm_rows(struct model *model, const float *x, const float *weight, void *y,
                       float *inverse_rms, int64_t rows) {
     return backend_run(model->backend, rmsnorm, .x = x, .weight = weight, .y = y,
-                       .inverse_rms = inverse_rms, .T = rows, .C = model->hparams.C,
-                       .epsilon = model->hparams.rms_epsilon);
+                       .inverse_rms = inverse_rms, .dtype = model->activations, .T = rows,
+                       .C = model->hparams.C, .epsilon = model->hparams.rms_epsilon);
+}
+
+enum dtype product_dtype(const struct model *model, enum layer_part part) {
+    return part == PART_O || part == PART_DOWN ? DTYPE_F32 : model->activations;
 }
 
 /* y = x Wᵀ + bias + residual of a part, rows contiguous, with what the adapter adds. */
 static enum status multiply(struct model *model, int64_t layer, enum layer_part part,
-                            enum layer_part bias, const float *x, const float *residual, float *y,
+                            enum layer_part bias, const void *x, const void *residual, void *y,
                             int64_t T) {
     const struct weight *weight = &model->weights->layers[layer].weights[part];
     RUN(gemm, .x = x, .weight = *weight, .bias = model->weights->layers[layer].vectors[bias],
-        .residual = residual, .y = y, .M = T, .ldx = weight->columns, .ldy = weight->rows);
+        .residual = residual, .y = y, .x_dtype = model->activations,
+        .y_dtype = product_dtype(model, part), .M = T, .ldx = weight->columns, .ldy = weight->rows);
     return adapt(model, layer, part, x, y, T);
 }
 
@@ -32,68 +37,76 @@ enum status layer_project(struct model *model, int64_t l, const struct layer_sta
                           const int32_t *positions) {
     const struct hparams *h = &model->hparams;
     float *const *vectors = model->weights->layers[l].vectors;
-    float *normed = model->workspace->memory[SPACE_NORMED];
+    void *normed = model->workspace->memory[SPACE_NORMED];
     TRY(norm_rows(model, s->x, vectors[PART_INPUT_NORM], normed, s->inverse_rms1, T));
-    TRY(watch(model, l, "input_layernorm", normed, T, h->C));
+    TRY(watch(model, l, "input_layernorm", model->activations, normed, T, h->C));
     TRY(multiply(model, l, PART_QKV, PART_QKV_BIAS, normed, NULL, s->raw, T));
     RUN(rope, .qkv = s->raw, .positions = positions, .table = model->rope,
-        .q_norm = vectors[PART_Q_NORM], .k_norm = vectors[PART_K_NORM], .out = s->qkv, .T = T,
-        .H = h->H, .K = h->K, .D = h->D, .epsilon = h->rms_epsilon);
-    return watch(model, l, "q_proj, k_proj or v_proj", s->qkv, T, (h->H + 2 * h->K) * h->D);
+        .q_norm = vectors[PART_Q_NORM], .k_norm = vectors[PART_K_NORM], .out = s->qkv,
+        .dtype = model->activations, .T = T, .H = h->H, .K = h->K, .D = h->D,
+        .epsilon = h->rms_epsilon);
+    return watch(model, l, "q_proj, k_proj or v_proj", model->activations, s->qkv, T,
+                 (h->H + 2 * h->K) * h->D);
 }
 
 enum status layer_attend(struct model *model, int64_t l, const struct layer_state *s,
                          const struct segment *segments, int64_t segment_count, int64_t T) {
     const struct hparams *h = &model->hparams;
     RUN(attention, .qkv = s->qkv, .segments = segments, .out = s->attention, .log_sum = s->log_sum,
-        .T = T, .H = h->H, .K = h->K, .D = h->D, .segment_count = segment_count);
-    return watch(model, l, "attention", s->attention, T, h->H * h->D);
+        .dtype = model->activations, .T = T, .H = h->H, .K = h->K, .D = h->D,
+        .segment_count = segment_count);
+    return watch(model, l, "attention", model->activations, s->attention, T, h->H * h->D);
 }
 
 enum status layer_expand(struct model *model, int64_t l, const struct layer_state *s, int64_t T) {
-    float *normed = model->workspace->memory[SPACE_NORMED];
+    void *normed = model->workspace->memory[SPACE_NORMED];
     TRY(multiply(model, l, PART_O, PART_O_BIAS, s->attention, s->x, s->x2, T));
-    TRY(watch(model, l, "o_proj", s->x2, T, model->hparams.C));
+    TRY(watch(model, l, "o_proj", DTYPE_F32, s->x2, T, model->hparams.C));
     TRY(norm_rows(model, s->x2, model->weights->layers[l].vectors[PART_POST_NORM], normed,
                   s->inverse_rms2, T));
-    TRY(watch(model, l, "post_attention_layernorm", normed, T, model->hparams.C));
+    TRY(watch(model, l, "post_attention_layernorm", model->activations, normed, T,
+              model->hparams.C));
     TRY(multiply(model, l, PART_GATE_UP, PART_GATE_UP_BIAS, normed, NULL, s->gate_up, T));
-    return watch(model, l, "gate_proj or up_proj", s->gate_up, T, 2 * model->hparams.F);
+    return watch(model, l, "gate_proj or up_proj", model->activations, s->gate_up, T,
+                 2 * model->hparams.F);
 }
 
 enum status layer_product(struct model *model, const struct layer_state *s, int64_t T) {
     return backend_run(model->backend, swiglu, .gate_up = s->gate_up,
-                       .out = model->workspace->memory[SPACE_PRODUCT], .T = T,
-                       .F = model->hparams.F);
+                       .out = model->workspace->memory[SPACE_PRODUCT], .dtype = model->activations,
+                       .T = T, .F = model->hparams.F);
 }
 
 enum status layer_close(struct model *model, int64_t l, const struct layer_state *s, int64_t T) {
-    float *product = model->workspace->memory[SPACE_PRODUCT];
+    void *product = model->workspace->memory[SPACE_PRODUCT];
     TRY(layer_product(model, s, T));
-    TRY(watch(model, l, "the product of gate_proj and up_proj", product, T, model->hparams.F));
+    TRY(watch(model, l, "the product of gate_proj and up_proj", model->activations, product, T,
+              model->hparams.F));
     TRY(multiply(model, l, PART_DOWN, PART_DOWN_BIAS, product, s->x2, s->next, T));
-    return watch(model, l, "down_proj", s->next, T, model->hparams.C);
+    return watch(model, l, "down_proj", DTYPE_F32, s->next, T, model->hparams.C);
 }
 
 /* --- the output head --- */
 
 enum status head_open(struct model *model, const float *x, const int32_t *rows, int64_t R) {
     float *gathered = model->workspace->memory[SPACE_HEAD_X];
-    float *normed = model->workspace->memory[SPACE_HEAD_NORMED];
+    void *normed = model->workspace->memory[SPACE_HEAD_NORMED];
     RUN(gather_rows, .x = x, .rows = rows, .out = gathered, .R = R, .C = model->hparams.C);
     TRY(norm_rows(model, gathered, model->weights->final_norm, normed,
                   model->workspace->memory[SPACE_HEAD_RMS], R));
-    return watch(model, model->hparams.layers, "the final norm", normed, R, model->hparams.C);
+    return watch(model, model->hparams.layers, "the final norm", model->activations, normed, R,
+                 model->hparams.C);
 }
 
 enum status head_logits(struct model *model, int64_t begin, int64_t columns, int64_t ld,
                         int64_t R) {
     float *logits = model->workspace->memory[SPACE_LOGITS];
     RUN(gemm, .x = model->workspace->memory[SPACE_HEAD_NORMED],
-        .weight = weight_view(&model->weights->head, begin, columns), .y = logits, .M = R,
-        .ldx = model->hparams.C, .ldy = ld);
+        .weight = weight_view(&model->weights->head, begin, columns), .y = logits,
+        .x_dtype = model->activations, .y_dtype = DTYPE_F32, .M = R, .ldx = model->hparams.C,
+        .ldy = ld);
     for (int64_t r = 0; model->watched && r < R; r++)
-        TRY(watch(model, model->hparams.layers, "lm_head", logits + r * ld, 1, columns));
+        TRY(watch(model, model->hparams.layers, "lm_head", DTYPE_F32, logits + r * ld, 1, columns));
     return STATUS_OK;
 }
 

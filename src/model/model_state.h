@@ -10,23 +10,24 @@
 #include "model/model.h"
 #include "model/weights_state.h"
 
+/* Spaces marked * hold activations (backend.h), of model.activations; the others are fp32. */
 enum space {
     /* the residual stream and what the backward needs of each layer */
     SPACE_X,           /* (T, C) input of each layer, then the last layer's output */
     SPACE_RMS1,        /* (T) */
-    SPACE_RAW,         /* (T, (H + 2 K) D) before norm and rotation, with q and k norms only */
-    SPACE_QKV,         /* (T, (H + 2 K) D) rotated */
-    SPACE_ATTENTION,   /* (T, H D) */
+    SPACE_RAW,         /* * (T, (H + 2 K) D) before norm and rotation, with q and k norms only */
+    SPACE_QKV,         /* * (T, (H + 2 K) D) rotated */
+    SPACE_ATTENTION,   /* * (T, H D) */
     SPACE_LOG_SUM,     /* (T, H) */
     SPACE_X2,          /* (T, C) after the attention */
     SPACE_RMS2,        /* (T) */
-    SPACE_GATE_UP,     /* (T, 2 F) */
-    SPACE_NORMED,      /* (T, C) */
-    SPACE_PRODUCT,     /* (T, F) */
-    SPACE_ADAPTED,     /* (T, adapted): x Aᵀ of a group of the adapter */
+    SPACE_GATE_UP,     /* * (T, 2 F) */
+    SPACE_NORMED,      /* * (T, C) */
+    SPACE_PRODUCT,     /* * (T, F) */
+    SPACE_ADAPTED,     /* * (T, adapted): x Aᵀ of a group of the adapter */
     SPACE_HEAD_X,      /* (R, C) */
     SPACE_HEAD_RMS,    /* (R) */
-    SPACE_HEAD_NORMED, /* (R, C) */
+    SPACE_HEAD_NORMED, /* * (R, C) */
     SPACE_LOGITS,      /* (R, HEAD_BLOCK), or (R, V) for a draw */
     SPACE_HEAD_ROWS,   /* (R) struct head_row */
     SPACE_SCORES,      /* (R) log-probabilities, (R) entropies, (R) struct head_shift */
@@ -34,14 +35,14 @@ enum space {
     SPACE_UNIFORMS,    /* (R) double, for a draw */
     /* the backward */
     SPACE_D_X,         /* (T, C) */
-    SPACE_D_PRODUCT,   /* (T, F) */
-    SPACE_D_GATE_UP,   /* (T, 2 F) */
-    SPACE_D_NORMED,    /* (T, C) */
-    SPACE_D_ATTENTION, /* (T, H D) */
-    SPACE_D_QKV,       /* (T, (H + 2 K) D) */
-    SPACE_D_ADAPTED,   /* (T, adapted) */
+    SPACE_D_PRODUCT,   /* * (T, F) */
+    SPACE_D_GATE_UP,   /* * (T, 2 F) */
+    SPACE_D_NORMED,    /* * (T, C) */
+    SPACE_D_ATTENTION, /* * (T, H D) */
+    SPACE_D_QKV,       /* * (T, (H + 2 K) D) */
+    SPACE_D_ADAPTED,   /* * (T, adapted) */
     SPACE_D_HEAD_X,    /* (R, C) */
-    SPACE_D_HEAD,      /* (R, C) */
+    SPACE_D_HEAD,      /* (R, C), a sum over the blocks of the vocabulary */
     SPACE_D_SCORES,    /* (2, R) */
     /* One layer, one block of the head, or the embedding rows in use; of an adapter one layer */
     SPACE_GRADIENT,
@@ -55,6 +56,7 @@ struct space_shape {
     bool backward, draw;
     int64_t adapted,
         layer_factors; /* of the adapter: its widest group, its floats in a layer; or 0 */
+    enum dtype activations;
 };
 
 struct workspace {
@@ -72,6 +74,7 @@ struct model {
     struct backend *backend;
     struct hparams hparams;
     struct model_settings settings;
+    enum dtype activations;  /* their element type, by the backend */
     struct weights *weights; /* borrowed */
     struct adapter *adapter; /* borrowed; NULL for none */
 
@@ -101,7 +104,8 @@ void workspace_forget(struct model *model);
 
 /* The spaces of one layer for a batch; without `keep` all layers use the same. */
 struct layer_state {
-    float *x, *inverse_rms1, *raw, *qkv, *attention, *log_sum, *x2, *inverse_rms2, *gate_up, *next;
+    float *x, *inverse_rms1, *log_sum, *x2, *inverse_rms2, *next;
+    void *raw, *qkv, *attention, *gate_up;
 };
 struct layer_state layer_state(const struct model *model, const struct space_shape *shape,
                                int64_t layer);
@@ -124,15 +128,18 @@ enum status layer_close(struct model *model, int64_t layer, const struct layer_s
 enum status layer_attend(struct model *model, int64_t layer, const struct layer_state *state,
                          const struct segment *segments, int64_t segment_count,
                          int64_t T) MUST_USE; /* qkv → attention */
-enum status norm_rows(struct model *model, const float *x, const float *weight, float *y,
+enum status norm_rows(struct model *model, const float *x, const float *weight, void *y,
                       float *inverse_rms, int64_t rows) MUST_USE;
+
+/* The element type of a part's product: o and down add to the residual stream. */
+enum dtype product_dtype(const struct model *model, enum layer_part part);
 
 /* model_adapter.c: y += γ (x Aᵀ) Bᵀ for a part that the adapter acts on. And back: gradients of the
  * factors go to their places in SPACE_GRADIENT, dx += what comes through A; dx may be NULL. */
-enum status adapt(struct model *model, int64_t layer, enum layer_part part, const float *x,
-                  float *y, int64_t T) MUST_USE;
-enum status adapt_backward(struct model *model, int64_t layer, enum layer_part part, const float *x,
-                           const float *dy, float *dx, int64_t T) MUST_USE;
+enum status adapt(struct model *model, int64_t layer, enum layer_part part, const void *x, void *y,
+                  int64_t T) MUST_USE;
+enum status adapt_backward(struct model *model, int64_t layer, enum layer_part part, const void *x,
+                           const void *dy, void *dx, int64_t T) MUST_USE;
 
 /* Hidden states gathered from rows of x to SPACE_HEAD_X, normed in SPACE_HEAD_NORMED. */
 enum status head_open(struct model *model, const float *x, const int32_t *rows, int64_t R) MUST_USE;

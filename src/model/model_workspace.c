@@ -19,31 +19,31 @@ static int64_t most(int64_t a, int64_t b) {
 #define SPACES(X)                                                                                  \
     X(X, "layer inputs", s->keep ? (h->layers + 1) * T *C *f : T *C *f)                            \
     X(RMS1, "inverse rms of the inputs", s->keep ? each *T *f : 0)                                 \
-    X(RAW, "q and k before their norms", h->qk_norm ? each *T *S *f : 0)                           \
-    X(QKV, "queries, keys, values", each *T *S *f)                                                 \
-    X(ATTENTION, "attention outputs", each *T *Q *f)                                               \
+    X(RAW, "q and k before their norms", h->qk_norm ? each *T *S *a : 0)                           \
+    X(QKV, "queries, keys, values", each *T *S *a)                                                 \
+    X(ATTENTION, "attention outputs", each *T *Q *a)                                               \
     X(LOG_SUM, "attention sums", s->keep ? each *T * h->H *f : 0)                                  \
     X(X2, "layer middles", s->keep ? each *T *C *f : 0)                                            \
     X(RMS2, "inverse rms of the middles", s->keep ? each *T *f : 0)                                \
-    X(GATE_UP, "gate and up", each *T * 2 * F * f)                                                 \
-    X(NORMED, "normed rows", T *C *f)                                                              \
-    X(PRODUCT, "gated product", T *F *f)                                                           \
-    X(ADAPTED, "inputs of the adapter's second factors", T * s->adapted * f)                       \
+    X(GATE_UP, "gate and up", each *T * 2 * F * a)                                                 \
+    X(NORMED, "normed rows", T *C *a)                                                              \
+    X(PRODUCT, "gated product", T *F *a)                                                           \
+    X(ADAPTED, "inputs of the adapter's second factors", T * s->adapted * a)                       \
     X(HEAD_X, "hidden rows of the targets", R *C *f)                                               \
     X(HEAD_RMS, "inverse rms of the targets", R *f)                                                \
-    X(HEAD_NORMED, "normed rows of the targets", R *C *f)                                          \
+    X(HEAD_NORMED, "normed rows of the targets", R *C *a)                                          \
     X(LOGITS, "logits", R *(s->draw ? h->V : block) * f)                                           \
     X(HEAD_ROWS, "sums of the head", R *(int64_t)sizeof(struct head_row))                          \
     X(SCORES, "log-probabilities and entropies", 4 * R * f)                                        \
     X(INTEGERS, "tokens and positions", (2 * T + 2 * R) * (int64_t)sizeof(int32_t))                \
     X(UNIFORMS, "uniform numbers", s->draw ? R *(int64_t)sizeof(double) : 0)                       \
     X(D_X, "gradient of the residual stream", back *T *C *f)                                       \
-    X(D_PRODUCT, "gradient of the gated product", back *T *F *f)                                   \
-    X(D_GATE_UP, "gradient of gate and up", back *T * 2 * F * f)                                   \
-    X(D_NORMED, "gradient of the normed rows", back *T *C *f)                                      \
-    X(D_ATTENTION, "gradient of the attention outputs", back *T *Q *f)                             \
-    X(D_QKV, "gradient of queries, keys, values", back *T *S *f)                                   \
-    X(D_ADAPTED, "gradient of the adapter's inputs", back *T * s->adapted * f)                     \
+    X(D_PRODUCT, "gradient of the gated product", back *T *F *a)                                   \
+    X(D_GATE_UP, "gradient of gate and up", back *T * 2 * F * a)                                   \
+    X(D_NORMED, "gradient of the normed rows", back *T *C *a)                                      \
+    X(D_ATTENTION, "gradient of the attention outputs", back *T *Q *a)                             \
+    X(D_QKV, "gradient of queries, keys, values", back *T *S *a)                                   \
+    X(D_ADAPTED, "gradient of the adapter's inputs", back *T * s->adapted * a)                     \
     X(D_HEAD_X, "gradient of the targets' hidden rows", back *R *C *f)                             \
     X(D_HEAD, "gradient of the targets' normed rows", back *R *C *f)                               \
     X(D_SCORES, "gradient of the scores", back * 2 * R * f)                                        \
@@ -69,6 +69,7 @@ const char *space_name(enum space space) {
 
 int64_t space_bytes(const struct hparams *h, const struct space_shape *s, enum space space) {
     const int64_t T = s->T, R = s->R, C = h->C, F = h->F, Q = h->H * h->D, f = sizeof(float);
+    const int64_t a = (int64_t)dtype_bytes(s->activations);
     const int64_t S = (h->H + 2 * h->K) * h->D, block = least(HEAD_BLOCK, h->V);
     const int64_t each = s->keep && !s->recompute ? h->layers : 1, back = s->backward ? 1 : 0;
     switch (space) {
@@ -87,6 +88,7 @@ enum status workspace_reserve(struct model *model, const struct space_shape *ask
     struct workspace *work = model->workspace;
     struct space_shape full = *asked;
     const struct space_shape *shape = &full;
+    full.activations = model->activations;
     if (model->adapter != NULL) {
         full.adapted = model->adapter->widest;
         full.layer_factors = model->adapter->layer_elements;
@@ -119,10 +121,21 @@ void workspace_forget(struct model *model) {
     model->workspace->keeper = NULL;
 }
 
-/* Block `index` of `floats` floats in a space. */
-static float *at(const struct model *model, enum space space, int64_t index, int64_t floats) {
-    float *memory = model->workspace->memory[space];
-    return memory == NULL ? NULL : memory + index * floats;
+/* Block `index` of `elements` elements of that type in a space. */
+static void *block_at(const struct model *model, enum space space, enum dtype dtype, int64_t index,
+                      int64_t elements) {
+    char *memory = model->workspace->memory[space];
+    return memory == NULL ? NULL : memory + index * elements * (int64_t)dtype_bytes(dtype);
+}
+
+static float *floats_at(const struct model *model, enum space space, int64_t index,
+                        int64_t elements) {
+    return block_at(model, space, DTYPE_F32, index, elements);
+}
+
+static void *activations_at(const struct model *model, enum space space, int64_t index,
+                            int64_t elements) {
+    return block_at(model, space, model->activations, index, elements);
 }
 
 struct layer_state layer_state(const struct model *model, const struct space_shape *shape,
@@ -132,17 +145,17 @@ struct layer_state layer_state(const struct model *model, const struct space_sha
     const bool keep = shape->keep;
     const int64_t l = keep && !shape->recompute ? layer : 0;
     struct layer_state s = {
-        .x = at(model, SPACE_X, keep ? layer : 0, T * C),
-        .inverse_rms1 = keep ? at(model, SPACE_RMS1, l, T) : NULL,
-        .qkv = at(model, SPACE_QKV, l, T * S),
-        .attention = at(model, SPACE_ATTENTION, l, T * h->H * h->D),
-        .log_sum = keep ? at(model, SPACE_LOG_SUM, l, T * h->H) : NULL,
-        .inverse_rms2 = keep ? at(model, SPACE_RMS2, l, T) : NULL,
-        .gate_up = at(model, SPACE_GATE_UP, l, T * 2 * h->F),
+        .x = floats_at(model, SPACE_X, keep ? layer : 0, T * C),
+        .inverse_rms1 = keep ? floats_at(model, SPACE_RMS1, l, T) : NULL,
+        .qkv = activations_at(model, SPACE_QKV, l, T * S),
+        .attention = activations_at(model, SPACE_ATTENTION, l, T * h->H * h->D),
+        .log_sum = keep ? floats_at(model, SPACE_LOG_SUM, l, T * h->H) : NULL,
+        .inverse_rms2 = keep ? floats_at(model, SPACE_RMS2, l, T) : NULL,
+        .gate_up = activations_at(model, SPACE_GATE_UP, l, T * 2 * h->F),
     };
-    s.raw = h->qk_norm ? at(model, SPACE_RAW, l, T * S) : s.qkv;
-    s.x2 = keep ? at(model, SPACE_X2, l, T * C) : s.x;
-    s.next = keep ? at(model, SPACE_X, layer + 1, T * C) : s.x;
+    s.raw = h->qk_norm ? activations_at(model, SPACE_RAW, l, T * S) : s.qkv;
+    s.x2 = keep ? floats_at(model, SPACE_X2, l, T * C) : s.x;
+    s.next = keep ? floats_at(model, SPACE_X, layer + 1, T * C) : s.x;
     return s;
 }
 

@@ -62,6 +62,11 @@ static size_t weight_bytes(int64_t rows, int64_t columns, enum dtype dtype) {
     return cpu_ops.weight_bytes(rows, columns, dtype);
 }
 
+static enum dtype activations(const struct backend *backend, enum dtype weights) {
+    const struct backend *inner = &state_of(backend)->inner;
+    return inner->ops->activations(inner, weights);
+}
+
 /* --- operations --- */
 
 static enum status start(struct check_state *state, const char *op, struct check_list *list) {
@@ -93,6 +98,7 @@ static const struct backend_ops check_ops = {
     .clear = clear,
     .close = close_backend,
     .weight_bytes = weight_bytes,
+    .activations = activations,
 #define X(op) .op = checked_##op,
     BACKEND_OPERATIONS(X)
 #undef X

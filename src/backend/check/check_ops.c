@@ -18,6 +18,17 @@ static void optional(struct check_list *list, const char *name, void *slot,
     check_add_optional(list, name, slot, CHECK_FLOAT, access, shape);
 }
 
+/* Activations (backend.h): fp32, or another type that the backend under check gives them. */
+static void activations(struct check_list *list, const char *name, void *slot, enum dtype dtype,
+                        enum check_access access, struct check_shape shape) {
+    const struct backend *inner = list->memory->inner;
+    if (dtype != DTYPE_F32 && inner->ops->activations(inner, dtype) != dtype)
+        CHECK_REFUSE(list, "check: %s: argument %s is %s, which \"%s\" does not compute in",
+                     list->op, name, dtype_name(dtype), inner->ops->name);
+    else
+        check_add(list, name, slot, dtype == DTYPE_F32 ? CHECK_FLOAT : CHECK_BF16, access, shape);
+}
+
 /* n indices, each at least 0 and below `limit`; gives one more than the largest, 0 when they cannot
  * be read. */
 static int64_t indices(struct check_list *list, const char *name, const int32_t **slot, int64_t n,
@@ -102,25 +113,26 @@ void check_list_embed(struct check_list *list, struct embed_args *a) {
 
 void check_list_gemm(struct check_list *list, struct gemm_args *a) {
     const struct check_shape out = STRIDED(a->M, a->weight.rows, a->ldy);
-    floats(list, "x", &a->x, CHECK_READ, STRIDED(a->M, a->weight.columns, a->ldx));
+    activations(list, "x", &a->x, a->x_dtype, CHECK_READ, STRIDED(a->M, a->weight.columns, a->ldx));
     weight(list, "weight", &a->weight, CHECK_READ);
     optional(list, "bias", &a->bias, CHECK_READ, VECTOR(a->weight.rows));
-    optional(list, "residual", &a->residual, CHECK_READ, out);
-    floats(list, "y", &a->y, CHECK_WRITE, out);
+    if (a->residual != NULL)
+        activations(list, "residual", &a->residual, a->y_dtype, CHECK_READ, out);
+    activations(list, "y", &a->y, a->y_dtype, CHECK_WRITE, out);
     check_may_share(list, "y", "residual");
 }
 
 void check_list_gemm_dx(struct check_list *list, struct gemm_dx_args *a) {
-    floats(list, "dy", &a->dy, CHECK_READ, STRIDED(a->M, a->weight.rows, a->ldy));
+    activations(list, "dy", &a->dy, a->dy_dtype, CHECK_READ, STRIDED(a->M, a->weight.rows, a->ldy));
     weight(list, "weight", &a->weight, CHECK_READ);
-    floats(list, "dx", &a->dx, a->add ? CHECK_UPDATE : CHECK_WRITE,
-           STRIDED(a->M, a->weight.columns, a->ldx));
+    activations(list, "dx", &a->dx, a->dx_dtype, a->add ? CHECK_UPDATE : CHECK_WRITE,
+                STRIDED(a->M, a->weight.columns, a->ldx));
 }
 
 void check_list_gemm_dw(struct check_list *list, struct gemm_dw_args *a) {
     const enum check_access access = a->add ? CHECK_UPDATE : CHECK_WRITE;
-    floats(list, "dy", &a->dy, CHECK_READ, STRIDED(a->M, a->N, a->ldy));
-    floats(list, "x", &a->x, CHECK_READ, STRIDED(a->M, a->K, a->ldx));
+    activations(list, "dy", &a->dy, a->dy_dtype, CHECK_READ, STRIDED(a->M, a->N, a->ldy));
+    activations(list, "x", &a->x, a->x_dtype, CHECK_READ, STRIDED(a->M, a->K, a->ldx));
     floats(list, "dw", &a->dw, access, MATRIX(a->N, a->K));
     optional(list, "dbias", &a->dbias, access, VECTOR(a->N));
 }
@@ -128,7 +140,7 @@ void check_list_gemm_dw(struct check_list *list, struct gemm_dw_args *a) {
 void check_list_rmsnorm(struct check_list *list, struct rmsnorm_args *a) {
     floats(list, "x", &a->x, CHECK_READ, MATRIX(a->T, a->C));
     floats(list, "weight", &a->weight, CHECK_READ, VECTOR(a->C));
-    floats(list, "y", &a->y, CHECK_WRITE, MATRIX(a->T, a->C));
+    activations(list, "y", &a->y, a->dtype, CHECK_WRITE, MATRIX(a->T, a->C));
     optional(list, "inverse_rms", &a->inverse_rms, CHECK_WRITE, VECTOR(a->T));
 }
 
@@ -136,7 +148,7 @@ void check_list_rmsnorm_backward(struct check_list *list, struct rmsnorm_backwar
     floats(list, "x", &a->x, CHECK_READ, MATRIX(a->T, a->C));
     floats(list, "weight", &a->weight, CHECK_READ, VECTOR(a->C));
     floats(list, "inverse_rms", &a->inverse_rms, CHECK_READ, VECTOR(a->T));
-    floats(list, "dy", &a->dy, CHECK_READ, MATRIX(a->T, a->C));
+    activations(list, "dy", &a->dy, a->dtype, CHECK_READ, MATRIX(a->T, a->C));
     floats(list, "dx", &a->dx, CHECK_UPDATE, MATRIX(a->T, a->C));
     if (a->dweight != NULL)
         floats(list, "dweight", &a->dweight, CHECK_WRITE, VECTOR(a->C));
@@ -154,9 +166,9 @@ static void rope_inputs(struct check_list *list, struct rope_args *a) {
 
 void check_list_rope(struct check_list *list, struct rope_args *a) {
     const struct check_shape shape = MATRIX(a->T, qkv_width(a->H, a->K, a->D));
-    floats(list, "qkv", &a->qkv, CHECK_READ, shape);
+    activations(list, "qkv", &a->qkv, a->dtype, CHECK_READ, shape);
     rope_inputs(list, a);
-    floats(list, "out", &a->out, CHECK_WRITE, shape);
+    activations(list, "out", &a->out, a->dtype, CHECK_WRITE, shape);
     if (a->q_norm == NULL)
         check_may_share(list, "out", "qkv");
 }
@@ -165,10 +177,10 @@ void check_list_rope_backward(struct check_list *list, struct rope_backward_args
     struct rope_args *f = &a->forward;
     const struct check_shape shape = MATRIX(f->T, qkv_width(f->H, f->K, f->D));
     rope_inputs(list, f);
-    floats(list, "dqkv", &a->dqkv, CHECK_UPDATE, shape);
+    activations(list, "dqkv", &a->dqkv, f->dtype, CHECK_UPDATE, shape);
     if (f->q_norm == NULL)
         return; /* without norms the gradient needs nothing of the forward's values */
-    floats(list, "qkv", &f->qkv, CHECK_READ, shape);
+    activations(list, "qkv", &f->qkv, f->dtype, CHECK_READ, shape);
     if (a->dq_norm == NULL && a->dk_norm == NULL)
         return;
     floats(list, "dq_norm", &a->dq_norm, CHECK_WRITE, VECTOR(f->D));
@@ -176,25 +188,27 @@ void check_list_rope_backward(struct check_list *list, struct rope_backward_args
 }
 
 void check_list_attention(struct check_list *list, struct attention_args *a) {
-    floats(list, "qkv", &a->qkv, CHECK_READ, MATRIX(a->T, qkv_width(a->H, a->K, a->D)));
+    activations(list, "qkv", &a->qkv, a->dtype, CHECK_READ,
+                MATRIX(a->T, qkv_width(a->H, a->K, a->D)));
     segments(list, a);
-    floats(list, "out", &a->out, CHECK_WRITE, MATRIX(a->T, a->H * a->D));
+    activations(list, "out", &a->out, a->dtype, CHECK_WRITE, MATRIX(a->T, a->H * a->D));
     optional(list, "log_sum", &a->log_sum, CHECK_WRITE, MATRIX(a->T, a->H));
 }
 
 void check_list_attention_backward(struct check_list *list, struct attention_backward_args *a) {
     struct attention_args *f = &a->forward;
     const struct check_shape shape = MATRIX(f->T, qkv_width(f->H, f->K, f->D));
-    floats(list, "qkv", &f->qkv, CHECK_READ, shape);
+    activations(list, "qkv", &f->qkv, f->dtype, CHECK_READ, shape);
     segments(list, f);
-    floats(list, "out", &f->out, CHECK_READ, MATRIX(f->T, f->H * f->D));
+    activations(list, "out", &f->out, f->dtype, CHECK_READ, MATRIX(f->T, f->H * f->D));
     floats(list, "log_sum", &f->log_sum, CHECK_READ, MATRIX(f->T, f->H));
-    floats(list, "dout", &a->dout, CHECK_READ, MATRIX(f->T, f->H * f->D));
-    floats(list, "dqkv", &a->dqkv, CHECK_WRITE, shape);
+    activations(list, "dout", &a->dout, f->dtype, CHECK_READ, MATRIX(f->T, f->H * f->D));
+    activations(list, "dqkv", &a->dqkv, f->dtype, CHECK_WRITE, shape);
 }
 
 void check_list_cache_store(struct check_list *list, struct cache_store_args *a) {
-    floats(list, "qkv", &a->qkv, CHECK_READ, MATRIX(a->B, qkv_width(a->H, a->K, a->D)));
+    activations(list, "qkv", &a->qkv, a->dtype, CHECK_READ,
+                MATRIX(a->B, qkv_width(a->H, a->K, a->D)));
     indices(list, "slots", &a->slots, a->B, CACHE_PAGE, true);
     if (!check_add_bytes(list, "pages", &a->pages, (size_t)a->B * sizeof *a->pages))
         return;
@@ -211,8 +225,9 @@ static void run_pages(struct check_list *list, const struct attention_decode_arg
 }
 
 void check_list_attention_decode(struct check_list *list, struct attention_decode_args *a) {
-    floats(list, "qkv", &a->qkv, CHECK_READ, MATRIX(a->B, qkv_width(a->H, a->K, a->D)));
-    floats(list, "out", &a->out, CHECK_WRITE, MATRIX(a->B, a->H * a->D));
+    activations(list, "qkv", &a->qkv, a->dtype, CHECK_READ,
+                MATRIX(a->B, qkv_width(a->H, a->K, a->D)));
+    activations(list, "out", &a->out, a->dtype, CHECK_WRITE, MATRIX(a->B, a->H * a->D));
     if (!check_add_bytes(list, "runs", &a->runs, (size_t)a->B * sizeof *a->runs))
         return;
     for (int64_t b = 0; b < a->B; b++) {
@@ -222,14 +237,14 @@ void check_list_attention_decode(struct check_list *list, struct attention_decod
 }
 
 void check_list_swiglu(struct check_list *list, struct swiglu_args *a) {
-    floats(list, "gate_up", &a->gate_up, CHECK_READ, MATRIX(a->T, 2 * a->F));
-    floats(list, "out", &a->out, CHECK_WRITE, MATRIX(a->T, a->F));
+    activations(list, "gate_up", &a->gate_up, a->dtype, CHECK_READ, MATRIX(a->T, 2 * a->F));
+    activations(list, "out", &a->out, a->dtype, CHECK_WRITE, MATRIX(a->T, a->F));
 }
 
 void check_list_swiglu_backward(struct check_list *list, struct swiglu_backward_args *a) {
-    floats(list, "gate_up", &a->gate_up, CHECK_READ, MATRIX(a->T, 2 * a->F));
-    floats(list, "dout", &a->dout, CHECK_READ, MATRIX(a->T, a->F));
-    floats(list, "dgate_up", &a->dgate_up, CHECK_WRITE, MATRIX(a->T, 2 * a->F));
+    activations(list, "gate_up", &a->gate_up, a->dtype, CHECK_READ, MATRIX(a->T, 2 * a->F));
+    activations(list, "dout", &a->dout, a->dtype, CHECK_READ, MATRIX(a->T, a->F));
+    activations(list, "dgate_up", &a->dgate_up, a->dtype, CHECK_WRITE, MATRIX(a->T, 2 * a->F));
     check_may_share(list, "dgate_up", "gate_up");
 }
 

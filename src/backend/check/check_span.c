@@ -10,11 +10,8 @@
 enum { SENTINELS = 256, SENTINEL = 0xa5, POISON = 0xff };
 
 static size_t element_bytes(enum check_kind kind) {
-    static const size_t bytes[] = {[CHECK_FLOAT] = 4,
-                                   [CHECK_DOUBLE] = 8,
-                                   [CHECK_INT32] = 4,
-                                   [CHECK_INT64] = 8,
-                                   [CHECK_OPAQUE] = 1};
+    static const size_t bytes[] = {[CHECK_FLOAT] = 4, [CHECK_DOUBLE] = 8, [CHECK_INT32] = 4,
+                                   [CHECK_INT64] = 8, [CHECK_BF16] = 2,   [CHECK_OPAQUE] = 1};
     return bytes[kind];
 }
 
@@ -215,6 +212,10 @@ static double element(const struct check_span *span, const char *row, size_t i) 
         memcpy(&single, row + i * sizeof single, sizeof single);
         return (double)single;
     }
+    if (span->kind == CHECK_BF16) {
+        dtype_to_f32(DTYPE_BF16, row + 2 * i, &single, 1);
+        return (double)single;
+    }
     if (span->kind == CHECK_DOUBLE)
         memcpy(&value, row + i * sizeof value, sizeof value);
     return value;
@@ -223,7 +224,7 @@ static double element(const struct check_span *span, const char *row, size_t i) 
 /* The index of the first element that is not finite, −1 when there is none. */
 static int64_t find_nonfinite(const struct check_span *span, char *base) {
     const size_t columns = span->row_bytes / element_bytes(span->kind);
-    if (span->kind != CHECK_FLOAT && span->kind != CHECK_DOUBLE)
+    if (span->kind != CHECK_FLOAT && span->kind != CHECK_DOUBLE && span->kind != CHECK_BF16)
         return -1;
     for (int64_t r = 0; r < span->rows; r++)
         for (size_t i = 0; i < columns; i++)

@@ -11,7 +11,7 @@
 #include "backend/check/check_memory.h"
 
 enum check_access { CHECK_READ, CHECK_WRITE, CHECK_UPDATE };
-enum check_kind { CHECK_FLOAT, CHECK_DOUBLE, CHECK_INT32, CHECK_INT64, CHECK_OPAQUE };
+enum check_kind { CHECK_FLOAT, CHECK_DOUBLE, CHECK_INT32, CHECK_INT64, CHECK_BF16, CHECK_OPAQUE };
 
 /* One argument: `rows` rows of row_bytes, stride_bytes apart. */
 struct check_span {

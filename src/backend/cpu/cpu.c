@@ -39,6 +39,11 @@ static size_t weight_bytes(int64_t rows, int64_t columns, enum dtype dtype) {
     return held ? (size_t)(panels * WEIGHT_PANEL * columns) * dtype_bytes(dtype) : 0;
 }
 
+static enum dtype activations(const struct backend *backend, enum dtype weights) {
+    (void)backend, (void)weights;
+    return DTYPE_F32;
+}
+
 /* --- scratch --- */
 
 static enum status scratch_reserve(const struct cpu_state *state, struct cpu_scratch *scratch,
@@ -173,6 +178,7 @@ const struct backend_ops cpu_ops = {
     .clear = clear,
     .close = close_backend,
     .weight_bytes = weight_bytes,
+    .activations = activations,
     .pack = cpu_pack,
     .load = cpu_load,
     .unpack = cpu_unpack,

@@ -75,9 +75,11 @@ static void attend(const void *context, struct cpu_range range) {
     if (segment->parent >= 0)
         parent = span_of(work, segment->parent, kv_head, args->segments[segment->parent].length);
     const struct cpu_span own = span_of(work, s, kv_head, first + positions);
+    const float *qkv = args->qkv;
+    float *out = args->out;
     const int64_t row = segment->start + first;
     for (int64_t j = 0; j < positions; j++)
-        cpu_block_query(&block, j, args->qkv + (row + j) * heads->width, kv_head);
+        cpu_block_query(&block, j, qkv + (row + j) * heads->width, kv_head);
     if (parent.count > 0)
         cpu_block_score(&block, 0, block.rows, parent, 0);
     cpu_block_score(&block, 0, block.rows, own, parent.count);
@@ -89,7 +91,7 @@ static void attend(const void *context, struct cpu_range range) {
     }
     add_values(&block, parent, own, first, positions);
     for (int64_t j = 0; j < positions; j++)
-        cpu_block_output(&block, j, args->out + (row + j) * heads->H * heads->D, kv_head);
+        cpu_block_output(&block, j, out + (row + j) * heads->H * heads->D, kv_head);
 }
 
 /* Multiply-adds, about, and the longest row. */

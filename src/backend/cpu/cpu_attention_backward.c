@@ -82,24 +82,25 @@ static void load_block(struct work *work, int64_t row) {
     const struct backward *all = work->all;
     const struct attention_args *forward = &all->args->forward;
     const struct cpu_heads *heads = &all->heads;
+    const float *qkv = forward->qkv, *out = forward->out, *dout = all->args->dout;
     for (int64_t r = 0; r < work->rows; r++) {
         const int64_t head = work->kv_head * heads->G + r % heads->G, t = row + r / heads->G;
-        const float *query = forward->qkv + t * heads->width + head * heads->D;
+        const float *query = qkv + t * heads->width + head * heads->D;
         const int64_t at = (t * heads->H + head) * heads->D;
         memcpy(work->queries + r * heads->padded, query, (size_t)heads->D * sizeof *query);
-        memcpy(work->douts + r * heads->padded, all->args->dout + at,
-               (size_t)heads->D * sizeof *work->douts);
+        memcpy(work->douts + r * heads->padded, dout + at, (size_t)heads->D * sizeof *dout);
         work->log_sums[r] = forward->log_sum[t * heads->H + head];
-        work->deltas[r] = CPU_CALL(all->keys.backend, cpu_kernel_inner, all->args->dout + at,
-                                   forward->out + at, heads->D);
+        work->deltas[r] =
+            CPU_CALL(all->keys.backend, cpu_kernel_inner, dout + at, out + at, heads->D);
     }
 }
 
 static void store_block(const struct work *work, int64_t row) {
     const struct cpu_heads *heads = &work->all->heads;
+    float *dqkv = work->all->args->dqkv;
     for (int64_t r = 0; r < work->rows; r++) {
         const int64_t head = work->kv_head * heads->G + r % heads->G, t = row + r / heads->G;
-        float *query = work->all->args->dqkv + t * heads->width + head * heads->D;
+        float *query = dqkv + t * heads->width + head * heads->D;
         memcpy(query, work->dqueries + r * heads->padded, (size_t)heads->D * sizeof *query);
     }
 }
@@ -193,9 +194,10 @@ static void clear_sums(const struct work *work, struct sums sums, int64_t length
 
 static void store_sums(const struct work *work, struct sums sums, const struct segment *segment) {
     const struct cpu_heads *heads = &work->all->heads;
+    float *dqkv = work->all->args->dqkv;
     for (int64_t i = 0; i < segment->length; i++) {
-        float *key = work->all->args->dqkv + (segment->start + i) * heads->width +
-                     (heads->H + work->kv_head) * heads->D;
+        float *key =
+            dqkv + (segment->start + i) * heads->width + (heads->H + work->kv_head) * heads->D;
         const size_t bytes = (size_t)heads->D * sizeof *key;
         memcpy(key, sums.keys + i * heads->padded, bytes);
         memcpy(key + heads->K * heads->D, sums.values + i * heads->padded, bytes);

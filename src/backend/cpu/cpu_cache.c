@@ -32,9 +32,10 @@ static void store_rows(const void *context, struct cpu_range range) {
     const struct cache_store_args *args = store->args;
     const struct cpu_heads *heads = &store->heads;
     const int64_t D = heads->D;
+    const float *qkv = args->qkv;
     for (int64_t b = range.begin; b < range.end; b++)
         for (int64_t head = 0; head < heads->K; head++) {
-            const float *key = args->qkv + b * heads->width + (heads->H + head) * D;
+            const float *key = qkv + b * heads->width + (heads->H + head) * D;
             const int64_t slot = args->slots[b];
             float *keys = page_keys(args->pages[b], heads, args->layer, head);
             float *column = keys + slot / WEIGHT_PANEL * WEIGHT_PANEL * D + slot % WEIGHT_PANEL;
@@ -117,11 +118,13 @@ static void decode_block(const void *context, struct cpu_range range) {
     const int64_t kv_head = range.begin % heads->K, number = range.begin / heads->K, G = heads->G,
                   begin = work->begins[number], positions = work->begins[number + 1] - begin;
     const struct cache_run *runs = args->runs + begin;
+    const float *qkv = args->qkv;
+    float *out = args->out;
     float *padded = cpu_thread(work->backend, range.thread);
     struct cpu_block block = cpu_block_place(work->backend, heads, work->longest, positions,
                                              padded + CACHE_PAGE * heads->padded);
     for (int64_t j = 0; j < positions; j++)
-        cpu_block_query(&block, j, args->qkv + (begin + j) * heads->width, kv_head);
+        cpu_block_query(&block, j, qkv + (begin + j) * heads->width, kv_head);
     score_part(work, &block, 0, block.rows, prompt_part(runs), kv_head);
     for (int64_t j = 0; j < positions; j++)
         score_part(work, &block, j * G, G, own_part(&runs[j]), kv_head);
@@ -131,7 +134,7 @@ static void decode_block(const void *context, struct cpu_range range) {
     for (int64_t j = 0; j < positions; j++)
         value_part(work, &block, j * G, G, own_part(&runs[j]), kv_head, padded);
     for (int64_t j = 0; j < positions; j++)
-        cpu_block_output(&block, j, args->out + (begin + j) * heads->H * heads->D, kv_head);
+        cpu_block_output(&block, j, out + (begin + j) * heads->H * heads->D, kv_head);
 }
 
 /* Cuts the rows into blocks of one prompt each; gives their number,

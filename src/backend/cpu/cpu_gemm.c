@@ -287,8 +287,9 @@ struct panel_copy {
 static void copy_columns(const void *context, struct cpu_range range) {
     const struct panel_copy *copy = context;
     const struct gemm_dw_args *args = copy->args;
+    const float *x = args->x;
     for (int64_t k = range.begin; k < range.end; k += WEIGHT_PANEL)
-        CPU_CALL(copy->backend, cpu_kernel_copy, copy->out + k * args->M, WEIGHT_PANEL, args->x + k,
+        CPU_CALL(copy->backend, cpu_kernel_copy, copy->out + k * args->M, WEIGHT_PANEL, x + k,
                  args->ldx, args->M, at_most(WEIGHT_PANEL, args->K - k));
 }
 
@@ -296,12 +297,13 @@ enum { BIAS_BLOCK = 256 };
 
 static void sum_rows(const void *context, struct cpu_range range) {
     const struct gemm_dw_args *args = context;
+    const float *dy = args->dy;
     for (int64_t n = range.begin; n < range.end; n += BIAS_BLOCK) {
         const int64_t count = at_most(BIAS_BLOCK, range.end - n);
         float sums[BIAS_BLOCK] = {0.0f};
         for (int64_t m = 0; m < args->M; m++)
             for (int64_t j = 0; j < count; j++)
-                sums[j] += args->dy[m * args->ldy + n + j];
+                sums[j] += dy[m * args->ldy + n + j];
         for (int64_t j = 0; j < count; j++)
             args->dbias[n + j] = args->add ? args->dbias[n + j] + sums[j] : sums[j];
     }

@@ -15,9 +15,11 @@ struct swiglu_work {
 static void swiglu_rows(const void *context, struct cpu_range range) {
     const struct swiglu_work *work = context;
     const struct swiglu_args *a = work->args;
+    const float *gate_up = a->gate_up;
+    float *out = a->out;
     for (int64_t t = range.begin; t < range.end; t++) {
-        const float *gate = a->gate_up + t * 2 * a->F;
-        CPU_CALL(work->backend, cpu_kernel_swiglu, a->out + t * a->F, gate, gate + a->F, a->F);
+        const float *gate = gate_up + t * 2 * a->F;
+        CPU_CALL(work->backend, cpu_kernel_swiglu, out + t * a->F, gate, gate + a->F, a->F);
     }
 }
 
@@ -37,10 +39,12 @@ static void swiglu_backward_rows(const void *context, struct cpu_range range) {
     const struct swiglu_backward_args *a = work->args;
     void (*const kernel)(float *, float *, const float *, const float *, const float *, int64_t) =
         CPU_KERNEL(work->backend, cpu_kernel_swiglu_backward);
+    const float *gate_up = a->gate_up, *dout = a->dout;
+    float *dgate_up = a->dgate_up;
     for (int64_t t = range.begin; t < range.end; t++) {
-        const float *gate = a->gate_up + t * 2 * a->F;
-        float *dgate = a->dgate_up + t * 2 * a->F;
-        kernel(dgate, dgate + a->F, gate, gate + a->F, a->dout + t * a->F, a->F);
+        const float *gate = gate_up + t * 2 * a->F;
+        float *dgate = dgate_up + t * 2 * a->F;
+        kernel(dgate, dgate + a->F, gate, gate + a->F, dout + t * a->F, a->F);
     }
 }
 

@@ -19,8 +19,9 @@ struct norm_work {
 static void norm_rows(const void *context, struct cpu_range range) {
     const struct norm_work *work = context;
     const struct rmsnorm_args *a = work->args;
+    float *y = a->y;
     for (int64_t t = range.begin; t < range.end; t++) {
-        const float inverse = CPU_CALL(work->backend, cpu_kernel_rmsnorm, a->y + t * a->C,
+        const float inverse = CPU_CALL(work->backend, cpu_kernel_rmsnorm, y + t * a->C,
                                        a->x + t * a->C, a->weight, a->C, a->epsilon);
         if (a->inverse_rms != NULL)
             a->inverse_rms[t] = inverse;
@@ -42,6 +43,7 @@ struct norm_backward_work {
 static void norm_backward_blocks(const void *context, struct cpu_range range) {
     const struct norm_backward_work *work = context;
     const struct rmsnorm_backward_args *a = work->args;
+    const float *dy = a->dy;
     const int64_t C = a->C;
     void (*const kernel)(const struct cpu_norm_gradient *) =
         CPU_KERNEL(work->backend, cpu_kernel_rmsnorm_backward);
@@ -54,7 +56,7 @@ static void norm_backward_blocks(const void *context, struct cpu_range range) {
                                                .base = a->dx + t * C,
                                                .x = a->x + t * C,
                                                .weight = a->weight,
-                                               .dy = a->dy + t * C,
+                                               .dy = dy + t * C,
                                                .inverse_rms = a->inverse_rms[t],
                                                .n = C});
     }

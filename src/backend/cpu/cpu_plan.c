@@ -65,6 +65,10 @@ static size_t weight_bytes(int64_t rows, int64_t columns, enum dtype dtype) {
     return cpu_ops.weight_bytes(rows, columns, dtype);
 }
 
+static enum dtype activations(const struct backend *backend, enum dtype weights) {
+    return cpu_ops.activations(backend, weights);
+}
+
 static const struct backend_ops plan_ops = {.name = "plan of cpu",
                                             .text = "memory that is counted, nothing computed",
                                             .allocate = allocate,
@@ -74,6 +78,7 @@ static const struct backend_ops plan_ops = {.name = "plan of cpu",
                                             .clear = clear,
                                             .close = close_backend,
                                             .weight_bytes = weight_bytes,
+                                            .activations = activations,
                                             .load = cpu_load,
                                             .gemm = cpu_gemm,
                                             .gemm_dx = cpu_gemm_dx,

@@ -18,8 +18,8 @@ struct rope_work {
 
 static void rope_row(const struct backend *backend, const struct rope_args *a, int64_t t) {
     const int64_t D = a->D, rotated = a->H + a->K, width = (rotated + a->K) * D;
-    const float *x = a->qkv + t * width, *table = a->table + a->positions[t] * D;
-    float *out = a->out + t * width;
+    const float *qkv = a->qkv, *x = qkv + t * width, *table = a->table + a->positions[t] * D;
+    float *rows = a->out, *out = rows + t * width;
     for (int64_t h = 0; h < rotated; h++) {
         const float *norm = h < a->H ? a->q_norm : a->k_norm, *head = x + h * D;
         if (norm != NULL) {
@@ -53,19 +53,20 @@ struct rope_backward_work {
 static void rope_backward_row(const struct rope_backward_work *work, int64_t t, float *partial) {
     const struct rope_args *f = &work->args->forward;
     const int64_t D = f->D, rotated = f->H + f->K, width = (rotated + f->K) * D;
-    const float *x = f->qkv + t * width, *table = f->table + f->positions[t] * D;
+    const float *table = f->table + f->positions[t] * D;
+    float *row = (float *)work->args->dqkv + t * width;
     void (*const norm_backward)(const struct cpu_norm_gradient *) =
         CPU_KERNEL(work->backend, cpu_kernel_rmsnorm_backward);
     for (int64_t h = 0; h < rotated; h++) {
-        float *gradient = work->args->dqkv + t * width + h * D;
+        float *gradient = row + h * D;
         CPU_CALL(work->backend, cpu_kernel_rotate, gradient, gradient, table, D, -1.0f);
         if (partial == NULL)
             continue;
-        const float inverse =
-            CPU_CALL(work->backend, cpu_kernel_inverse_rms, x + h * D, D, f->epsilon);
+        const float *x = (const float *)f->qkv + t * width + h * D;
+        const float inverse = CPU_CALL(work->backend, cpu_kernel_inverse_rms, x, D, f->epsilon);
         norm_backward(&(struct cpu_norm_gradient){.dx = gradient,
                                                   .dweight = h < f->H ? partial : partial + D,
-                                                  .x = x + h * D,
+                                                  .x = x,
                                                   .weight = h < f->H ? f->q_norm : f->k_norm,
                                                   .dy = gradient,
                                                   .inverse_rms = inverse,

@@ -14,19 +14,19 @@ static struct backend_ops faulty;
 
 static enum status past_the_end(struct backend *b, const struct swiglu_args *args) {
     TRY(correct->swiglu(b, args));
-    args->out[args->T * args->F] = 1;
+    ((float *)args->out)[args->T * args->F] = 1;
     return STATUS_OK;
 }
 
 static enum status before_the_start(struct backend *b, const struct swiglu_args *args) {
     TRY(correct->swiglu(b, args));
-    args->out[-1] = 1;
+    ((float *)args->out)[-1] = 1;
     return STATUS_OK;
 }
 
 static enum status makes_nan(struct backend *b, const struct swiglu_args *args) {
     TRY(correct->swiglu(b, args));
-    args->out[2] = NAN;
+    ((float *)args->out)[2] = NAN;
     return STATUS_OK;
 }
 
@@ -44,7 +44,7 @@ static enum status writes_input(struct backend *b, const struct swiglu_args *arg
 
 static enum status writes_gap(struct backend *b, const struct gemm_args *args) {
     TRY(correct->gemm(b, args));
-    args->y[args->weight.rows] = 0.5f;
+    ((float *)args->y)[args->weight.rows] = 0.5f;
     return STATUS_OK;
 }
 
@@ -133,6 +133,48 @@ static void test_faulty_operations(void) {
     fixture_close(&f);
 }
 
+/* --- activations that are not fp32 --- */
+
+static enum dtype bf16_beside_bf16(const struct backend *b, enum dtype weights) {
+    (void)b;
+    return weights;
+}
+
+/* Ones, and NaN or one element more where the first input says so. */
+static enum status ones_in_bf16(struct backend *b, const struct swiglu_args *args) {
+    const uint16_t *in = args->gate_up, kind = in[0];
+    uint16_t *out = args->out;
+    (void)b;
+    for (int64_t i = 0; i < args->T * args->F; i++)
+        out[i] = kind == 2 && i == 4 ? 0x7fc0 : 0x3f80;
+    if (kind == 1)
+        out[args->T * args->F] = 0;
+    return STATUS_OK;
+}
+
+static enum status run_bf16(struct fixture *f, uint16_t kind) {
+    enum { T = 3, F = 5 };
+    const uint16_t values[T * 2 * F] = {kind};
+    return backend_run(&f->backend, swiglu, .gate_up = fixture_upload(f, values, sizeof values),
+                       .out = fixture_upload(f, NULL, T * F * sizeof *values), .dtype = DTYPE_BF16,
+                       .T = T, .F = F);
+}
+
+static void test_bf16(void) {
+    struct fixture f;
+    fixture_open(&f, "check", 1);
+    CHECK_STATUS(run_bf16(&f, 0), STATUS_DEFECT,
+                 "argument gate_up is BF16, which \"cpu\" does not compute in");
+    fixture_close(&f);
+    open_faulty(&f);
+    faulty.activations = bf16_beside_bf16;
+    faulty.swiglu = ones_in_bf16;
+    CHECK_OK(run_bf16(&f, 0));
+    CHECK_STATUS(run_bf16(&f, 1), STATUS_DEFECT, "1 bytes past the end of argument out");
+    CHECK_STATUS(run_bf16(&f, 2), STATUS_DEFECT, "swiglu: element 4 of argument out is nan");
+    fixture_close(&f);
+}
+
 /* --- wrong calls --- */
 
 static enum status run_rmsnorm(struct fixture *f, const float *x, float *y) {
@@ -204,6 +246,7 @@ static void test_wrong_release(void) {
 
 int main(void) {
     test_faulty_operations();
+    test_bf16();
     test_wrong_calls();
     test_wrong_indices();
     test_wrong_release();
