@@ -1,6 +1,6 @@
 #!/bin/sh
-# packages.sh [--quickstart | --python]: makes sure that what the build needs is there; with --quickstart also what
-# analysis/ needs. With --python it only prints the Python that has what analysis/ needs: of several, the first one.
+# packages.sh [--quickstart | --developer | --python]: makes sure that what the build needs is there; with --quickstart also
+# what analysis/ needs, with --developer what the tests' build needs. With --python it only prints the Python that has what analysis/ needs: of several, the first one.
 #
 # Each need is looked for as the build looks for it, so that what a module or another package system brought counts. What
 # is missing is installed by apt-get, as root or through sudo; where that cannot be, it is named and the script ends with 1.
@@ -32,6 +32,7 @@ need() {
 look() {
     missing=
     need "gcc libc6-dev" has_header stdio.h
+    [ "${1:-}" != --developer ] || need g++ has_cxx
     need make command -v make
     need cmake command -v cmake
     need pkg-config command -v pkg-config
@@ -43,6 +44,7 @@ look() {
     need libjansson-dev has_pkg jansson
     [ "${1:-}" != --quickstart ] || need "python3 python3-h5py python3-matplotlib" has_python
 }
+has_cxx() { command -v "${CXX:-c++}" && printf '#include <tuple>\n' | "${CXX:-c++}" -x c++ -E -; }
 has_hdf5() { command -v h5cc || command -v h5pcc || has_pkg hdf5 || has_pkg hdf5-serial; }
 
 look "$@"

@@ -10,7 +10,7 @@ build=${GRADUS_BUILD:-build}
 sanitize=OFF
 [ -z "${GRADUS_SANITIZE:-}" ] || sanitize=ON
 
-sh jobs/packages.sh
+sh jobs/packages.sh --developer
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 

@@ -85,7 +85,7 @@ const char *status_quote(char out[STATUS_QUOTE_MAX], const char *text, size_t le
         if (!(condition))                                                                          \
             status_defect(__FILE__, __LINE__, #condition);                                         \
     } while (0)
-_Noreturn void status_defect(const char *file, int line, const char *condition);
+__attribute__((noreturn)) void status_defect(const char *file, int line, const char *condition);
 
 /* Called by status_defect before it aborts, so that all processes of a job end; NULL for none. */
 void status_on_defect(void (*abort_all)(void));

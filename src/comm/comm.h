@@ -68,7 +68,7 @@ void comm_on_wait(struct comm *comm, void (*wait)(void *context), void *context)
 
 /* Ends all processes of the job at once with this exit status. For a rank that can no longer meet
  * the others; not collective. */
-_Noreturn void comm_abort(struct comm *comm, int exit_status);
+__attribute__((noreturn)) void comm_abort(struct comm *comm, int exit_status);
 
 /* Whether a rank that leaves with `status` must end the job: others wait for it and do not know. The
  * caller says its sentence and calls comm_abort then. */

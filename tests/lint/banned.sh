@@ -3,8 +3,8 @@
 # where a whole job, a second interrupt or a forked child asks for it (`enders`); GRADUS_WITH_ stands in src/main.c alone.
 set -eu
 cd "$1"
-enders="src/base/status.c src/base/stop.c src/comm/comm_self.c mpi/comm_mpi.c src/cli/cmd_inspect.c"
-files=$(find src mpi -name '*.[ch]' | sort)
+enders="src/base/status.c src/base/stop.c src/comm/comm_self.c mpi/comm_mpi.c src/cli/cmd_inspect.c cuda/host/fiber.cpp"
+files=$(find src mpi cuda -name '*.[ch]' -o -name '*.cu' -o -name '*.cpp' | sort)
 # shellcheck disable=SC2086
 awk -v enders=" $enders " '
     function fail(sentence) { print FILENAME ":" FNR ": " sentence; failed = 1 }

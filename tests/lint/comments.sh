@@ -3,7 +3,7 @@
 # goes on below it, and one with a single word in a line between full ones: so a formatter leaves them when they are too long.
 set -eu
 cd "$1"
-files=$(find src mpi tests -name '*.[ch]' | sort)
+files=$(find src mpi cuda tests -name '*.[ch]' -o -name '*.cu' -o -name '*.cpp' | sort)
 # shellcheck disable=SC2086
 awk '
     function fail(line, sentence) { print FILENAME ":" line ": " sentence; failed = 1 }

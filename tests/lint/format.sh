@@ -10,7 +10,7 @@ if [ -z "${found:-}" ]; then
     echo "skipped: clang-format 14 is not installed"
     exit 77
 fi
-files=$(find src mpi tests -name '*.[ch]' | sort)
+files=$(find src mpi cuda tests -name '*.[ch]' -o -name '*.cu' -o -name '*.cpp' | sort)
 # shellcheck disable=SC2086
 wrong=$("$found" --dry-run $files 2>&1 | sed -n 's/^\([^:]*\):[0-9]*:[0-9]*: warning.*/\1/p' | uniq)
 [ -z "$wrong" ] || printf '%s: run clang-format -i on it\n' $wrong

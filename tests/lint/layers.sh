@@ -1,10 +1,10 @@
 #!/bin/sh
-# layers.sh ROOT: the #include lines of src and mpi, and the DEPENDS of src/*/CMakeLists.txt, keep to the table `layers`.
+# layers.sh ROOT: the #include lines of src, mpi and cuda, and the DEPENDS of src/*/CMakeLists.txt, keep to the table `layers`.
 set -eu
 table=$(cd "$(dirname "$0")" && pwd)/layers
 cd "$1"
 failed=0
-files=$(find src mpi -name '*.[ch]' | sort)
+files=$(find src mpi cuda -name '*.[ch]' -o -name '*.cu' -o -name '*.cpp' | sort)
 # shellcheck disable=SC2086
 awk '
     function fail(sentence) { print FILENAME ":" FNR ": " sentence; failed = 1 }

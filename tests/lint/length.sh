@@ -3,7 +3,7 @@
 set -eu
 list=$(cd "$(dirname "$0")" && pwd)/long_functions
 cd "$1"
-files=$(find src mpi -name '*.[ch]' | sort)
+files=$(find src mpi cuda -name '*.[ch]' -o -name '*.cu' -o -name '*.cpp' | sort)
 # shellcheck disable=SC2086
 awk '
     FNR == NR { if ($0 !~ /^#/ && NF > 1) excused[$1] = 1; next }

@@ -9,7 +9,7 @@ failures=0
 
 good() {
     rm -rf "$tree"/*
-    mkdir -p "$tree/src/base" "$tree/src/tensor" "$tree/mpi" "$tree/tests"
+    mkdir -p "$tree/src/base" "$tree/src/tensor" "$tree/mpi" "$tree/cuda" "$tree/tests"
     cp "$here/../../.clang-format" "$tree/"
     printf 'gradus_module(base SOURCES a.c)\n' >"$tree/src/base/CMakeLists.txt"
     printf 'gradus_module(tensor DEPENDS base SOURCES b.c)\n' >"$tree/src/tensor/CMakeLists.txt"

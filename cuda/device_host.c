@@ -1,0 +1,455 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The host as a device. Memory is poisoned when it is given and has guards behind it; copies look
+ * whether their end on the device is such memory.
+ */
+#include "cuda/device.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "cuda/host/queue.h"
+
+enum { POISON = 0xff, GUARD_BYTES = 256, GUARD = 0xa5 };
+enum { ERROR_MEMORY = 2 }; /* cudaErrorMemoryAllocation */
+
+/* --- memory --- */
+
+struct block {
+    struct block *next;
+    unsigned char *begin, *memory; /* what is given; what memory_allocate gave */
+    size_t bytes;
+};
+
+/* Of all devices of the process: a kernel's launcher, which knows no device, asks for it. */
+static struct block *blocks;
+
+static struct block *block_of(const void *address, size_t bytes) {
+    const unsigned char *p = address;
+    for (struct block *block = blocks; block != NULL; block = block->next)
+        if (p >= block->begin && p + bytes <= block->begin + block->bytes)
+            return block;
+    return NULL;
+}
+
+bool queue_is_device_memory(const void *address) {
+    return address == NULL || block_of(address, 0) != NULL;
+}
+
+static enum status check_device(const void *address, size_t bytes, const char *what) {
+    if (block_of(address, bytes) != NULL)
+        return STATUS_OK;
+    return FAIL(STATUS_DEFECT, "%s: %zu bytes at %p do not lie in one block of the device", what,
+                bytes, address);
+}
+
+enum status device_allocate(struct device *device, void *pointer, size_t bytes, const char *label) {
+    (void)device;
+    struct block *block = NULL;
+    TRY(memory_new(&block, 1, "books of the device"));
+    const enum status status = memory_allocate(&block->memory, bytes + 2 * GUARD_BYTES, 1, label);
+    if (status != STATUS_OK) {
+        memory_release(&block);
+        return status;
+    }
+    const size_t past = (uintptr_t)block->memory % GUARD_BYTES;
+    block->begin = block->memory + (past > 0 ? GUARD_BYTES - past : 0);
+    block->bytes = bytes;
+    memset(block->begin, POISON, bytes);
+    memset(block->begin + bytes, GUARD, GUARD_BYTES);
+    block->next = blocks;
+    blocks = block;
+    memcpy(pointer, &block->begin, sizeof block->begin);
+    return STATUS_OK;
+}
+
+static void drain_all(const struct device *device);
+
+void device_release(struct device *device, void *pointer) {
+    unsigned char *begin;
+    memcpy(&begin, pointer, sizeof begin);
+    if (begin == NULL)
+        return;
+    drain_all(device);
+    struct block **place = &blocks;
+    while (*place != NULL && (*place)->begin != begin)
+        place = &(*place)->next;
+    struct block *block = *place;
+    ASSERT(block != NULL);
+    for (size_t i = 0; i < GUARD_BYTES; i++)
+        ASSERT(begin[block->bytes + i] == GUARD); /* something wrote behind the block */
+    *place = block->next;
+    memory_release(&block->memory);
+    memory_release(&block);
+    memset(pointer, 0, sizeof begin);
+}
+
+enum status device_allocate_pinned(struct device *device, void *pointer, size_t bytes,
+                                   const char *label) {
+    (void)device;
+    return memory_allocate(pointer, bytes, 1, label);
+}
+
+void device_release_pinned(struct device *device, void *pointer) {
+    drain_all(device);
+    memory_release(pointer);
+}
+
+/* --- streams --- */
+
+/* Work in the order in which it came; of a graph too. */
+struct work {
+    struct work *next;
+    struct queue_task task;
+    struct stream *other; /* an event's: first that stream goes on to `until` */
+    int64_t until;
+};
+
+struct list {
+    struct work *first, **end;
+};
+
+struct stream {
+    struct stream *next;
+    struct list work, captured;
+    int64_t added, done; /* pieces of work so far */
+    bool captures;
+};
+
+struct state {
+    struct stream *streams;
+};
+
+static void list_clear(struct list *list) {
+    while (list->first != NULL) {
+        struct work *work = list->first;
+        list->first = work->next;
+        if (work->task.release != NULL)
+            work->task.release(work->task.closure);
+        memory_release(&work);
+    }
+    list->end = &list->first;
+}
+
+static enum status add(struct stream *stream, struct work **added) {
+    TRY(memory_new(added, 1, "books of the device"));
+    struct list *list = stream->captures ? &stream->captured : &stream->work;
+    *list->end = *added;
+    list->end = &(*added)->next;
+    if (!stream->captures)
+        stream->added++;
+    return STATUS_OK;
+}
+
+int queue_push(void *stream, struct queue_task task) {
+    struct work *work = NULL;
+    if (add(stream, &work) != STATUS_OK) {
+        if (task.release != NULL)
+            task.release(task.closure);
+        return ERROR_MEMORY;
+    }
+    work->task = task;
+    return 0;
+}
+
+/* Does what the stream keeps, up to the piece with that number. */
+static void drain(struct stream *stream, int64_t until) {
+    while (stream->done < until && stream->work.first != NULL) {
+        struct work *work = stream->work.first;
+        if (work->other != NULL)
+            drain(work->other, work->until);
+        if (work->task.run != NULL)
+            work->task.run(work->task.closure);
+        if (work->task.release != NULL)
+            work->task.release(work->task.closure);
+        stream->work.first = work->next;
+        if (work->next == NULL)
+            stream->work.end = &stream->work.first;
+        memory_release(&work);
+        stream->done++;
+    }
+}
+
+static void drain_all(const struct device *device) {
+    const struct state *state = device->state;
+    for (struct stream *stream = state->streams; stream != NULL; stream = stream->next)
+        drain(stream, stream->added);
+}
+
+enum status device_synchronize(struct device *device, void *stream) {
+    (void)device;
+    struct stream *self = stream;
+    if (self->captures)
+        return FAIL(STATUS_DEFECT, "a stream that is captured cannot be waited for");
+    drain(self, self->added);
+    return STATUS_OK;
+}
+
+enum status device_stream_create(struct device *device, void **stream) {
+    struct state *state = device->state;
+    struct stream *self = NULL;
+    TRY(memory_new(&self, 1, "books of the device"));
+    self->work.end = &self->work.first;
+    self->captured.end = &self->captured.first;
+    self->next = state->streams;
+    state->streams = self;
+    *stream = self;
+    return STATUS_OK;
+}
+
+void device_stream_destroy(struct device *device, void *stream) {
+    struct state *state = device->state;
+    struct stream *self = stream, **place = &state->streams;
+    if (self == NULL)
+        return;
+    drain_all(device);
+    list_clear(&self->captured);
+    while (*place != self)
+        place = &(*place)->next;
+    *place = self->next;
+    memory_release(&self);
+}
+
+/* --- copies --- */
+
+struct transfer {
+    void *to;
+    const void *from; /* NULL: fill with the byte */
+    size_t bytes;
+    unsigned char byte;
+};
+
+static void run_transfer(void *closure) {
+    const struct transfer *transfer = closure;
+    if (transfer->from != NULL)
+        memmove(transfer->to, transfer->from, transfer->bytes);
+    else
+        memset(transfer->to, transfer->byte, transfer->bytes);
+}
+
+static void release_transfer(void *closure) {
+    memory_release(&closure);
+}
+
+static enum status put_transfer(void *stream, struct transfer values) {
+    struct transfer *transfer = NULL;
+    TRY(memory_new(&transfer, 1, "books of the device"));
+    *transfer = values;
+    return device_launched(
+        queue_push(stream, (struct queue_task){run_transfer, release_transfer, transfer}),
+        "a copy");
+}
+
+enum status device_upload(struct device *device, void *stream, void *to, const void *from_host,
+                          size_t bytes) {
+    (void)device;
+    if (bytes == 0)
+        return STATUS_OK;
+    TRY(check_device(to, bytes, "upload"));
+    return put_transfer(stream, (struct transfer){.to = to, .from = from_host, .bytes = bytes});
+}
+
+enum status device_download(struct device *device, void *stream, void *to_host, const void *from,
+                            size_t bytes) {
+    (void)device;
+    if (bytes == 0)
+        return STATUS_OK;
+    TRY(check_device(from, bytes, "download"));
+    return put_transfer(stream, (struct transfer){.to = to_host, .from = from, .bytes = bytes});
+}
+
+enum status device_copy(struct device *device, void *stream, void *to, const void *from,
+                        size_t bytes) {
+    (void)device;
+    if (bytes == 0)
+        return STATUS_OK;
+    TRY(check_device(to, bytes, "copy, to"));
+    TRY(check_device(from, bytes, "copy, from"));
+    return put_transfer(stream, (struct transfer){.to = to, .from = from, .bytes = bytes});
+}
+
+enum status device_fill(struct device *device, void *stream, void *to, unsigned char byte,
+                        size_t bytes) {
+    (void)device;
+    if (bytes == 0)
+        return STATUS_OK;
+    TRY(check_device(to, bytes, "fill"));
+    return put_transfer(stream, (struct transfer){.to = to, .byte = byte, .bytes = bytes});
+}
+
+/* --- events --- */
+
+struct event {
+    struct stream *stream; /* where it was last recorded; NULL: never */
+    int64_t place;         /* pieces of work before it, its own mark among them */
+    struct timespec time;  /* when it was passed */
+};
+
+enum status device_event_create(struct device *device, void **event) {
+    (void)device;
+    struct event *self = NULL;
+    TRY(memory_new(&self, 1, "books of the device"));
+    *event = self;
+    return STATUS_OK;
+}
+
+void device_event_destroy(struct device *device, void *event) {
+    if (event == NULL)
+        return;
+    drain_all(device);
+    memory_release(&event);
+}
+
+static void pass_event(void *closure) {
+    struct event *event = closure;
+    clock_gettime(CLOCK_MONOTONIC, &event->time);
+}
+
+enum status device_event_record(struct device *device, void *event, void *stream) {
+    (void)device;
+    struct event *self = event;
+    struct stream *at = stream;
+    TRY(device_launched(queue_push(stream, (struct queue_task){pass_event, NULL, event}),
+                        "an event"));
+    self->stream = at;
+    self->place = at->added;
+    return STATUS_OK;
+}
+
+enum status device_event_wait(struct device *device, void *stream, void *event) {
+    (void)device;
+    const struct event *self = event;
+    struct work *work = NULL;
+    if (self->stream == NULL)
+        return STATUS_OK;
+    TRY(add(stream, &work));
+    work->other = self->stream;
+    work->until = self->place;
+    return STATUS_OK;
+}
+
+enum status device_event_synchronize(struct device *device, void *event) {
+    (void)device;
+    const struct event *self = event;
+    if (self->stream != NULL)
+        drain(self->stream, self->place);
+    return STATUS_OK;
+}
+
+/* Asking is what moves the stand-in on: otherwise a loop that asks would never end. */
+enum status device_event_passed(struct device *device, void *event, bool *passed) {
+    const struct event *self = event;
+    *passed = self->stream == NULL || self->stream->done >= self->place;
+    if (!*passed)
+        TRY(device_event_synchronize(device, event));
+    return STATUS_OK;
+}
+
+enum status device_event_elapsed_ms(struct device *device, void *from, void *to, float *ms) {
+    (void)device;
+    const struct event *a = from, *b = to;
+    *ms = (float)((double)(b->time.tv_sec - a->time.tv_sec) * 1e3 +
+                  (double)(b->time.tv_nsec - a->time.tv_nsec) * 1e-6);
+    return STATUS_OK;
+}
+
+/* --- graphs --- */
+
+enum status device_capture_begin(struct device *device, void *stream) {
+    (void)device;
+    struct stream *self = stream;
+    if (self->captures)
+        return FAIL(STATUS_DEFECT, "the stream is captured already");
+    self->captures = true;
+    return STATUS_OK;
+}
+
+enum status device_capture_end(struct device *device, void *stream, void **graph) {
+    (void)device;
+    struct stream *self = stream;
+    struct list *list = NULL;
+    TRY(memory_new(&list, 1, "books of the device"));
+    *list = self->captured;
+    if (list->first == NULL)
+        list->end = &list->first;
+    self->captured.first = NULL;
+    self->captured.end = &self->captured.first;
+    self->captures = false;
+    *graph = list;
+    return STATUS_OK;
+}
+
+static void run_graph(void *closure) {
+    const struct list *list = closure;
+    for (const struct work *work = list->first; work != NULL; work = work->next) {
+        if (work->other != NULL)
+            drain(work->other, work->until);
+        if (work->task.run != NULL)
+            work->task.run(work->task.closure);
+    }
+}
+
+enum status device_graph_launch(struct device *device, void *graph, void *stream) {
+    (void)device;
+    return device_launched(queue_push(stream, (struct queue_task){run_graph, NULL, graph}),
+                           "a graph");
+}
+
+void device_graph_destroy(struct device *device, void *graph) {
+    if (graph == NULL)
+        return;
+    drain_all(device);
+    list_clear(graph);
+    memory_release(&graph);
+}
+
+/* --- the device --- */
+
+enum status device_count(int *count) {
+    *count = 1;
+    return STATUS_OK;
+}
+
+enum status device_open(struct device *device, int index) {
+    struct state *state = NULL;
+    if (index != 0)
+        return FAIL(STATUS_INPUT, "there is no device %d; the host stands in for one, device 0",
+                    index);
+    TRY(memory_new(&state, 1, "books of the device"));
+    *device = (struct device){.index = index, .state = state};
+    return device_stream_create(device, &device->stream);
+}
+
+void device_close(struct device *device) {
+    struct state *state = device->state;
+    if (state == NULL)
+        return;
+    drain_all(device);
+    while (state->streams != NULL)
+        device_stream_destroy(device, state->streams);
+    memory_release(&state);
+    *device = (struct device){.index = 0};
+}
+
+enum status device_facts(const struct device *device, struct device_facts *facts) {
+    (void)device;
+    const int64_t page = sysconf(_SC_PAGESIZE);
+    *facts = (struct device_facts){.is_host = true, .major = 8, .minor = 0, .processors = 1};
+    facts->memory_bytes = sysconf(_SC_PHYS_PAGES) * page;
+    facts->free_bytes = facts->memory_bytes - memory_totals().bytes;
+    facts->l2_bytes = (int64_t)32 << 20;
+    snprintf(facts->name, sizeof facts->name, "the host in place of a GPU");
+    snprintf(facts->uuid, sizeof facts->uuid, "host");
+    snprintf(facts->pci, sizeof facts->pci, "host");
+    return STATUS_OK;
+}
+
+enum status device_launched(int error, const char *call) {
+    if (error == 0)
+        return STATUS_OK;
+    return FAIL(STATUS_DEFECT, "%s: the host cannot do it, as CUDA could not (its error %d)", call,
+                error);
+}
