@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 
 # In these, runs of one group may differ: seed and directory, and what no number depends on.
-APART_FROM = r"run\.(directory|seed)|(output|checkpoint)\..*|parallel\.threads|rollout\.answers_in_flight"
+APART_FROM = r"run\.(directory|seed|wall_time_s|wall_margin_s)|(output|checkpoint)\..*|parallel\.threads|rollout\.answers_in_flight"
 LABEL_VALUE_MAX = 32  # characters of a value in a label
 
 

@@ -5,10 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
-static volatile sig_atomic_t received;
-static pid_t launcher; /* mpirun or its daemon on this node; 0: another parent */
+static volatile sig_atomic_t received, urgent;
+static time_t received_s; /* when, by the monotonic clock */
+static pid_t launcher;    /* mpirun or its daemon on this node; 0: another parent */
 
 static const struct {
     int number;
@@ -19,13 +21,22 @@ static const struct {
     {SIGUSR1, false, "SIGUSR1"}, {SIGUSR2, false, "SIGUSR2"}, {SIGXCPU, false, "SIGXCPU"},
 };
 
-enum { SIGNALS = sizeof signals / sizeof *signals };
+enum {
+    SIGNALS = sizeof signals / sizeof *signals,
+    REPEATED_S = 1 /* launcher and batch system may both send what was asked for once */
+};
 
 static void remember(int signal_number) {
     if (signal_number == SIGINT)
         signal(SIGINT, SIG_DFL); /* the next one ends the process */
-    if (received == 0)
+    struct timespec now = {.tv_sec = 0};
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    if (received == 0) {
+        received_s = now.tv_sec;
         received = signal_number;
+    } else if (now.tv_sec - received_s > REPEATED_S) {
+        urgent = 1;
+    }
 }
 
 static void launcher_ends(int signal_number, siginfo_t *info, void *context) {
@@ -65,6 +76,10 @@ void stop_watch(void) {
 
 bool stop_requested(void) {
     return received != 0;
+}
+
+bool stop_is_urgent(void) {
+    return urgent != 0;
 }
 
 const char *stop_reason(void) {

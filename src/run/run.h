@@ -37,6 +37,7 @@
 #include "run/lock.h"
 #include "run/metrics.h"
 #include "run/model_directory.h"
+#include "run/wall_time.h"
 #include "update/update.h"
 
 /* Counters that grow over the whole run: part of its state. */
@@ -123,6 +124,7 @@ struct run {
     struct run_counters counters;
     int64_t skipped_in_a_row; /* optimizer steps without a finite gradient, up to now */
     struct flat flat;
+    struct wall_time wall;
     struct step step;
 
     struct run_files files;

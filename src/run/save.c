@@ -84,6 +84,7 @@ static enum status note_checkpoint(struct run *run, const char *path, double sta
         return FAIL(STATUS_IO, "%s: it is gone again: %s", path, strerror(errno));
     run->files.checkpoint_step = run->counters.step;
     run->files.checkpoint_s = clock_now_s();
+    durations_add(&run->wall.saves, run->files.checkpoint_s - start_s);
     log_info("checkpoint", "file = %s, bytes = %lld, seconds = %.2f", path, (long long)info.st_size,
              run->files.checkpoint_s - start_s);
     return STATUS_OK;

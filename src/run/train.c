@@ -12,6 +12,8 @@
 #include "run/report.h"
 #include "run/step_name.h"
 
+enum { CHECKPOINT_BYTES = 12 }; /* of a parameter: itself and two moments */
+
 /* Forgets the last step and makes room for the next one's answers. */
 static enum status begin_step(struct run *run) {
     struct step *step = &run->step;
@@ -55,35 +57,52 @@ static void warn_when_flat(struct run *run, const struct metrics *metrics) {
                     flat_reason(&run->flat, metrics));
 }
 
-/* Between the parts of a step: says that the run lives, and gives the step up where a signal asks for
- * it, as long as nothing but the place in the data has changed. The ranks agree at the next place
- * where they meet. */
+/* Why this rank would stop now, or NULL. Inside a step that has changed the parameters only an end
+ * that leaves no time for its rest counts. */
+static const char *reason_to_stop(const struct run *run, bool between_steps) {
+    const enum wall_verdict verdict = wall_time_look(&run->wall, between_steps);
+    if (run->step.changed && !between_steps)
+        return stop_is_urgent()        ? stop_reason()
+               : verdict == WALL_LEAVE ? "the end of the job"
+                                       : NULL;
+    return stop_requested() ? stop_reason() : verdict != WALL_GO_ON ? "the end of the job" : NULL;
+}
+
+/* Between the parts of a step: says that the run lives, and gives the step up where it must stop, as
+ * long as nothing but the place in the data has changed, or there is no time for more. The ranks
+ * agree at the next place where they meet. */
 static enum status beat(void *context) {
     struct run *run = context;
     run_output_beat(run);
-    return stop_requested() && !run->step.changed ? FAIL(STATUS_STOPPED, "%s", stop_reason())
-                                                  : STATUS_OK;
+    const char *reason = reason_to_stop(run, false);
+    return reason != NULL ? FAIL(STATUS_STOPPED, "%s", reason) : STATUS_OK;
 }
 
 static void beat_while_waiting(void *context) {
     run_output_beat(context);
 }
 
-/* Whether any rank was asked to stop; all ranks hear the same. */
+/* Whether any rank has a reason to stop; all ranks hear the same. */
 static enum status agree_to_stop(struct run *run, bool *stop) {
-    double asked = stop_requested() ? 1.0 : 0.0;
+    char text[WALL_TIME_TEXT_BYTES];
+    const char *reason = reason_to_stop(run, true);
+    double asked = reason != NULL ? 1.0 : 0.0;
     TRY(comm_maximum(run->comm, &asked, 1));
     *stop = asked > 0.0;
     if (*stop)
-        log_info("run", "stopping after step %lld, asked by %s", (long long)run->counters.step,
-                 stop_reason()[0] != '\0' ? stop_reason() : "another rank");
+        log_info("run", "stopping after step %lld, asked by %s%s", (long long)run->counters.step,
+                 reason != NULL ? reason : "another rank", wall_time_text(&run->wall, text));
     return STATUS_OK;
 }
 
-/* A step that was given up: the run stands again as after the step before, and is kept so. */
+/* A step that was given up: the run stands again as after the step before, and is kept so. Where the
+ * step had changed the parameters, what an earlier checkpoint holds is all that is left. */
 static enum status drop_step(struct run *run) {
-    log_info("run", "stopping after step %lld, asked by %s; the step that was at work is given up",
-             (long long)run->counters.step, status_sentence());
+    const char *lost = run->step.changed ? "given up, and its parameters with it" : "given up";
+    log_info("run", "stopping after step %lld, asked by %s; the step that was at work is %s",
+             (long long)run->counters.step, status_sentence(), lost);
+    if (run->step.changed)
+        return STATUS_OK;
     TRY(comm_agree(run->comm, stream_position_set(run->stream, run->position,
                                                   stream_position_size(run->stream))));
     return run_output_stop(run);
@@ -91,22 +110,34 @@ static enum status drop_step(struct run *run) {
 
 static enum status take_step(struct run *run, struct metrics *metrics, bool *stop) {
     const enum status status = run_step(run, metrics);
+    const bool last = run->counters.step == run->settings->run.steps;
     *stop = status == STATUS_STOPPED;
     if (*stop)
         return drop_step(run);
     TRY(status);
     if (!run->method->likelihood)
         warn_when_flat(run, metrics);
-    TRY(agree_to_stop(run, stop));
-    return run_output_step(run, metrics, *stop || run->counters.step == run->settings->run.steps);
+    durations_add(&run->wall.steps,
+                  clock_now_s() - run->step.clock.start_s + run->step.clock.write_s);
+    if (!last)
+        TRY(agree_to_stop(run, stop));
+    return run_output_step(run, metrics, *stop || last);
 }
 
+/* On rank 0, which knows of checkpoints. */
 static enum status say_stopped(const struct run *run) {
-    const char *kept =
-        run->counters.step > 0 ? "the checkpoint of that step is in" : "there is no checkpoint in";
-    return FAIL(STATUS_STOPPED, "stopped after step %lld of %lld; %s %s/checkpoints",
-                (long long)run->counters.step, (long long)run->settings->run.steps, kept,
-                run->settings->run.directory);
+    char name[STEP_NAME_BYTES];
+    if (run->files.checkpoint_step == 0)
+        return FAIL(STATUS_STOPPED,
+                    "stopped after step %lld of %lld; there is no checkpoint in "
+                    "%s/checkpoints",
+                    (long long)run->counters.step, (long long)run->settings->run.steps,
+                    run->settings->run.directory);
+    return FAIL(STATUS_STOPPED,
+                "stopped after step %lld of %lld; the newest checkpoint is "
+                "%s/checkpoints/%s",
+                (long long)run->counters.step, (long long)run->settings->run.steps,
+                run->settings->run.directory, step_name(name, run->files.checkpoint_step));
 }
 
 static enum status run_loop(struct run *run, struct metrics *metrics) {
@@ -144,6 +175,9 @@ enum status run_train(struct run *run) {
     comm_on_wait(run->comm, beat_while_waiting, run);
     log_set_quiet(run->comm->rank == 0 && isatty(STDERR_FILENO));
     enum status status = comm_agree(run->comm, report_start(run));
+    if (status == STATUS_OK)
+        status = wall_time_open(&run->wall, run->settings, run->comm,
+                                (double)run->layout->elements * CHECKPOINT_BYTES);
     if (status == STATUS_OK)
         status = run_loop(run, &metrics);
     if (status == STATUS_NUMERIC && run->comm->rank == 0)
