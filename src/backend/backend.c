@@ -22,8 +22,9 @@ enum { BACKEND_COUNT = sizeof backends / sizeof backends[0] };
 static const struct {
     const char *name;
     size_t offset;
-} slots[] = {SLOT(allocate) SLOT(release) SLOT(upload) SLOT(download) SLOT(clear) SLOT(close)
-                 SLOT(weight_bytes) SLOT(activations) BACKEND_OPERATIONS(SLOT)};
+} slots[] = {SLOT(allocate) SLOT(release) SLOT(upload) SLOT(download) SLOT(clear) SLOT(synchronize)
+                 SLOT(close) SLOT(weight_bytes) SLOT(activations) SLOT(attention_prepare)
+                     SLOT(attention_discard) BACKEND_OPERATIONS(SLOT)};
 
 /* The name of the first operation that the table lacks, or NULL. */
 static const char *empty_slot(const struct backend_ops *ops) {
@@ -125,4 +126,49 @@ struct weight weight_view(const struct weight *weight, int64_t begin, int64_t ro
     view.panels = (unsigned char *)weight->panels + skipped;
     view.rows = rows;
     return view;
+}
+
+/* --- plans of attention --- */
+
+static enum status check_segments(const struct attention_plan_args *args, int64_t *T) {
+    const struct segment *all = args->segments;
+    *T = 0;
+    for (int64_t s = 0; s < args->segment_count; s++) {
+        const struct segment *segment = &all[s];
+        const bool child = segment->parent >= 0;
+        if (segment->start != *T || segment->length < 0 || segment->parent >= s ||
+            (child && all[segment->parent].parent >= 0))
+            return FAIL(STATUS_DEFECT, "segment %lld of a packed batch is out of order",
+                        (long long)s);
+        *T += segment->length;
+    }
+    return STATUS_OK;
+}
+
+enum status attention_plan_make(struct backend *backend, struct attention_plan *plan,
+                                const struct attention_plan_args *args) {
+    int64_t T;
+    TRY(check_segments(args, &T));
+    if (args->segment_count > plan->segment_capacity) {
+        const int64_t twice = 2 * plan->segment_capacity,
+                      capacity = twice > args->segment_count ? twice : args->segment_count;
+        TRY(memory_grow(&plan->segments, capacity, "segments of a batch"));
+        plan->segment_capacity = capacity;
+    }
+    if (args->segment_count > 0)
+        memcpy(plan->segments, args->segments,
+               (size_t)args->segment_count * sizeof *plan->segments);
+    plan->segment_count = args->segment_count;
+    plan->T = T;
+    plan->H = args->H;
+    plan->K = args->K;
+    plan->D = args->D;
+    return backend->ops->attention_prepare(backend, plan);
+}
+
+void attention_plan_release(struct backend *backend, struct attention_plan *plan) {
+    if (plan->state != NULL)
+        backend->ops->attention_discard(backend, plan);
+    memory_release(&plan->segments);
+    *plan = (struct attention_plan){.state = NULL};
 }

@@ -27,6 +27,12 @@
  *   - Output marked `+=` accumulates; all other output is overwritten. Nothing may alias unless the
  *     slot says so.
  *   - A number that is not finite is passed on, never hidden.
+ *
+ * The queue. Operations, clear and upload are queued and carried out in the order of the calls; a
+ * call may come back before its work is done, and what goes wrong then is told by a later call.
+ * download and synchronize wait for all that was queued before. upload has copied the host's bytes
+ * when it comes back, and so has every operation with an argument marked "host": the caller may
+ * change or free them at once. release may be called while queued operations still use the memory.
  */
 #ifndef BACKEND_BACKEND_H
 #define BACKEND_BACKEND_H
@@ -56,6 +62,15 @@ struct segment {
     int32_t start, length;
     int32_t parent;   /* index of the parent segment, or -1 */
     int32_t position; /* position of its first row: 0, or the parent's length */
+};
+
+/* Who attends to whom in a packed batch: made once for a batch (attention_plan_make), used by every
+ * layer, forward and backward. */
+struct attention_plan {
+    struct segment *segments; /* host, (segment_count): they cover the rows 0..T-1 in order */
+    int64_t segment_count, segment_capacity;
+    int64_t T, H, K, D;
+    void *state; /* what the backend makes of it: work lists, copies in its memory; or NULL */
 };
 
 struct pack_args {
@@ -166,13 +181,11 @@ struct rope_backward_args {
 };
 
 struct attention_args {
-    const void *qkv; /* (T, (H + 2 K) D), rotated */
-    const struct segment
-        *segments;    /* host, (segment_count): together they cover the rows 0..T-1 in order */
+    const struct attention_plan *plan;
+    const void *qkv;  /* (T, (H + 2 K) D), rotated */
     void *out;        /* (T, H D) */
     float *log_sum;   /* (T, H) or NULL: log Σ exp of the scaled scores, for the backward */
     enum dtype dtype; /* of qkv and out */
-    int64_t T, H, K, D, segment_count;
 };
 
 struct attention_backward_args {
@@ -386,6 +399,7 @@ struct backend_ops {
     enum status (*upload)(struct backend *, void *to, const void *from_host, size_t bytes);
     enum status (*download)(struct backend *, void *to_host, const void *from, size_t bytes);
     enum status (*clear)(struct backend *, void *memory, size_t bytes);
+    enum status (*synchronize)(struct backend *);
     void (*close)(struct backend *);
 
     /* Bytes of the packed form of a weight. */
@@ -393,6 +407,11 @@ struct backend_ops {
 
     /* The element type of activations beside weights of that type. */
     enum dtype (*activations)(const struct backend *, enum dtype weights);
+
+    /* Brings plan->state up to date with a new list of segments, and gives it back. What was made for
+     * one list serves the next. Refuses heads for which there is no attention. */
+    enum status (*attention_prepare)(struct backend *, struct attention_plan *plan);
+    void (*attention_discard)(struct backend *, struct attention_plan *plan);
 
     /* The operations: each reads its struct OP_args. */
 #define X(op) enum status (*op)(struct backend *, const struct op##_args *);
@@ -434,6 +453,17 @@ enum status weight_create(struct backend *backend, struct weight *weight, int64_
                           int64_t columns, enum dtype dtype, const char *label) MUST_USE;
 void weight_release(struct backend *backend, struct weight *weight);
 struct weight weight_view(const struct weight *weight, int64_t begin, int64_t rows);
+
+/* Makes the plan of a list of segments, or makes it anew: the first time of a plan that is zeroed.
+ * Refuses a list whose segments do not follow one another, or whose parents do not. The caller
+ * releases it, with the same backend. */
+struct attention_plan_args {
+    const struct segment *segments; /* host, (segment_count) */
+    int64_t segment_count, H, K, D;
+};
+enum status attention_plan_make(struct backend *backend, struct attention_plan *plan,
+                                const struct attention_plan_args *args) MUST_USE;
+void attention_plan_release(struct backend *backend, struct attention_plan *plan);
 
 /* TRY(backend_run(b, gemm, .x = x, .weight = w, .y = y, .M = T, .ldx = C, .ldy = N)); */
 #define backend_run(backend, op, ...)                                                              \

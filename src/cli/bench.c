@@ -25,6 +25,7 @@ static enum status best_time(const struct bench *bench, enum status (*call)(void
     for (int round = 0; round < 3 || total_s < bench->seconds; round++) {
         const double start_s = clock_now_s();
         TRY(call(context));
+        TRY(bench->backend->ops->synchronize(bench->backend));
         const double taken_s = clock_now_s() - start_s;
         total_s += taken_s;
         *best_s = taken_s < *best_s ? taken_s : *best_s;

@@ -35,6 +35,7 @@ static enum status create_parts(struct model *model) {
         return STATUS_OK;
     }
     TRY(memory_new(&model->workspace, 1, "workspace of a model"));
+    TRY(workspace_plan(model, NULL, 0)); /* refuses heads for which there is no attention */
     return create_rope(model);
 }
 
@@ -46,9 +47,6 @@ enum status model_create(struct model **out, struct weights *weights, struct ada
                     "sequences of %" PRId64 " tokens are asked for, the model was made for 1 … "
                     "%" PRId64 " (max_position_embeddings)",
                     settings->max_positions, hparams->max_positions);
-    /* Over no rows: refuses heads that the backend has no kernel for before anything is read. */
-    TRY(backend_run(weights->backend, attention, .H = hparams->H, .K = hparams->K,
-                    .D = hparams->D));
     struct model *model = NULL;
     TRY(memory_new(&model, 1, "a model"));
     model->backend = weights->backend;

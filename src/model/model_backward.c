@@ -146,22 +146,15 @@ static enum status rotation_backward(struct model *model, int64_t l, const struc
 }
 
 /* SPACE_D_X: gradient of x2, then of the layer's input. */
-static enum status attention_part_backward(struct model *model, const struct batch *batch,
-                                           int64_t l, const struct layer_state *s,
+static enum status attention_part_backward(struct model *model, int64_t l,
+                                           const struct layer_state *s, int64_t T,
                                            const int32_t *positions) {
-    const struct hparams *h = &model->hparams;
     const struct layer *layer = &model->weights->layers[l];
-    const int64_t T = batch->T;
-    const struct attention_args forward = {.qkv = s->qkv,
-                                           .segments = batch->segments,
+    const struct attention_args forward = {.plan = &model->workspace->plan,
+                                           .qkv = s->qkv,
                                            .out = s->attention,
                                            .log_sum = s->log_sum,
-                                           .dtype = model->activations,
-                                           .T = T,
-                                           .H = h->H,
-                                           .K = h->K,
-                                           .D = h->D,
-                                           .segment_count = batch->segment_count};
+                                           .dtype = model->activations};
     TRY(multiply_backward(model, l, PART_O, PART_O_BIAS, s->attention, SPACE(D_X),
                           SPACE(D_ATTENTION), T));
     RUN(attention_backward, .forward = forward, .dout = SPACE(D_ATTENTION), .dqkv = SPACE(D_QKV));
@@ -195,11 +188,11 @@ static enum status layer_backward(struct model *model, const struct batch *batch
     const int64_t T = batch->T;
     if (shape->recompute) {
         TRY(layer_project(model, l, &s, T, positions));
-        TRY(layer_attend(model, l, &s, batch->segments, batch->segment_count, T));
+        TRY(layer_attend(model, l, &s));
         TRY(layer_expand(model, l, &s, T));
     }
     TRY(mlp_backward(model, l, &s, T));
-    TRY(attention_part_backward(model, batch, l, &s, positions));
+    TRY(attention_part_backward(model, l, &s, T, positions));
     const int64_t n = layer_elements(model);
     return sink->add(sink->context, first_element(model) + l * n, SPACE(GRADIENT), n);
 }

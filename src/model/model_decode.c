@@ -123,13 +123,12 @@ static enum status prefill_layers(void *context) {
     const struct decoding *decoding = context;
     struct model *model = decoding->model;
     const int64_t n = decoding->shape.T;
-    const struct segment segment = {.start = 0, .length = (int32_t)n, .parent = -1, .position = 0};
     const struct layer_state s = layer_state(model, &decoding->shape, 0);
     RUN(embed, .table = model->weights->embed, .tokens = decoding->in.tokens, .out = s.x, .T = n);
     for (int64_t l = 0; l < model->hparams.layers; l++) {
         TRY(layer_project(model, l, &s, n, decoding->in.positions));
         TRY(store(model, &s, l, n));
-        TRY(layer_attend(model, l, &s, &segment, 1, n));
+        TRY(layer_attend(model, l, &s));
         TRY(layer_expand(model, l, &s, n));
         TRY(layer_close(model, l, &s, n));
     }
@@ -139,6 +138,7 @@ static enum status prefill_layers(void *context) {
 enum status model_prefill(struct model *model, struct cache *cache, const int32_t *tokens,
                           int64_t n, struct cache_sequence *sequence, int64_t row) {
     const int64_t C = model->hparams.C;
+    const struct segment whole = {.start = 0, .length = (int32_t)n, .parent = -1, .position = 0};
     struct decoding decoding = {.model = model, .shape = {.T = n}};
     if (n < 1)
         return FAIL(STATUS_INPUT, "a prompt has no tokens; at least one is needed to begin from");
@@ -149,6 +149,7 @@ enum status model_prefill(struct model *model, struct cache *cache, const int32_
     TRY(scratch_reserve(model, n));
     TRY(hidden_reserve(model, row + 1));
     TRY(workspace_reserve(model, &decoding.shape));
+    TRY(workspace_plan(model, &whole, 1));
     TRY(cache_sequence_reserve(cache, sequence, n));
     for (int64_t i = 0; i < n; i++) {
         model->decode->positions[i] = (int32_t)i;

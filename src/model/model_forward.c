@@ -49,13 +49,12 @@ enum status layer_project(struct model *model, int64_t l, const struct layer_sta
                  (h->H + 2 * h->K) * h->D);
 }
 
-enum status layer_attend(struct model *model, int64_t l, const struct layer_state *s,
-                         const struct segment *segments, int64_t segment_count, int64_t T) {
-    const struct hparams *h = &model->hparams;
-    RUN(attention, .qkv = s->qkv, .segments = segments, .out = s->attention, .log_sum = s->log_sum,
-        .dtype = model->activations, .T = T, .H = h->H, .K = h->K, .D = h->D,
-        .segment_count = segment_count);
-    return watch(model, l, "attention", model->activations, s->attention, T, h->H * h->D);
+enum status layer_attend(struct model *model, int64_t l, const struct layer_state *s) {
+    const struct attention_plan *plan = &model->workspace->plan;
+    RUN(attention, .plan = plan, .qkv = s->qkv, .out = s->attention, .log_sum = s->log_sum,
+        .dtype = model->activations);
+    return watch(model, l, "attention", model->activations, s->attention, plan->T,
+                 plan->H * plan->D);
 }
 
 enum status layer_expand(struct model *model, int64_t l, const struct layer_state *s, int64_t T) {
@@ -203,7 +202,7 @@ static enum status forward_run(void *context) {
     for (int64_t l = 0; l < layers; l++) {
         s = layer_state(model, &forward->shape, l);
         TRY(layer_project(model, l, &s, T, in.positions));
-        TRY(layer_attend(model, l, &s, batch->segments, batch->segment_count, T));
+        TRY(layer_attend(model, l, &s));
         TRY(layer_expand(model, l, &s, T));
         TRY(layer_close(model, l, &s, T));
     }
@@ -228,6 +227,7 @@ enum status model_forward(struct model *model, const struct batch *batch, float 
     TRY(workspace_reserve(model, &forward.shape));
     const struct batch_integers in = batch_integers(model, &forward.shape);
     TRY(upload_batch(model, batch, &in));
+    TRY(workspace_plan(model, batch->segments, batch->segment_count));
     TRY(forward_run(&forward));
     if (first_not_finite(logprob, R) >= 0 || first_not_finite(entropy, R) >= 0)
         return explain_not_finite(model, forward_run, &forward);

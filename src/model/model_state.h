@@ -62,6 +62,7 @@ struct space_shape {
 struct workspace {
     void *memory[SPACE_COUNT];
     int64_t bytes[SPACE_COUNT];
+    struct attention_plan plan; /* of the batch whose activations the spaces hold */
     const struct model *keeper; /* whose activations are kept, in the shape `kept`; NULL for none */
     struct space_shape kept;
 };
@@ -83,7 +84,7 @@ struct model {
 
     float *hidden; /* (hidden_rows, C): decode rows */
     int64_t hidden_rows;
-    int32_t *token_places; /* host, (V): scratch of the embedding's backward */
+    int32_t *token_places;            /* host, (V): scratch of the embedding's backward */
     int32_t *row_places, *row_tokens; /* host, (row_capacity): the same */
     int64_t row_capacity;
     struct decode_scratch *decode;
@@ -97,6 +98,10 @@ void rope_table_fill(const struct hparams *hparams, int64_t positions, float *ta
 /* model_workspace.c */
 enum status workspace_reserve(struct model *model, const struct space_shape *shape) MUST_USE;
 void workspace_release(struct model *model);
+
+/* The plan of the workspace becomes that of these segments. */
+enum status workspace_plan(struct model *model, const struct segment *segments,
+                           int64_t segment_count) MUST_USE;
 
 /* Whose activations are kept for a backward: this model's, of a forward of that shape, or nobody's. */
 void workspace_keep(struct model *model, const struct space_shape *shape);
@@ -125,9 +130,8 @@ enum status layer_product(struct model *model, const struct layer_state *state,
                           int64_t T) MUST_USE; /* gate_up → SPACE_PRODUCT */
 enum status layer_close(struct model *model, int64_t layer, const struct layer_state *state,
                         int64_t T) MUST_USE; /* gate_up → next */
-enum status layer_attend(struct model *model, int64_t layer, const struct layer_state *state,
-                         const struct segment *segments, int64_t segment_count,
-                         int64_t T) MUST_USE; /* qkv → attention */
+enum status layer_attend(struct model *model, int64_t layer,
+                         const struct layer_state *state) MUST_USE; /* qkv → attention */
 enum status norm_rows(struct model *model, const float *x, const float *weight, void *y,
                       float *inverse_rms, int64_t rows) MUST_USE;
 

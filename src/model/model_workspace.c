@@ -109,7 +109,17 @@ enum status workspace_reserve(struct model *model, const struct space_shape *ask
 void workspace_release(struct model *model) {
     for (int i = 0; model->workspace != NULL && i < SPACE_COUNT; i++)
         backend_release(model->backend, &model->workspace->memory[i]);
+    if (model->workspace != NULL)
+        attention_plan_release(model->backend, &model->workspace->plan);
     memory_release(&model->workspace);
+}
+
+enum status workspace_plan(struct model *model, const struct segment *segments,
+                           int64_t segment_count) {
+    const struct hparams *h = &model->hparams;
+    const struct attention_plan_args args = {
+        .segments = segments, .segment_count = segment_count, .H = h->H, .K = h->K, .D = h->D};
+    return attention_plan_make(model->backend, &model->workspace->plan, &args);
 }
 
 void workspace_keep(struct model *model, const struct space_shape *shape) {

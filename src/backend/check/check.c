@@ -51,6 +51,11 @@ static enum status clear(struct backend *backend, void *memory, size_t bytes) {
     return state->inner.ops->clear(&state->inner, memory, bytes);
 }
 
+static enum status synchronize(struct backend *backend) {
+    struct check_state *state = state_of(backend);
+    return state->inner.ops->synchronize(&state->inner);
+}
+
 static void close_backend(struct backend *backend) {
     struct check_state *state = state_of(backend);
     check_memory_close(&state->memory);
@@ -65,6 +70,17 @@ static size_t weight_bytes(int64_t rows, int64_t columns, enum dtype dtype) {
 static enum dtype activations(const struct backend *backend, enum dtype weights) {
     const struct backend *inner = &state_of(backend)->inner;
     return inner->ops->activations(inner, weights);
+}
+
+/* Plans are the inner backend's own. */
+static enum status attention_prepare(struct backend *backend, struct attention_plan *plan) {
+    struct check_state *state = state_of(backend);
+    return state->inner.ops->attention_prepare(&state->inner, plan);
+}
+
+static void attention_discard(struct backend *backend, struct attention_plan *plan) {
+    struct check_state *state = state_of(backend);
+    state->inner.ops->attention_discard(&state->inner, plan);
 }
 
 /* --- operations --- */
@@ -96,9 +112,12 @@ static const struct backend_ops check_ops = {
     .upload = upload,
     .download = download,
     .clear = clear,
+    .synchronize = synchronize,
     .close = close_backend,
     .weight_bytes = weight_bytes,
     .activations = activations,
+    .attention_prepare = attention_prepare,
+    .attention_discard = attention_discard,
 #define X(op) .op = checked_##op,
     BACKEND_OPERATIONS(X)
 #undef X

@@ -60,26 +60,6 @@ static int64_t qkv_width(int64_t H, int64_t K, int64_t D) {
     return (H + 2 * K) * D;
 }
 
-/* Segments cover the rows in order; a parent comes before its children and has none itself. */
-static void segments(struct check_list *list, struct attention_args *args) {
-    if (!check_add_bytes(list, "segments", &args->segments,
-                         (size_t)args->segment_count * sizeof *args->segments))
-        return;
-    int64_t row = 0;
-    for (int64_t s = 0; s < args->segment_count; s++) {
-        const struct segment *segment = &args->segments[s];
-        const bool child = segment->parent >= 0;
-        if (segment->start != row || segment->length < 0 || segment->parent >= s ||
-            (child && args->segments[segment->parent].parent >= 0))
-            CHECK_REFUSE(list, "check: %s: argument segments: segment %lld is out of order",
-                         list->op, (long long)s);
-        row += segment->length;
-    }
-    if (row != args->T)
-        CHECK_REFUSE(list, "check: %s: argument segments covers %lld rows of %lld", list->op,
-                     (long long)row, (long long)args->T);
-}
-
 void check_list_pack(struct check_list *list, struct pack_args *a) {
     floats(list, "source", &a->source, CHECK_READ, MATRIX(a->weight.rows, a->weight.columns));
     weight(list, "weight", &a->weight, CHECK_WRITE);
@@ -188,21 +168,22 @@ void check_list_rope_backward(struct check_list *list, struct rope_backward_args
 }
 
 void check_list_attention(struct check_list *list, struct attention_args *a) {
+    const struct attention_plan *plan = a->plan;
     activations(list, "qkv", &a->qkv, a->dtype, CHECK_READ,
-                MATRIX(a->T, qkv_width(a->H, a->K, a->D)));
-    segments(list, a);
-    activations(list, "out", &a->out, a->dtype, CHECK_WRITE, MATRIX(a->T, a->H * a->D));
-    optional(list, "log_sum", &a->log_sum, CHECK_WRITE, MATRIX(a->T, a->H));
+                MATRIX(plan->T, qkv_width(plan->H, plan->K, plan->D)));
+    activations(list, "out", &a->out, a->dtype, CHECK_WRITE, MATRIX(plan->T, plan->H * plan->D));
+    optional(list, "log_sum", &a->log_sum, CHECK_WRITE, MATRIX(plan->T, plan->H));
 }
 
 void check_list_attention_backward(struct check_list *list, struct attention_backward_args *a) {
     struct attention_args *f = &a->forward;
-    const struct check_shape shape = MATRIX(f->T, qkv_width(f->H, f->K, f->D));
+    const struct attention_plan *plan = f->plan;
+    const struct check_shape shape = MATRIX(plan->T, qkv_width(plan->H, plan->K, plan->D)),
+                             heads = MATRIX(plan->T, plan->H * plan->D);
     activations(list, "qkv", &f->qkv, f->dtype, CHECK_READ, shape);
-    segments(list, f);
-    activations(list, "out", &f->out, f->dtype, CHECK_READ, MATRIX(f->T, f->H * f->D));
-    floats(list, "log_sum", &f->log_sum, CHECK_READ, MATRIX(f->T, f->H));
-    activations(list, "dout", &a->dout, f->dtype, CHECK_READ, MATRIX(f->T, f->H * f->D));
+    activations(list, "out", &f->out, f->dtype, CHECK_READ, heads);
+    floats(list, "log_sum", &f->log_sum, CHECK_READ, MATRIX(plan->T, plan->H));
+    activations(list, "dout", &a->dout, f->dtype, CHECK_READ, heads);
     activations(list, "dqkv", &a->dqkv, f->dtype, CHECK_WRITE, shape);
 }
 

@@ -33,6 +33,11 @@ static enum status clear(struct backend *backend, void *memory, size_t bytes) {
     return STATUS_OK;
 }
 
+static enum status synchronize(struct backend *backend) {
+    (void)backend;
+    return STATUS_OK;
+}
+
 static size_t weight_bytes(int64_t rows, int64_t columns, enum dtype dtype) {
     const int64_t panels = (rows + WEIGHT_PANEL - 1) / WEIGHT_PANEL;
     const bool held = dtype == DTYPE_F32 || (dtype == DTYPE_BF16 && columns % 2 == 0);
@@ -176,9 +181,12 @@ const struct backend_ops cpu_ops = {
     .upload = copy,
     .download = copy,
     .clear = clear,
+    .synchronize = synchronize,
     .close = close_backend,
     .weight_bytes = weight_bytes,
     .activations = activations,
+    .attention_prepare = cpu_attention_prepare,
+    .attention_discard = cpu_attention_discard,
     .pack = cpu_pack,
     .load = cpu_load,
     .unpack = cpu_unpack,

@@ -98,6 +98,8 @@ void cpu_run_items(struct backend *backend, int64_t n, int64_t operations,
                    void (*work)(const void *context, struct cpu_range range), const void *context);
 
 /* The operations, slot by slot as in backend.h. */
+enum status cpu_attention_prepare(struct backend *backend, struct attention_plan *plan);
+void cpu_attention_discard(struct backend *backend, struct attention_plan *plan);
 enum status cpu_pack(struct backend *backend, const struct pack_args *args);
 enum status cpu_load(struct backend *backend, const struct load_args *args);
 enum status cpu_unpack(struct backend *backend, const struct unpack_args *args);

@@ -17,15 +17,16 @@ struct forward {
 /* Blocks of positions are numbered through: those of segment s begin at start / block + s, so that
  * no two segments share a number; some numbers stay empty. */
 static int64_t first_block(const struct forward *work, int64_t s) {
-    return work->args->segments[s].start / work->heads.block + s;
+    return work->args->plan->segments[s].start / work->heads.block + s;
 }
 
 static int64_t block_count(const struct forward *work) {
-    return work->args->T / work->heads.block + work->args->segment_count + 1;
+    return work->args->plan->T / work->heads.block + work->args->plan->segment_count + 1;
 }
 
 static int64_t segment_of(const struct forward *work, int64_t number) {
-    int64_t low = 0, high = work->args->segment_count; /* low's first block ≤ number < high's */
+    int64_t low = 0,
+            high = work->args->plan->segment_count; /* low's first block ≤ number < high's */
     while (high - low > 1) {
         const int64_t middle = (low + high) / 2;
         if (first_block(work, middle) <= number)
@@ -63,7 +64,7 @@ static void attend(const void *context, struct cpu_range range) {
     const struct cpu_heads *heads = &work->heads;
     const int64_t number = range.begin / heads->K, kv_head = range.begin % heads->K,
                   s = segment_of(work, number);
-    const struct segment *segment = &args->segments[s];
+    const struct segment *segments = args->plan->segments, *segment = &segments[s];
     const int64_t first = (number - first_block(work, s)) * heads->block,
                   left = segment->length - first,
                   positions = left < heads->block ? left : heads->block;
@@ -73,7 +74,7 @@ static void attend(const void *context, struct cpu_range range) {
                                              cpu_thread(work->keys.backend, range.thread));
     struct cpu_span parent = {NULL, NULL, 0};
     if (segment->parent >= 0)
-        parent = span_of(work, segment->parent, kv_head, args->segments[segment->parent].length);
+        parent = span_of(work, segment->parent, kv_head, segments[segment->parent].length);
     const struct cpu_span own = span_of(work, s, kv_head, first + positions);
     const float *qkv = args->qkv;
     float *out = args->out;
@@ -95,26 +96,38 @@ static void attend(const void *context, struct cpu_range range) {
 }
 
 /* Multiply-adds, about, and the longest row. */
-static int64_t measure(const struct attention_args *args, int64_t *longest) {
+static int64_t measure(const struct attention_plan *plan, int64_t *longest) {
     int64_t pairs = 0;
     *longest = 0;
-    for (int64_t s = 0; s < args->segment_count; s++) {
-        const struct segment *segment = &args->segments[s];
-        const int64_t before = segment->parent >= 0 ? args->segments[segment->parent].length : 0;
+    for (int64_t s = 0; s < plan->segment_count; s++) {
+        const struct segment *segment = &plan->segments[s];
+        const int64_t before = segment->parent >= 0 ? plan->segments[segment->parent].length : 0;
         const int64_t keys = before + segment->length;
         pairs += segment->length * (before + segment->length / 2 + 1);
         *longest = keys > *longest ? keys : *longest;
     }
-    return 2 * pairs * args->H * args->D;
+    return 2 * pairs * plan->H * plan->D;
+}
+
+/* The segments are all that is needed. */
+enum status cpu_attention_prepare(struct backend *backend, struct attention_plan *plan) {
+    struct cpu_heads heads;
+    (void)backend;
+    return cpu_heads_init(&heads, plan->H, plan->K, plan->D);
+}
+
+void cpu_attention_discard(struct backend *backend, struct attention_plan *plan) {
+    (void)backend, (void)plan;
 }
 
 enum status cpu_attention(struct backend *backend, const struct attention_args *args) {
+    const struct attention_plan *plan = args->plan;
     struct forward work = {.args = args};
-    TRY(cpu_heads_init(&work.heads, args->H, args->K, args->D));
-    if (args->T == 0)
+    TRY(cpu_heads_init(&work.heads, plan->H, plan->K, plan->D));
+    if (plan->T == 0)
         return STATUS_OK;
     const struct cpu_heads *heads = &work.heads;
-    const int64_t operations = measure(args, &work.longest);
+    const int64_t operations = measure(plan, &work.longest);
     work.keys = cpu_packing_of(backend, heads, args, heads->H * heads->D);
     work.values = cpu_packing_of(backend, heads, args, (heads->H + heads->K) * heads->D);
     const int64_t panels = cpu_packing_panel_floats(&work.keys),

@@ -207,7 +207,7 @@ static void store_sums(const struct work *work, struct sums sums, const struct s
 /* All rows of segment s, whose own gradients are gathered in work->own. */
 static void run_segment(struct work *work, int64_t s) {
     const struct backward *all = work->all;
-    const struct segment *segments = all->args->forward.segments, *segment = &segments[s];
+    const struct segment *segments = all->args->forward.plan->segments, *segment = &segments[s];
     const int64_t parent = segment->parent;
     clear_sums(work, work->own, segment->length);
     for (int64_t first = 0; first < segment->length; first += all->positions) {
@@ -224,7 +224,7 @@ static void run_segment(struct work *work, int64_t s) {
 
 static void run_family(const void *context, struct cpu_range range) {
     const struct backward *all = context;
-    const struct attention_args *forward = &all->args->forward;
+    const struct attention_plan *plan = all->args->forward.plan;
     const int64_t root = all->roots[range.begin / all->heads.K];
     struct work work;
     place(&work, all, cpu_thread(all->keys.backend, range.thread));
@@ -233,38 +233,39 @@ static void run_family(const void *context, struct cpu_range range) {
     const struct sums parent = work.own;
     work.own = work.parent;
     work.parent = parent;
-    for (int64_t s = root + 1; s < forward->segment_count; s++)
-        if (forward->segments[s].parent == root) {
+    for (int64_t s = root + 1; s < plan->segment_count; s++)
+        if (plan->segments[s].parent == root) {
             run_segment(&work, s);
-            store_sums(&work, work.own, &forward->segments[s]);
+            store_sums(&work, work.own, &plan->segments[s]);
         }
-    store_sums(&work, work.parent, &forward->segments[root]);
+    store_sums(&work, work.parent, &plan->segments[root]);
 }
 
 /* Finds the roots and the longest segment; gives the number of roots. */
 static int64_t find_families(struct backward *all, int64_t *roots) {
-    const struct attention_args *forward = &all->args->forward;
+    const struct attention_plan *plan = all->args->forward.plan;
     int64_t count = 0;
-    for (int64_t s = 0; s < forward->segment_count; s++)
-        if (forward->segments[s].parent < 0)
+    for (int64_t s = 0; s < plan->segment_count; s++)
+        if (plan->segments[s].parent < 0)
             roots[count++] = s;
     all->roots = roots;
     return count;
 }
 
-static int64_t longest_segment(const struct attention_args *forward) {
+static int64_t longest_segment(const struct attention_plan *plan) {
     int64_t longest = 0;
-    for (int64_t s = 0; s < forward->segment_count; s++)
-        if (forward->segments[s].length > longest)
-            longest = forward->segments[s].length;
+    for (int64_t s = 0; s < plan->segment_count; s++)
+        if (plan->segments[s].length > longest)
+            longest = plan->segments[s].length;
     return longest;
 }
 
 enum status cpu_attention_backward(struct backend *backend,
                                    const struct attention_backward_args *args) {
     const struct attention_args *forward = &args->forward;
-    struct backward all = {.args = args, .longest = longest_segment(forward)};
-    TRY(cpu_heads_init(&all.heads, forward->H, forward->K, forward->D));
+    const struct attention_plan *plan = forward->plan;
+    struct backward all = {.args = args, .longest = longest_segment(plan)};
+    TRY(cpu_heads_init(&all.heads, plan->H, plan->K, plan->D));
     const struct cpu_heads *heads = &all.heads;
     all.positions = heads->G < QUERY_ROWS ? QUERY_ROWS / heads->G : 1;
     all.keys = cpu_packing_of(backend, heads, forward, heads->H * heads->D);
@@ -274,7 +275,7 @@ enum status cpu_attention_backward(struct backend *backend,
     struct work work;
     TRY(cpu_reserve(backend,
                     (size_t)(2 * panels + rows) * sizeof(float) +
-                        (size_t)forward->segment_count * sizeof(int64_t),
+                        (size_t)plan->segment_count * sizeof(int64_t),
                     (size_t)place(&work, &all, NULL) * sizeof(float)));
     if (cpu_plans(backend))
         return STATUS_OK;
@@ -284,7 +285,7 @@ enum status cpu_attention_backward(struct backend *backend,
     const int64_t families = find_families(&all, (int64_t *)(void *)(all.keys.rows + rows));
     cpu_packing_run(&all.keys);
     cpu_packing_run(&all.values);
-    cpu_run_items(backend, families * heads->K, forward->T * heads->H * heads->D * 100, run_family,
+    cpu_run_items(backend, families * heads->K, plan->T * heads->H * heads->D * 100, run_family,
                   &all);
     return STATUS_OK;
 }

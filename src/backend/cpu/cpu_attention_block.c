@@ -113,9 +113,9 @@ struct cpu_packing cpu_packing_of(struct backend *backend, const struct cpu_head
                                   const struct attention_args *args, int64_t column) {
     return (struct cpu_packing){.backend = backend,
                                 .heads = heads,
-                                .segments = args->segments,
-                                .segment_count = args->segment_count,
-                                .T = args->T,
+                                .segments = args->plan->segments,
+                                .segment_count = args->plan->segment_count,
+                                .T = args->plan->T,
                                 .qkv = args->qkv,
                                 .column = column};
 }

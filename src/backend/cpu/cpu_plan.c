@@ -61,6 +61,11 @@ static void close_backend(struct backend *backend) {
     cpu_ops.close(backend);
 }
 
+static enum status synchronize(struct backend *backend) {
+    (void)backend;
+    return STATUS_OK;
+}
+
 static size_t weight_bytes(int64_t rows, int64_t columns, enum dtype dtype) {
     return cpu_ops.weight_bytes(rows, columns, dtype);
 }
@@ -76,9 +81,12 @@ static const struct backend_ops plan_ops = {.name = "plan of cpu",
                                             .upload = leave,
                                             .download = leave,
                                             .clear = clear,
+                                            .synchronize = synchronize,
                                             .close = close_backend,
                                             .weight_bytes = weight_bytes,
                                             .activations = activations,
+                                            .attention_prepare = cpu_attention_prepare,
+                                            .attention_discard = cpu_attention_discard,
                                             .load = cpu_load,
                                             .gemm = cpu_gemm,
                                             .gemm_dx = cpu_gemm_dx,

@@ -15,14 +15,15 @@
 #include "check.h"
 #include "reference/reference.h"
 
-enum { FIXTURE_ARRAYS = 128 };
+enum { FIXTURE_ARRAYS = 128, FIXTURE_PLANS = 8 };
 
 struct fixture {
     struct backend backend;
     char name[32];
     void *arrays[FIXTURE_ARRAYS]; /* of the backend */
     void *hosts[FIXTURE_ARRAYS];
-    int array_count, host_count;
+    struct attention_plan plans[FIXTURE_PLANS];
+    int array_count, host_count, plan_count;
     uint32_t draws; /* arrays drawn so far: the next one's stream */
 };
 
@@ -39,6 +40,8 @@ static inline void fixture_reset(struct fixture *f) {
         backend_release(&f->backend, &f->arrays[--f->array_count]);
     while (f->host_count > 0)
         free(f->hosts[--f->host_count]);
+    while (f->plan_count > 0)
+        attention_plan_release(&f->backend, &f->plans[--f->plan_count]);
     f->draws = 0;
 }
 
@@ -56,6 +59,20 @@ static inline void *fixture_upload(struct fixture *f, const void *values, size_t
         CHECK_OK(f->backend.ops->upload(&f->backend, memory, values, bytes));
     f->arrays[f->array_count++] = memory;
     return memory;
+}
+
+static inline const struct attention_plan *fixture_plan(struct fixture *f,
+                                                        const struct segment *segments,
+                                                        int64_t segment_count, int64_t H, int64_t K,
+                                                        int64_t D) {
+    ASSERT(f->plan_count < FIXTURE_PLANS);
+    struct attention_plan *plan = &f->plans[f->plan_count++];
+    *plan = (struct attention_plan){.state = NULL};
+    CHECK_OK(attention_plan_make(
+        &f->backend, plan,
+        &(struct attention_plan_args){
+            .segments = segments, .segment_count = segment_count, .H = H, .K = K, .D = D}));
+    return plan;
 }
 
 static inline float *fixture_floats(struct fixture *f, const float *values, int64_t n) {

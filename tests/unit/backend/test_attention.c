@@ -15,12 +15,10 @@ static int64_t width(struct heads s) {
     return (s.H + 2 * s.K) * s.D;
 }
 
-static void attend(struct backend *backend, struct heads s, const float *qkv,
+static void attend(struct fixture *f, struct heads s, const float *qkv,
                    const struct segment *segments, int64_t count, float *out, float *log_sum) {
-    const int64_t T = segments[count - 1].start + segments[count - 1].length;
-    CHECK_OK(backend_run(backend, attention, .qkv = qkv, .segments = segments, .out = out,
-                         .log_sum = log_sum, .T = T, .H = s.H, .K = s.K, .D = s.D,
-                         .segment_count = count));
+    CHECK_OK(backend_run(&f->backend, attention, .qkv = qkv, .out = out, .log_sum = log_sum,
+                         .plan = fixture_plan(f, segments, count, s.H, s.K, s.D)));
 }
 
 enum { TEXT = 150, BEFORE = 45, MOST = 3 * TEXT + BEFORE };
@@ -41,7 +39,7 @@ static void compare_cut(struct fixture *f, struct heads s, const float *qkv, con
           *log_sum = fixture_floats(f, NULL, T * s.H);
     memcpy(batch + BEFORE * row, qkv, (size_t)(prompt * row) * sizeof *qkv);
     memcpy(batch + at * row, qkv + prompt * row, (size_t)(answer * row) * sizeof *qkv);
-    attend(&f->backend, s, batch, segments, 5, out, log_sum);
+    attend(f, s, batch, segments, 5, out, log_sum);
     fixture_same(f, "rows of the prompt", out + BEFORE * N, want, prompt * N);
     fixture_same(f, "rows of the answer", out + at * N, want + prompt * N, answer * N);
     fixture_same(f, "log_sum of the answer", log_sum + at * s.H, want_sum + prompt * s.H,
@@ -59,7 +57,7 @@ static void test_cuts(struct fixture *f) {
         const float *qkv = fixture_normal(&one, TEXT * width(s), 0, 1);
         float *want = fixture_floats(&one, NULL, TEXT * s.H * s.D),
               *want_sum = fixture_floats(&one, NULL, TEXT * s.H);
-        attend(&one.backend, s, qkv, &whole, 1, want, want_sum);
+        attend(&one, s, qkv, &whole, 1, want, want_sum);
         for (size_t c = 0; c < sizeof cuts / sizeof cuts[0]; c++)
             compare_cut(f, s, qkv, want, want_sum, cuts[c]);
         fixture_close(&one);
@@ -74,39 +72,78 @@ static void test_causal(struct fixture *f) {
         const int64_t N = s.H * s.D;
         float *qkv = fixture_normal(f, TEXT * width(s), 0, 1),
               *want = fixture_floats(f, NULL, TEXT * N), *out = fixture_floats(f, NULL, TEXT * N);
-        attend(&f->backend, s, qkv, &whole, 1, want, NULL);
+        attend(f, s, qkv, &whole, 1, want, NULL);
         for (int64_t bad = 0; bad < TEXT; bad += 37) {
             const struct segment shorter = {0, (int32_t)bad + 1, -1, 0};
-            attend(&f->backend, s, qkv, &shorter, 1, out, NULL);
+            attend(f, s, qkv, &shorter, 1, out, NULL);
             fixture_same(f, "a text and its beginning", out, want, (bad + 1) * N);
         }
         const int64_t bad = 100;
         for (int64_t d = 0; d < width(s); d++)
             qkv[bad * width(s) + d] = NAN;
-        attend(&f->backend, s, qkv, &whole, 1, out, NULL);
+        attend(f, s, qkv, &whole, 1, out, NULL);
         fixture_same(f, "rows before one of NaN", out, want, bad * N);
         CHECK(isnan(out[bad * N]) && isnan(out[TEXT * N - 1]));
         fixture_reset(f);
     }
 }
 
+static enum status plan_of(struct backend *backend, struct heads s, const struct segment *segments,
+                           int64_t count) {
+    struct attention_plan plan = {.state = NULL};
+    const enum status status = attention_plan_make(
+        backend, &plan,
+        &(struct attention_plan_args){
+            .segments = segments, .segment_count = count, .H = s.H, .K = s.K, .D = s.D});
+    attention_plan_release(backend, &plan);
+    return status;
+}
+
 static void test_refusals(void) {
     struct backend backend;
-    float values[64] = {0};
-    const struct segment one = {0, 1, -1, 0};
+    const struct heads heads = {2, 1, 4};
+    const struct segment good[] = {{0, 2, -1, 0}, {2, 1, 0, 2}, {3, 1, 0, 2}},
+                         gap[] = {{0, 2, -1, 0}, {3, 1, 0, 2}},
+                         grandchild[] = {{0, 2, -1, 0}, {2, 1, 0, 2}, {3, 1, 1, 1}},
+                         later[] = {{0, 2, 1, 0}, {2, 1, -1, 0}};
     CHECK_OK(backend_open(&backend, "cpu", 1));
-    CHECK_STATUS(backend_run(&backend, attention, .qkv = values, .segments = &one, .out = values,
-                             .T = 1, .H = 3, .K = 2, .D = 4, .segment_count = 1),
-                 STATUS_INPUT, "3 query heads");
-    CHECK_STATUS(backend_run(&backend, attention, .qkv = values, .segments = &one, .out = values,
-                             .T = 1, .H = 1, .K = 1, .D = 3, .segment_count = 1),
-                 STATUS_INPUT, "head size of 3");
+    CHECK_OK(plan_of(&backend, heads, good, 3));
+    CHECK_OK(plan_of(&backend, heads, NULL, 0));
+    CHECK_STATUS(plan_of(&backend, heads, gap, 2), STATUS_DEFECT, "segment 1 of a packed batch");
+    CHECK_STATUS(plan_of(&backend, heads, grandchild, 3), STATUS_DEFECT, "segment 2");
+    CHECK_STATUS(plan_of(&backend, heads, later, 2), STATUS_DEFECT, "segment 0");
+    CHECK_STATUS(plan_of(&backend, (struct heads){3, 2, 4}, good, 3), STATUS_INPUT,
+                 "3 query heads");
+    CHECK_STATUS(plan_of(&backend, (struct heads){1, 1, 3}, good, 3), STATUS_INPUT,
+                 "head size of 3");
     backend_close(&backend);
+}
+
+/* One plan for one list after another. */
+static void test_made_anew(struct fixture *f) {
+    const struct heads s = shapes[0];
+    const int64_t N = s.H * s.D;
+    const float *qkv = fixture_normal(f, TEXT * width(s), 0, 1);
+    float *want = fixture_floats(f, NULL, TEXT * N), *out = fixture_floats(f, NULL, TEXT * N);
+    struct attention_plan plan = {.state = NULL};
+    for (int32_t length = 5; length <= TEXT; length += 29) {
+        const struct segment both[] = {{0, 3, -1, 0}, {3, length - 3, 0, 3}};
+        attend(f, s, qkv, both, 2, want, NULL);
+        CHECK_OK(attention_plan_make(
+            &f->backend, &plan,
+            &(struct attention_plan_args){
+                .segments = both, .segment_count = 2, .H = s.H, .K = s.K, .D = s.D}));
+        CHECK_OK(backend_run(&f->backend, attention, .plan = &plan, .qkv = qkv, .out = out));
+        fixture_same(f, "a plan that has served before", out, want, length * N);
+    }
+    attention_plan_release(&f->backend, &plan);
+    fixture_reset(f);
 }
 
 int main(void) {
     fixture_each(test_cuts);
     fixture_each(test_causal);
+    fixture_each(test_made_anew);
     test_refusals();
     return CHECK_END();
 }

@@ -95,8 +95,8 @@ static void test_decode(struct fixture *f) {
         fixture_open(&one, "cpu", 1);
         const float *qkv = fixture_normal(&one, TEXT * (s.H + 2 * s.K) * s.D, 0, 1);
         float *want = fixture_floats(&one, NULL, TEXT * s.H * s.D);
-        CHECK_OK(backend_run(&one.backend, attention, .qkv = qkv, .segments = &whole, .out = want,
-                             .T = TEXT, .H = s.H, .K = s.K, .D = s.D, .segment_count = 1));
+        CHECK_OK(backend_run(&one.backend, attention, .qkv = qkv, .out = want,
+                             .plan = fixture_plan(&one, &whole, 1, s.H, s.K, s.D)));
         for (size_t c = 0; c < sizeof cuts / sizeof cuts[0]; c++)
             compare_cut(f, s, qkv, want, cuts[c]);
         compare_two(f, s, qkv, want);

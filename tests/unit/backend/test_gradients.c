@@ -247,15 +247,10 @@ static void test_attention(struct fixture *f) {
                                                  .D = D,
                                                  .segment_count = SEGMENTS},
                                         .dout = fixture_doubles(f, dout, T * H * D)};
-    const struct attention_args forward = {.qkv = qkv,
-                                           .segments = segments,
+    const struct attention_args forward = {.plan = fixture_plan(f, segments, SEGMENTS, H, K, D),
+                                           .qkv = qkv,
                                            .out = out,
-                                           .log_sum = log_sum,
-                                           .T = T,
-                                           .H = H,
-                                           .K = K,
-                                           .D = D,
-                                           .segment_count = SEGMENTS};
+                                           .log_sum = log_sum};
     CHECK_OK(f->backend.ops->attention(&f->backend, &forward));
     CHECK_OK(backend_run(&f->backend, attention_backward, .forward = forward, .dout = dout,
                          .dqkv = dqkv));

@@ -164,9 +164,8 @@ static void test_attention(struct fixture *f) {
                                                       .K = K,
                                                       .D = D,
                                                       .segment_count = SEGMENTS});
-    CHECK_OK(backend_run(&f->backend, attention, .qkv = qkv, .segments = segments, .out = out,
-                         .log_sum = log_sum, .T = T, .H = H, .K = K, .D = D,
-                         .segment_count = SEGMENTS));
+    CHECK_OK(backend_run(&f->backend, attention, .qkv = qkv, .out = out, .log_sum = log_sum,
+                         .plan = fixture_plan(f, segments, SEGMENTS, H, K, D)));
     fixture_compare(f, "attention", out, want, T * H * D, 1e-6);
     fixture_compare(f, "log_sum of attention", log_sum, want_sum, T * H, 1e-6);
     fixture_reset(f);

@@ -112,15 +112,10 @@ static void run_attention(struct fixture *f, struct results *results) {
                                    .K = K,
                                    .D = D,
                                    .epsilon = 1e-6f};
-    const struct attention_args attention = {.qkv = rotated,
-                                             .segments = segments,
+    const struct attention_args attention = {.plan = fixture_plan(f, segments, 3, H, K, D),
+                                             .qkv = rotated,
                                              .out = out,
-                                             .log_sum = log_sum,
-                                             .T = T,
-                                             .H = H,
-                                             .K = K,
-                                             .D = D,
-                                             .segment_count = 3};
+                                             .log_sum = log_sum};
     CHECK_OK(f->backend.ops->rope(&f->backend, &rope));
     CHECK_OK(f->backend.ops->attention(&f->backend, &attention));
     CHECK_OK(backend_run(&f->backend, attention_backward, .forward = attention, .dout = dout,
