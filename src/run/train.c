@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/stop.h"
+#include "run/placement.h"
 #include "run/report.h"
 #include "run/step_name.h"
 
@@ -175,6 +176,8 @@ enum status run_train(struct run *run) {
     comm_on_wait(run->comm, beat_while_waiting, run);
     log_set_quiet(run->comm->rank == 0 && isatty(STDERR_FILENO));
     enum status status = comm_agree(run->comm, report_start(run));
+    if (status == STATUS_OK)
+        status = placement_report(run->comm, run->lm.backend.ops->name, run->lm.backend.threads);
     if (status == STATUS_OK)
         status = wall_time_open(&run->wall, run->settings, run->comm,
                                 (double)run->layout->elements * CHECKPOINT_BYTES);

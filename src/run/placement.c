@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE /* sched_getaffinity */
+#include "run/placement.h"
+
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+
+/* What a rank says of itself. */
+struct place {
+    char host[128], cores[PLACEMENT_TEXT_BYTES], gpus[PLACEMENT_TEXT_BYTES],
+        launcher[PLACEMENT_TEXT_BYTES];
+    int core_count, threads;
+};
+
+const char *placement_launcher(char out[PLACEMENT_TEXT_BYTES]) {
+    const char *job = getenv("SLURM_JOB_ID"), *step = getenv("SLURM_STEP_ID");
+    const char *name = "none";
+    if (getenv("OMPI_COMM_WORLD_RANK") != NULL) /* first: it starts its daemons by srun itself */
+        name = "mpirun of Open MPI";
+    else if (getenv("PALS_APID") != NULL)
+        name = "mpiexec of PALS";
+    else if (job != NULL && step != NULL)
+        name = NULL;
+    else if (getenv("PMI_RANK") != NULL)
+        name = "mpiexec of MPICH or its kin";
+    if (name != NULL)
+        snprintf(out, PLACEMENT_TEXT_BYTES, "%s", name);
+    else
+        snprintf(out, PLACEMENT_TEXT_BYTES, "srun (step %.40s.%.40s)", job, step);
+    return out;
+}
+
+const char *placement_cores(const void *cpu_set, char out[PLACEMENT_TEXT_BYTES]) {
+    const cpu_set_t *cores = cpu_set;
+    size_t used = 0;
+    out[0] = '\0';
+    for (int first = 0, last; first < CPU_SETSIZE; first = last + 1) {
+        char piece[32];
+        last = first;
+        if (!CPU_ISSET(first, cores))
+            continue;
+        while (last + 1 < CPU_SETSIZE && CPU_ISSET(last + 1, cores))
+            last++;
+        snprintf(piece, sizeof piece, last > first ? "%s%d-%d" : "%s%d", used > 0 ? "," : "", first,
+                 last);
+        if (used + strlen(piece) + sizeof ",…" > PLACEMENT_TEXT_BYTES) {
+            snprintf(out + used, PLACEMENT_TEXT_BYTES - used, ",…");
+            break;
+        }
+        used += (size_t)snprintf(out + used, PLACEMENT_TEXT_BYTES - used, "%s", piece);
+    }
+    return out;
+}
+
+static void describe_self(struct place *place, int threads) {
+    cpu_set_t cores;
+    const char *gpus = getenv("CUDA_VISIBLE_DEVICES");
+    memset(place, 0, sizeof *place);
+    gethostname(place->host, sizeof place->host - 1);
+    if (sched_getaffinity(0, sizeof cores, &cores) == 0) {
+        placement_cores(&cores, place->cores);
+        place->core_count = CPU_COUNT(&cores);
+    }
+    snprintf(place->gpus, sizeof place->gpus, "%s", gpus != NULL ? gpus : "all");
+    placement_launcher(place->launcher);
+    place->threads = threads;
+}
+
+/* How many ranks may use the very cores of this one. */
+static int count_sharing(const struct place *places, int size, const struct place *place) {
+    int sharing = 0;
+    for (int rank = 0; rank < size; rank++)
+        sharing += strcmp(places[rank].host, place->host) == 0 &&
+                   strcmp(places[rank].cores, place->cores) == 0;
+    return sharing;
+}
+
+static void tell(const struct place *places, int size, const char *device) {
+    for (int rank = 0; rank < size; rank++) {
+        const struct place *place = &places[rank];
+        const int sharing = count_sharing(places, size, place);
+        char note[64] = "";
+        if (sharing > 1)
+            snprintf(note, sizeof note, ", ranks_on_these_cores = %d", sharing);
+        log_info("place",
+                 "rank = %d of %d, host = %s, cores = %s, threads = %d%s, device = %s, "
+                 "visible_gpus = %s, launcher = %s",
+                 rank, size, place->host, place->cores, place->threads, note, device, place->gpus,
+                 place->launcher);
+    }
+}
+
+enum status placement_report(struct comm *comm, const char *device, int threads) {
+    struct place mine, *all = NULL;
+    size_t *sizes = NULL;
+    describe_self(&mine, threads);
+    TRY(comm_gather(comm, &mine, sizeof mine, 0, (void **)&all, &sizes));
+    if (comm->rank == 0)
+        tell(all, comm->size, device);
+    memory_release(&all);
+    memory_release(&sizes);
+    return STATUS_OK;
+}

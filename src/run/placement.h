@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Where each rank runs: host, cores, GPUs that it may see, and who started it; the first thing to
+ * look at when a job is slow, or when it should be one job and is several.
+ */
+#ifndef RUN_PLACEMENT_H
+#define RUN_PLACEMENT_H
+
+#include "base/status.h"
+#include "comm/comm.h"
+
+/* One line of the log for each rank, in their order. Collective. */
+enum status placement_report(struct comm *comm, const char *device, int threads) MUST_USE;
+
+/* What started this process: "srun (step 12.0)", "mpirun of Open MPI", "none". Returns out. */
+enum { PLACEMENT_TEXT_BYTES = 256 };
+const char *placement_launcher(char out[PLACEMENT_TEXT_BYTES]);
+
+/* Numbers of cores as "0-3,8"; "…" stands for what has no room. Returns out. cpu_set
+ * is a cpu_set_t. */
+const char *placement_cores(const void *cpu_set, char out[PLACEMENT_TEXT_BYTES]);
+
+#endif
