@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Attention on tensor cores: what forward, backward and decoding share (head sizes 64 and 128, bf16,
+ * fp32 sums).
+ *
+ * A row's result is a chain over its keys, in blocks of ATTENTION_KEYS from positions that are
+ * multiples of it, counted from the beginning of its text (prompt, then answer):
+ *
+ *     m' = max(m, max s),   p = exp(s − m'),   l' = l exp(m − m') + Σ p,
+ *     o' = o exp(m − m') + Σ p v          (online softmax; Dao, arXiv 2307.08691)
+ *
+ * A warp does one block for tiles of 16 rows, whatever rows they are. A row of the product on the
+ * tensor cores does not depend on the other rows, and a block of keys behind a row's own position
+ * leaves it as it was (factor 1, p = 0). So the bits of a row depend on its keys alone, and packed
+ * rows and decoded ones agree bit for bit. (A NaN among the keys of a row's last block, at later
+ * positions of the same segment, does reach it: 0 · NaN.)
+ *
+ * Tiles in shared memory have rows of D elements in chunks of 16 bytes; chunk c of row r stands at
+ * c ^ (r & 7), so that neither copies nor load_matrix meet a bank twice.
+ */
+#ifndef CUDA_KERNEL_ATTENTION_CUH
+#define CUDA_KERNEL_ATTENTION_CUH
+
+#include "cuda/kernel/attention_rows.cuh"
+
+#define ATTENTION_LOG2E 1.4426950408889634f
+
+/* Bytes from the beginning of a tile to a chunk. */
+template <int D> static __device__ __forceinline__ int tile_at(int row, int chunk) {
+    return (row * (D / 8) + (chunk ^ (row & 7))) * 16;
+}
+
+/* Bytes of a tile of ATTENTION_KEYS rows. */
+template <int D> static constexpr int TILE_BYTES = ATTENTION_KEYS *D *(int)sizeof(bf16);
+
+/* 2^x in one instruction. exp2f would take four to be exact for results below 2^-126, which are
+ * nothing beside the row's sum, and the exponential is half of the time at D = 64. */
+static __device__ __forceinline__ float attention_exp2(float x) {
+#ifdef __CUDA_ARCH__
+    float y;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+#else
+    return exp2f(x);
+#endif
+}
+
+/* Copies keys (values: offset by `keys.values`) of ATTENTION_KEYS positions from `first` on into a
+ * tile; those from `end` on become zero. By `threads` threads, of which this is number `thread`. */
+template <int D, typename Keys>
+static __device__ __forceinline__ void attention_load(unsigned char *tile, const Keys &keys,
+                                                      int64_t offset, int first, int end,
+                                                      int thread, int threads) {
+    constexpr int CHUNKS = D / 8;
+#pragma unroll 4
+    for (int i = thread; i < ATTENTION_KEYS * CHUNKS; i += threads) {
+        const int row = i / CHUNKS, chunk = i % CHUNKS;
+        const bool valid = first + row < end;
+        const bf16 *from = keys.key(valid ? first + row : first) + offset + chunk * 8;
+        copy_async_16(tile + tile_at<D>(row, chunk), from, valid);
+    }
+}
+
+/* --- fragments --- */
+
+/* 16 rows from `row` on and 16 columns from 16 k on, as the left operand of a product. */
+template <int D>
+static __device__ __forceinline__ void fragment_left(uint32_t a[4], const unsigned char *tile,
+                                                     int row, int k) {
+    const int lane = lane_index();
+    load_matrix_x4(a, tile + tile_at<D>(row + lane % 16, 2 * k + lane / 16));
+}
+
+/* The same rows as columns of the right operand: b[0..1] rows row..row + 7, b[2..3] the next 8. */
+template <int D>
+static __device__ __forceinline__ void fragment_right(uint32_t b[4], const unsigned char *tile,
+                                                      int row, int k) {
+    const int lane = lane_index();
+    load_matrix_x4(b, tile + tile_at<D>(row + lane % 8 + lane / 16 * 8, 2 * k + lane / 8 % 2));
+}
+
+/* Rows row..row + 15 as the summed index of the right operand, columns 16 n..: b[0..1] the first 8
+ * columns, b[2..3] the next 8. */
+template <int D>
+static __device__ __forceinline__ void
+fragment_right_transposed(uint32_t b[4], const unsigned char *tile, int row, int n) {
+    const int lane = lane_index();
+    load_matrix_x4_transposed(b, tile + tile_at<D>(row + lane % 16, 2 * n + lane / 16));
+}
+
+/* The left operand's fragment for columns 16 k.. of a row in memory; NULL: zeros. `low` and `high`
+ * are the rows lane / 4 and lane / 4 + 8. */
+static __device__ __forceinline__ void fragment_left_global(uint32_t a[4], const bf16 *low,
+                                                            const bf16 *high, int k) {
+    const int column = 16 * k + lane_index() % 4 * 2;
+    a[0] = low == NULL ? 0 : *(const uint32_t *)(low + column);
+    a[1] = high == NULL ? 0 : *(const uint32_t *)(high + column);
+    a[2] = low == NULL ? 0 : *(const uint32_t *)(low + column + 8);
+    a[3] = high == NULL ? 0 : *(const uint32_t *)(high + column + 8);
+}
+
+/* Sums of a product as the left operand of the next: columns 16 t.. of it. */
+static __device__ __forceinline__ void fragment_left_sums(uint32_t a[4], const float (*sums)[4],
+                                                          int t) {
+    a[0] = float2_to_bf16x2(sums[2 * t][0], sums[2 * t][1]);
+    a[1] = float2_to_bf16x2(sums[2 * t][2], sums[2 * t][3]);
+    a[2] = float2_to_bf16x2(sums[2 * t + 1][0], sums[2 * t + 1][1]);
+    a[3] = float2_to_bf16x2(sums[2 * t + 1][2], sums[2 * t + 1][3]);
+}
+
+/* Query rows of a warp, M tiles of 16: held in registers, or read from a tile each time. */
+template <int D, int M, bool HELD> struct attention_queries {
+    uint32_t held[HELD ? M : 1][HELD ? D / 16 : 1][4];
+    const unsigned char *tile;
+    int row;
+
+    __device__ __forceinline__ void get(uint32_t a[4], int m, int k) const {
+        if constexpr (HELD)
+            for (int i = 0; i < 4; i++)
+                a[i] = held[m][k][i];
+        else
+            fragment_left<D>(a, tile, row + 16 * m, k);
+    }
+};
+
+/* sums (16 M rows, ROWS) += queries · the first ROWS rows of a tile. */
+template <int D, int M, int ROWS, typename Queries>
+static __device__ __forceinline__ void
+attention_product(float (*sums)[ROWS / 8][4], const Queries &queries, const unsigned char *tile) {
+#pragma unroll
+    for (int k = 0; k < D / 16; k++) {
+        uint32_t a[M][4];
+#pragma unroll
+        for (int m = 0; m < M; m++)
+            queries.get(a[m], m, k);
+#pragma unroll
+        for (int n = 0; n < ROWS / 16; n++) {
+            uint32_t b[4];
+            fragment_right<D>(b, tile, 16 * n, k);
+#pragma unroll
+            for (int m = 0; m < M; m++) {
+                mma_bf16_16x8x16(sums[m][2 * n], a[m], b);
+                mma_bf16_16x8x16(sums[m][2 * n + 1], a[m], b + 2);
+            }
+        }
+    }
+}
+
+/* sums (16 M rows, D) += weights (16 M rows, ROWS), rounded to bf16, · the tile (ROWS, D). */
+template <int D, int M, int ROWS>
+static __device__ __forceinline__ void attention_add(float (*sums)[D / 8][4],
+                                                     const float (*weights)[ROWS / 8][4],
+                                                     const unsigned char *tile) {
+#pragma unroll
+    for (int t = 0; t < ROWS / 16; t++) {
+        uint32_t a[M][4];
+#pragma unroll
+        for (int m = 0; m < M; m++)
+            fragment_left_sums(a[m], weights[m], t);
+#pragma unroll
+        for (int n = 0; n < D / 16; n++) {
+            uint32_t b[4];
+            fragment_right_transposed<D>(b, tile, 16 * t, n);
+#pragma unroll
+            for (int m = 0; m < M; m++) {
+                mma_bf16_16x8x16(sums[m][2 * n], a[m], b);
+                mma_bf16_16x8x16(sums[m][2 * n + 1], a[m], b + 2);
+            }
+        }
+    }
+}
+
+/* --- the chain --- */
+
+/* Of the rows lane / 4 and lane / 4 + 8 of each tile; `sum` is of this lane's columns. */
+template <int D, int M> struct attention_state {
+    float out[M][D / 8][4];
+    float maximum[M][2], sum[M][2];
+};
+
+template <int D, int M>
+static __device__ __forceinline__ void attention_begin(attention_state<D, M> &state) {
+#pragma unroll
+    for (int m = 0; m < M; m++) {
+#pragma unroll
+        for (int n = 0; n < D / 8; n++)
+            for (int i = 0; i < 4; i++)
+                state.out[m][n][i] = 0;
+        for (int h = 0; h < 2; h++) {
+            state.maximum[m][h] = -INFINITY;
+            state.sum[m][h] = 0;
+        }
+    }
+}
+
+/* The keys from limit[m][h] on are not seen. */
+template <int M>
+static __device__ __forceinline__ void attention_mask(float (*scores)[ATTENTION_KEYS / 8][4],
+                                                      const int (*limit)[2], int first) {
+    const int column = first + lane_index() % 4 * 2;
+#pragma unroll
+    for (int m = 0; m < M; m++)
+#pragma unroll
+        for (int n = 0; n < ATTENTION_KEYS / 8; n++)
+#pragma unroll
+            for (int i = 0; i < 4; i++)
+                if (column + 8 * n + i % 2 >= limit[m][i / 2])
+                    scores[m][n][i] = -INFINITY;
+}
+
+/* The new maximum of one row, and the factor of what was summed before. `factor`: scale · log2 e. */
+template <int D, int M>
+static __device__ __forceinline__ float attention_rise(attention_state<D, M> &state,
+                                                       const float (*scores)[ATTENTION_KEYS / 8][4],
+                                                       int m, int h, float factor) {
+    float maximum = scores[m][0][2 * h];
+#pragma unroll
+    for (int n = 0; n < ATTENTION_KEYS / 8; n++)
+        maximum = fmaxf(maximum, fmaxf(scores[m][n][2 * h], scores[m][n][2 * h + 1]));
+    maximum = fmaxf(maximum, warp_shuffle_xor(maximum, 1));
+    maximum = fmaxf(maximum, warp_shuffle_xor(maximum, 2));
+    maximum = fmaxf(maximum, state.maximum[m][h]);
+    const float correction = attention_exp2((state.maximum[m][h] - maximum) * factor);
+    state.maximum[m][h] = maximum;
+    return correction;
+}
+
+/* Scores of 16 M query rows and a tile of keys. */
+template <int D, int M, typename Queries>
+static __device__ __forceinline__ void attention_scores(float (*scores)[ATTENTION_KEYS / 8][4],
+                                                        const Queries &queries,
+                                                        const unsigned char *keys) {
+#pragma unroll
+    for (int m = 0; m < M; m++)
+#pragma unroll
+        for (int n = 0; n < ATTENTION_KEYS / 8; n++)
+            for (int i = 0; i < 4; i++)
+                scores[m][n][i] = 0;
+    attention_product<D, M, ATTENTION_KEYS>(scores, queries, keys);
+}
+
+/* Turns scores into p, and brings the sums to the new maximum; attention_add then adds the values.
+ * `mask`: some row does not see all keys of the block, whose first position is `first`. */
+template <int D, int M>
+static __device__ __forceinline__ void
+attention_softmax(attention_state<D, M> &state, float (*scores)[ATTENTION_KEYS / 8][4],
+                  const int (*limit)[2], int first, bool mask, float factor) {
+    if (mask)
+        attention_mask<M>(scores, limit, first);
+#pragma unroll
+    for (int m = 0; m < M; m++)
+#pragma unroll
+        for (int h = 0; h < 2; h++) {
+            const float correction = attention_rise(state, scores, m, h, factor);
+            const float shift = state.maximum[m][h] * factor;
+            float sum = state.sum[m][h] * correction;
+#pragma unroll
+            for (int n = 0; n < ATTENTION_KEYS / 8; n++)
+#pragma unroll
+                for (int i = 2 * h; i < 2 * h + 2; i++) {
+                    scores[m][n][i] = attention_exp2(fmaf(scores[m][n][i], factor, -shift));
+                    sum += scores[m][n][i];
+                }
+            state.sum[m][h] = sum;
+#pragma unroll
+            for (int n = 0; n < D / 8; n++) {
+                state.out[m][n][2 * h] *= correction;
+                state.out[m][n][2 * h + 1] *= correction;
+            }
+        }
+}
+
+/* The row's whole sum, in all four lanes that hold it. */
+static __device__ __forceinline__ float attention_row_sum(float sum) {
+    sum += warp_shuffle_xor(sum, 1);
+    return sum + warp_shuffle_xor(sum, 2);
+}
+
+/* Two bf16 at once; `to` has an even index. */
+static __device__ __forceinline__ void store_pair(bf16 *to, float low, float high) {
+    *(uint32_t *)to = float2_to_bf16x2(low, high);
+}
+
+/* The outputs of row h of tile m. */
+template <int D, int M>
+static __device__ __forceinline__ void attention_store(const attention_state<D, M> &state, int m,
+                                                       int h, float sum, bf16 *row) {
+    const float inverse = 1.0f / sum;
+#pragma unroll
+    for (int n = 0; n < D / 8; n++)
+        store_pair(row + 8 * n + lane_index() % 4 * 2, state.out[m][n][2 * h] * inverse,
+                   state.out[m][n][2 * h + 1] * inverse);
+}
+
+#endif

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Where attention finds its queries and keys in a packed batch.
+ */
+#ifndef CUDA_KERNEL_ATTENTION_ROWS_CUH
+#define CUDA_KERNEL_ATTENTION_ROWS_CUH
+
+#include "cuda/kernel/attention_blocks.h"
+#include "cuda/kernel/kernel.h"
+
+/* Sizes of a row of queries, keys and values. */
+struct attention_heads {
+    int H, K, G;
+    int64_t width; /* elements of a row of qkv */
+    float scale;   /* 1/√D */
+
+    __device__ attention_heads(int64_t heads, int64_t key_heads, int D)
+        : H((int)heads), K((int)key_heads), G((int)(heads / key_heads)),
+          width((heads + 2 * key_heads) * D), scale(1.0f / sqrtf((float)D)) {
+    }
+};
+
+/* The keys of a row of a packed batch, by position: its parent's, then its own segment's. */
+template <typename T> struct attention_packed_keys {
+    const T *head;         /* the key head of token 0 */
+    int64_t width, values; /* elements from token to token, from a key to its value */
+    int parent_start, parent_length, own_start;
+
+    __device__ __forceinline__ int64_t token(int position) const {
+        return position < parent_length ? parent_start + position
+                                        : own_start + position - parent_length;
+    }
+    __device__ __forceinline__ const T *key(int position) const {
+        return head + token(position) * width;
+    }
+};
+
+template <typename T>
+static __device__ __forceinline__ attention_packed_keys<T>
+attention_packed_keys_of(const T *qkv, const attention_heads &heads, int kv_head, int D,
+                         const struct segment *segments, const struct segment &own) {
+    attention_packed_keys<T> keys = {
+        qkv + (int64_t)(heads.H + kv_head) * D, heads.width, (int64_t)heads.K * D, 0, 0, own.start};
+    if (own.parent >= 0) {
+        keys.parent_start = segments[own.parent].start;
+        keys.parent_length = segments[own.parent].length;
+    }
+    return keys;
+}
+
+/* A block of packed rows. Rows behind the last one stand for it. */
+struct attention_rows {
+    struct segment segment;
+    int kv_head, first, count, G;
+    int before; /* keys of the parent */
+
+    __device__ __forceinline__ int packed(int row) const {
+        return first + (row < count ? row : count - 1);
+    }
+    __device__ __forceinline__ int position(int row) const {
+        return packed(row) / G;
+    }
+    __device__ __forceinline__ int head(int row) const {
+        return kv_head * G + packed(row) % G;
+    }
+    __device__ __forceinline__ int64_t token(int row) const {
+        return segment.start + position(row);
+    }
+    /* The row's head in an array of tokens whose rows have `width` elements. */
+    template <typename T>
+    __device__ __forceinline__ T *of(T *array, int row, int64_t width, int D) const {
+        return array + token(row) * width + (int64_t)head(row) * D;
+    }
+};
+
+/* Those of this block of threads, of a grid of blocks × key heads. */
+static __device__ __forceinline__ attention_rows
+attention_rows_of(const struct segment *segments, const struct attention_block *blocks,
+                  const attention_heads &heads) {
+    const struct attention_block block = blocks[blockIdx.x / heads.K];
+    attention_rows rows;
+    rows.segment = segments[block.segment];
+    rows.kv_head = (int)(blockIdx.x % heads.K);
+    rows.G = heads.G;
+    rows.first = block.first;
+    const int left = rows.segment.length * heads.G - block.first;
+    rows.count = left < ATTENTION_ROWS ? left : ATTENTION_ROWS;
+    rows.before = rows.segment.parent < 0 ? 0 : segments[rows.segment.parent].length;
+    return rows;
+}
+
+#endif
