@@ -337,7 +337,8 @@ void fiber_barrier() {
     wait_as(READY); /* so that the last to come is not always the first to go on */
 }
 
-const struct fiber_slot *fiber_exchange(enum fiber_kind kind, const void *mine, size_t bytes) {
+const struct fiber_slot *fiber_exchange(enum fiber_kind kind, const void *mine, size_t bytes,
+                                        void (*join)(struct fiber_slot *slots)) {
     static const char *const names[] = {"__syncwarp",   "a shuffle", "a ballot",   "warp_sum",
                                         "warp_maximum", "a product", "load_matrix"};
     const unsigned first = fiber_now.index / WARP * WARP, lane = fiber_now.index % WARP;
@@ -356,6 +357,8 @@ const struct fiber_slot *fiber_exchange(enum fiber_kind kind, const void *mine, 
         return slots;
     }
     warp->arrived = 0;
+    if (join != NULL)
+        join(slots);
     for (unsigned i = first; i < first + WARP; i++)
         now.fibers[i].state = READY;
     return slots;

@@ -49,8 +49,9 @@ unsigned char *fiber_shared();
 /* All threads of the block. */
 void fiber_barrier();
 
-/* All lanes of the warp: each gives up to 32 bytes, and sees what all gave until its next exchange.
- * Lanes that meet in exchanges of different kinds end the process. */
+/* All lanes of the warp: each gives up to 64 bytes, and sees what all gave until its next exchange.
+ * `join`, if any, is called once, when all have given. Lanes that meet in exchanges of different
+ * kinds end the process. */
 enum fiber_kind {
     FIBER_SYNC,
     FIBER_SHUFFLE,
@@ -61,9 +62,10 @@ enum fiber_kind {
     FIBER_MATRIX
 };
 struct fiber_slot {
-    unsigned char bytes[32];
+    alignas(8) unsigned char bytes[64];
 };
-const struct fiber_slot *fiber_exchange(enum fiber_kind kind, const void *mine, size_t bytes);
+const struct fiber_slot *fiber_exchange(enum fiber_kind kind, const void *mine, size_t bytes,
+                                        void (*join)(struct fiber_slot *slots) = NULL);
 
 /* A copy poisons its destination when it is issued and writes it when it is waited for. */
 void fiber_copy_async(void *shared, const void *global, bool valid);

@@ -155,6 +155,7 @@ static inline uint32_t float2_to_bf16x2(float low, float high) {
 /* --- tensor cores --- */
 
 struct fiber_fragments {
+    float d[4];
     uint32_t a[4], b[2];
 };
 
@@ -162,35 +163,40 @@ static inline float fiber_half(uint32_t pair, int half) {
     return bits_to_float(half ? pair & 0xffff0000u : pair << 16);
 }
 
-/* A(row, k) and B(k, column) of the warp's tile, from the lanes that hold them. */
-static inline float fiber_a(const struct fiber_slot *slots, int row, int k) {
-    const int lane = row % 8 * 4 + k % 8 / 2;
-    fiber_fragments f;
-    memcpy(&f, slots[lane].bytes, sizeof f);
-    return fiber_half(f.a[row / 8 + k / 8 * 2], k % 2);
+/* The whole warp's product. Products are exact in fp32; the machine's order of their sum is not
+ * written anywhere, here it is double, rounded once. */
+static inline void fiber_multiply(struct fiber_slot *slots) {
+    float a[16][16], b[8][16];
+    static_assert(sizeof(fiber_slot) >= sizeof(fiber_fragments), "a lane's fragments fit its slot");
+    for (int lane = 0; lane < 32; lane++) {
+        const auto *f = (const fiber_fragments *)slots[lane].bytes;
+        const int g = lane / 4, t = lane % 4;
+        for (int half = 0; half < 2; half++) {
+            for (int i = 0; i < 4; i++)
+                a[g + i % 2 * 8][2 * t + i / 2 * 8 + half] = fiber_half(f->a[i], half);
+            for (int i = 0; i < 2; i++)
+                b[g][2 * t + i * 8 + half] = fiber_half(f->b[i], half);
+        }
+    }
+    for (int lane = 0; lane < 32; lane++) {
+        auto *f = (fiber_fragments *)slots[lane].bytes;
+        for (int i = 0; i < 4; i++) {
+            const int row = lane / 4 + i / 2 * 8, column = lane % 4 * 2 + i % 2;
+            double sum = f->d[i];
+            for (int k = 0; k < 16; k++)
+                sum += (double)(a[row][k] * b[column][k]);
+            f->d[i] = (float)sum;
+        }
+    }
 }
 
-static inline float fiber_b(const struct fiber_slot *slots, int k, int column) {
-    fiber_fragments f;
-    memcpy(&f, slots[column * 4 + k % 8 / 2].bytes, sizeof f);
-    return fiber_half(f.b[k / 8], k % 2);
-}
-
-/* Products are exact in fp32; the machine's order of their sum is not written anywhere, here it is
- * double, rounded once. */
 static inline void mma_bf16_16x8x16(float d[4], const uint32_t a[4], const uint32_t b[2]) {
     fiber_fragments mine;
+    memcpy(mine.d, d, sizeof mine.d);
     memcpy(mine.a, a, sizeof mine.a);
     memcpy(mine.b, b, sizeof mine.b);
-    const struct fiber_slot *slots = fiber_exchange(FIBER_MMA, &mine, sizeof mine);
-    const int lane = fiber_lane();
-    for (int i = 0; i < 4; i++) {
-        const int row = lane / 4 + i / 2 * 8, column = lane % 4 * 2 + i % 2;
-        double sum = d[i];
-        for (int k = 0; k < 16; k++)
-            sum += (double)(fiber_a(slots, row, k) * fiber_b(slots, k, column));
-        d[i] = (float)sum;
-    }
+    const struct fiber_slot *slots = fiber_exchange(FIBER_MMA, &mine, sizeof mine, fiber_multiply);
+    memcpy(d, slots[fiber_lane()].bytes, sizeof mine.d);
 }
 
 static inline void fiber_load_matrix(uint32_t r[4], const void *shared_row, bool transposed) {
