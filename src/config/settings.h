@@ -137,6 +137,11 @@ enum status settings_dump(const struct settings *settings, struct strbuf *out) M
  * sentence. */
 enum status settings_reference(struct strbuf *out) MUST_USE;
 
+/* Appends the value of one parameter, "run.directory", for scripts: a text without its quotes, nothing
+ * for an absent one. STATUS_USAGE for an unknown name. */
+enum status settings_value(const struct settings *settings, const char *name,
+                           struct strbuf *out) MUST_USE;
+
 /* Appends the manual of one parameter ("rollout.top_p"), of one group ("rollout"), or with NULL a
  * list of all. STATUS_USAGE for an unknown name, with the nearest known one. */
 enum status settings_help(const char *name, struct strbuf *out) MUST_USE;

@@ -301,6 +301,18 @@ static enum status refer_all(const struct settings *defaults, struct strbuf *out
 
 /* --- gradus params --- */
 
+enum status settings_value(const struct settings *settings, const char *name, struct strbuf *out) {
+    char quoted[STATUS_QUOTE_MAX];
+    const struct parameter *const parameter = parameter_find_full(name, strlen(name));
+    if (parameter == NULL)
+        return FAIL(STATUS_USAGE, "there is no parameter %s", status_quote(quoted, name, SIZE_MAX));
+    if (is_absent(parameter, settings))
+        return STATUS_OK;
+    if (parameter->kind == PARAMETER_TEXT)
+        return strbuf_append_text(out, *(char *const *)parameter_value_const(parameter, settings));
+    return parameter_append_value(parameter, settings, out);
+}
+
 static enum status help_page(const struct settings *defaults, const struct parameter *parameter,
                              struct strbuf *out) {
     TRY(strbuf_append_format(out, "%s.%s\n    %s\n    ", parameter->group, parameter->name,

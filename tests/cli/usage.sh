@@ -54,6 +54,14 @@ expect 1 "params does not take the argument b" params rollout b
 expect 1 "--reference takes no value" params --reference=3
 expect 1 "--reference is given twice" params --reference --reference
 expect 1 "takes no name" params --reference rollout
+printf 'run : { directory = "runs/a"; }; model : { path = "m"; };' >"$work/value.cfg"
+expect 0 "$work/runs/a" params run.directory --input "$work/value.cfg"
+expect 0 "$work/runs/a" params run.directory --input "$work/value.cfg" rollout.top_p=0.5
+expect 0 "0.5" params rollout.top_p --input "$work/value.cfg" rollout.top_p=0.5
+expect 0 '"clip"' params objective.gate --input "$work/value.cfg"
+expect 1 "there is no parameter run.dir" params run.dir --input "$work/value.cfg"
+expect 1 "needs the name of a parameter" params --input "$work/value.cfg"
+expect 2 "cannot be opened" params run.directory --input "$work/absent.cfg"
 if [ -w /dev/full ]; then
     "$gradus" params >/dev/full 2>"$work/err"
     have=$?
