@@ -10,10 +10,13 @@
 
 static enum status train(struct cli *cli, struct comm *comm, const struct settings *settings) {
     struct run run;
-    const bool fresh = cli_given(cli, "fresh");
-    TRY(run_output_check(settings, comm, fresh));
+    struct restart restart = {.fresh = cli_given(cli, "fresh"),
+                              .picked = cli_value(cli, "restart")};
+    TRY(restart_choose(settings, comm, &restart));
     TRY(run_open(&run, settings, comm));
-    enum status status = run_output_open(&run, fresh);
+    enum status status = restart_load(&run, &restart);
+    if (status == STATUS_OK)
+        status = run_output_open(&run, &restart);
     if (status == STATUS_OK) {
         status = run_train(&run);
         if (status != STATUS_OK && status != STATUS_STOPPED)
@@ -40,13 +43,20 @@ static enum status run_command(struct cli *cli) {
 const struct cli_command cmd_train = {
     .name = "train",
     .arguments = "INPUT.cfg [group.name=value ...]",
-    .text = "train a model: one run, from its input file to HDF5",
+    .text = "train a model: one run, from its input file to HDF5; or go on with it",
     .more =
         "Runs on as many ranks as the launcher starts (mpirun, srun). Files go to run.directory;\n"
         "when the run has finished, run.directory/model is a model that the next run and transformers\n"
-        "load. SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGXCPU or an interrupt end it with a checkpoint\n"
+        "load. The same command again goes on from the newest good checkpoint in run.directory, to\n"
+        "the bit as if the run had never ended, on any number of ranks. Parameters on which numbers\n"
+        "depend must be those that it began with (`gradus params` says which may change).\n"
+        "SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGXCPU or an interrupt end it with a checkpoint\n"
         "(exit status 85); a second interrupt ends it at once. jobs/README tells how launchers differ.",
     .options = {{"fresh", NULL, "start over: remove the files of an earlier run in run.directory",
+                 false},
+                {"restart", "FILE",
+                 "go on from this checkpoint: an earlier one of the run in run.directory, whose "
+                 "later files are removed, or one of another run",
                  false}},
     .least = 1,
     .most = -1,

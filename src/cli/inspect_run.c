@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "cli/inspect_prompts.h"
 #include "file/bytes.h"
 #include "file/json.h"
 #include "run/directory.h"
@@ -88,16 +89,19 @@ static enum status append_field(const json_t *status, const char *path, const ch
 static enum status append_status(const json_t *status, const char *path, struct strbuf *out) {
     const char *state;
     char quoted[STATUS_QUOTE_MAX];
-    int64_t step, steps, exit_status;
+    int64_t step, steps, exit_status, attempt;
     TRY(json_get_string(status, path, "state", "unknown", &state));
     TRY(json_get_integer(status, path, "step", 0, &step));
     TRY(json_get_integer(status, path, "steps", 0, &steps));
     TRY(json_get_integer(status, path, "exit", -1, &exit_status));
+    TRY(json_get_integer(status, path, "attempt", 1, &attempt));
     TRY(strbuf_append_format(out, "run: %s, step %lld of %lld",
                              status_quote(quoted, state, SIZE_MAX), (long long)step,
                              (long long)steps));
     if (exit_status >= 0)
         TRY(strbuf_append_format(out, ", exit status %lld", (long long)exit_status));
+    if (attempt > 1)
+        TRY(strbuf_append_format(out, ", attempt %lld", (long long)attempt));
     TRY(strbuf_append_text(out, "\n"));
     if (strcmp(state, "running") == 0)
         TRY(append_life(status, path, out));
@@ -258,5 +262,6 @@ enum status inspect_run(const char *directory, struct strbuf *out) {
     json_decref(status_json);
     TRY(status);
     TRY(append_last_step(directory, out));
+    TRY(inspect_prompts(directory, out));
     return append_files(directory, out);
 }

@@ -114,6 +114,20 @@ enum status provenance_describe(const struct h5 *h5, struct strbuf *out) {
     return status;
 }
 
+enum status provenance_build(struct strbuf *out) {
+    return strbuf_append_text(out, REVISION_VERSION " " REVISION_COMMIT " " REVISION_COMPILER);
+}
+
+enum status provenance_read_build(const struct h5 *h5, struct strbuf *out) {
+    static const char *const paths[] = {"/provenance/version", "/provenance/git_revision",
+                                        "/provenance/compiler"};
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        TRY(strbuf_append_text(out, i > 0 ? " " : ""));
+        TRY(h5_get_text(h5, paths[i], out));
+    }
+    return STATUS_OK;
+}
+
 const char *provenance_version(void) {
     return REVISION_VERSION " (git " REVISION_COMMIT REVISION_MODIFIED_TEXT ")";
 }

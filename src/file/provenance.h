@@ -40,6 +40,11 @@ enum status provenance_hash(struct provenance_input *input, const char *path) MU
 /* Appends a few readable lines on the file's /provenance. */
 enum status provenance_describe(const struct h5 *h5, struct strbuf *out) MUST_USE;
 
+/* Appends what a build's bits depend on: version, commit, compiler; and the same of the
+ * build that wrote a file. */
+enum status provenance_build(struct strbuf *out) MUST_USE;
+enum status provenance_read_build(const struct h5 *h5, struct strbuf *out) MUST_USE;
+
 /* "0.1.0 (git 1a2b3c4d5e6f, modified)". */
 const char *provenance_version(void);
 

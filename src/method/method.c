@@ -30,6 +30,7 @@ enum status method_take_row(const struct method_context *context, struct rollout
     stream_next(context->stream, &item);
     into->source = item.source;
     into->row = item.data.row;
+    into->epoch = item.epoch;
     *out = item.data;
     return strbuf_append(&into->reference, item.data.reference, item.data.reference_length);
 }

@@ -23,6 +23,7 @@ enum { REWARD_PARTS_MAX = 8 };
 struct rollout_group {
     int32_t source;  /* index into data.train */
     int64_t row;     /* 0-based line of that file */
+    int64_t epoch;   /* of the source, from 0 */
     int32_t *prompt; /* (prompt_length) token ids */
     int64_t prompt_length;
     struct strbuf text, reference; /* the prompt as text, the reference answer */

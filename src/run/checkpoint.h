@@ -4,7 +4,7 @@
  *
  *     /parameters/<name>  /optimizer/exp_avg/<name>  /optimizer/exp_avg_sq/<name>   fp32, as in the
  *                         model: (rows, columns) or (n)
- *     /state/<name>       counters and positions      /settings     text of settings.cfg
+ *     /state/<name>       the table of run/state.h    /settings     text of settings.cfg
  *     /model/<file>       bytes of config.json, tokenizer.json, …
  *     /manifest/{name, sha256}   a checksum of every other dataset
  *     /provenance
@@ -21,15 +21,17 @@
 
 #include <stdint.h>
 
-/* A named value of /state; the arrays are borrowed. */
+/* What the numbers of a value are in memory: int64_t, double, bool. */
+enum checkpoint_kind { CHECKPOINT_INTEGERS, CHECKPOINT_REALS, CHECKPOINT_FLAGS };
+
+/* A named value of /state, a list of numbers: where the writer takes them from and the reader puts
+ * them. Flags are integers in the file, 0 and 1. */
 struct checkpoint_value {
     const char *name;               /* "step", "data/position" */
     const char *unit, *description; /* the attributes of its dataset */
-    enum { CHECKPOINT_INTEGERS, CHECKPOINT_REALS, CHECKPOINT_TEXT } kind;
-    int64_t count;           /* 1 gives a list of one; ignored for a text */
-    const int64_t *integers; /* one of these three */
-    const double *reals;
-    const char *text;
+    enum checkpoint_kind kind;
+    int64_t count;
+    void *numbers; /* (count), borrowed */
 };
 
 /* The flat vectors of a checkpoint. */

@@ -32,6 +32,21 @@ static enum status list_steps(DIR *folder, int64_t **steps, int64_t *count) {
     return STATUS_OK;
 }
 
+enum status checkpoint_list(const char *directory, int64_t **steps, int64_t *count) {
+    *steps = NULL;
+    *count = 0;
+    DIR *folder = opendir(directory);
+    if (folder == NULL)
+        return errno == ENOENT ? STATUS_OK
+                               : FAIL(STATUS_IO, "%s: the folder cannot be read: %s", directory,
+                                      strerror(errno));
+    const enum status status = list_steps(folder, steps, count);
+    closedir(folder);
+    if (status != STATUS_OK)
+        memory_release(steps);
+    return status;
+}
+
 enum status checkpoint_prune(const char *directory, int64_t keep) {
     int64_t *steps, count;
     char name[STEP_NAME_BYTES];

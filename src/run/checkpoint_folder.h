@@ -9,6 +9,13 @@
 
 #include "base/status.h"
 
+/* Behind the name of a checkpoint that a restart found damaged and put aside. */
+#define CHECKPOINT_DAMAGED ".gradus.damaged"
+
+/* The steps of the step-*.h5 of a directory, newest first; none where there is no directory.
+ * memory_release gives *steps back. */
+enum status checkpoint_list(const char *directory, int64_t **steps, int64_t *count) MUST_USE;
+
 /* Removes the oldest step-*.h5 of a directory so that at most `keep` (≥ 1) stay. */
 enum status checkpoint_prune(const char *directory, int64_t keep) MUST_USE;
 

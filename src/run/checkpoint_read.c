@@ -7,6 +7,7 @@
 
 #include "base/memory.h"
 #include "file/bytes.h"
+#include "file/provenance.h"
 #include "file/seal.h"
 #include "run/checkpoint_manifest.h"
 
@@ -14,6 +15,7 @@ enum { PATH_BYTES = 4096 };
 
 struct checkpoint {
     struct h5 *h5;
+    int file; /* the same file, for the tensors' bytes */
     char path[PATH_BYTES];
     struct parameter *parameters;
     int64_t parameter_count;
@@ -136,13 +138,13 @@ static enum status open_file(struct checkpoint *checkpoint, const char *path, bo
     if (snprintf(checkpoint->path, PATH_BYTES, "%s", path) >= PATH_BYTES)
         return FAIL(STATUS_INPUT, "a path of %zu bytes is too long", strlen(path));
     TRY(bytes_open_file(path, &file, &size));
-    const enum status status = open_checked(checkpoint, file, check);
-    close(file);
-    return status;
+    checkpoint->file = file;
+    return open_checked(checkpoint, file, check);
 }
 
 enum status checkpoint_open(struct checkpoint **checkpoint, const char *path, bool check) {
     TRY(memory_new(checkpoint, 1, "checkpoint"));
+    (*checkpoint)->file = -1;
     const enum status status = open_file(*checkpoint, path, check);
     if (status != STATUS_OK)
         checkpoint_close(checkpoint);
@@ -160,6 +162,8 @@ void checkpoint_close(struct checkpoint **checkpoint) {
     if (*checkpoint == NULL)
         return;
     (void)h5_close(&(*checkpoint)->h5); /* opened for reading: nothing can be lost */
+    if ((*checkpoint)->file >= 0)
+        close((*checkpoint)->file);
     memory_release(&(*checkpoint)->parameters);
     memory_release(checkpoint);
 }
@@ -169,18 +173,34 @@ const struct parameter *checkpoint_parameters(const struct checkpoint *checkpoin
     return checkpoint->parameters;
 }
 
-enum status checkpoint_read(const struct checkpoint *checkpoint, enum checkpoint_section section,
-                            const struct parameter *parameter, float *out) {
+const char *checkpoint_name(const struct checkpoint *checkpoint) {
+    return checkpoint->path;
+}
+
+enum status checkpoint_read_block(const struct checkpoint *checkpoint,
+                                  enum checkpoint_section section,
+                                  const struct parameter *parameter, int64_t first, int64_t n,
+                                  float *out) {
     char name[CHECKPOINT_NAME_BYTES];
     struct h5_shape shape;
+    int64_t offset, bytes;
     checkpoint_section_name(name, section, parameter);
     TRY(h5_shape(checkpoint->h5, name, &shape));
-    if (shape.rank != (parameter->matrix ? 2 : 1) || shape.sizes[0] != parameter->rows ||
-        shape.sizes[1] != parameter->columns)
+    if (shape.is_text || shape.kind != H5_KIND_F32 || shape.rank != (parameter->matrix ? 2 : 1) ||
+        shape.sizes[0] != parameter->rows ||
+        (parameter->matrix && shape.sizes[1] != parameter->columns))
         return FAIL(STATUS_INPUT, "%s: %s is %lld × %lld; the model has %lld × %lld",
                     checkpoint->path, name, (long long)shape.sizes[0], (long long)shape.sizes[1],
                     (long long)parameter->rows, (long long)parameter->columns);
-    return h5_get(checkpoint->h5, name, H5_KIND_F32, 0, parameter->rows, out);
+    TRY(h5_place(checkpoint->h5, name, &offset, &bytes));
+    ASSERT(first >= 0 && n >= 0 && 4 * (first + n) <= bytes);
+    return bytes_read_at(checkpoint->file, checkpoint->path, offset + 4 * first, out, 4 * n);
+}
+
+enum status checkpoint_read(const struct checkpoint *checkpoint, enum checkpoint_section section,
+                            const struct parameter *parameter, float *out) {
+    return checkpoint_read_block(checkpoint, section, parameter, 0, checkpoint_elements(parameter),
+                                 out);
 }
 
 enum status checkpoint_read_parameter(void *checkpoint, const struct parameter *parameter,
@@ -188,31 +208,85 @@ enum status checkpoint_read_parameter(void *checkpoint, const struct parameter *
     return checkpoint_read(checkpoint, CHECKPOINT_PARAMETERS, parameter, out);
 }
 
-static const char *state_name(char out[CHECKPOINT_NAME_BYTES], const char *name) {
-    snprintf(out, CHECKPOINT_NAME_BYTES, "/state/%s", name);
-    return out;
+static enum status fail_state(const struct checkpoint *checkpoint, const char *name,
+                              const char *what) {
+    char quoted[STATUS_QUOTE_MAX];
+    return FAIL(STATUS_INPUT,
+                "%s: /state/%s %s: it was written by another version of the program, which can go "
+                "on with it; this one starts over with --fresh",
+                checkpoint->path, status_quote(quoted, name, SIZE_MAX), what);
 }
 
-enum status checkpoint_integers(const struct checkpoint *checkpoint, const char *name,
-                                int64_t **values, int64_t *count) {
-    char path[CHECKPOINT_NAME_BYTES];
-    return h5_get_list(checkpoint->h5, state_name(path, name), H5_KIND_I64, values, count);
+static void put_back(const struct checkpoint_value *value, const void *numbers) {
+    const int64_t *integers = numbers;
+    bool *flags = value->numbers;
+    if (value->kind != CHECKPOINT_FLAGS)
+        memcpy(value->numbers, numbers, 8 * (size_t)value->count);
+    for (int64_t i = 0; value->kind == CHECKPOINT_FLAGS && i < value->count; i++)
+        flags[i] = integers[i] != 0;
 }
 
-enum status checkpoint_reals(const struct checkpoint *checkpoint, const char *name, double **values,
-                             int64_t *count) {
+static enum status read_value(const struct checkpoint *checkpoint,
+                              const struct checkpoint_value *value) {
+    const enum h5_kind kind = value->kind == CHECKPOINT_REALS ? H5_KIND_F64 : H5_KIND_I64;
     char path[CHECKPOINT_NAME_BYTES];
-    return h5_get_list(checkpoint->h5, state_name(path, name), H5_KIND_F64, values, count);
+    int64_t count;
+    void *numbers;
+    snprintf(path, sizeof path, "/state/%s", value->name);
+    if (!h5_has(checkpoint->h5, path))
+        return fail_state(checkpoint, value->name, "is missing");
+    TRY(h5_get_list(checkpoint->h5, path, kind, &numbers, &count));
+    if (count == value->count)
+        put_back(value, numbers);
+    memory_release(&numbers);
+    return count == value->count ? STATUS_OK
+                                 : fail_state(checkpoint, value->name, "has another length");
 }
 
-enum status checkpoint_text(const struct checkpoint *checkpoint, const char *name,
-                            struct strbuf *out) {
-    char path[CHECKPOINT_NAME_BYTES];
-    return h5_get_text(checkpoint->h5, state_name(path, name), out);
+/* The values that are asked for. */
+struct table {
+    const struct checkpoint *checkpoint;
+    const struct checkpoint_value *values;
+    int count;
+};
+
+/* For h5_walk over /state: what nobody asks for is a value that would be lost. */
+static enum status check_known(void *context, const char *path) {
+    const struct table *table = context;
+    const char *name = path + strlen("/state/");
+    for (int i = 0; i < table->count; i++)
+        if (strcmp(table->values[i].name, name) == 0)
+            return STATUS_OK;
+    return fail_state(table->checkpoint, name, "is not known here");
+}
+
+enum status checkpoint_read_state(const struct checkpoint *checkpoint,
+                                  const struct checkpoint_value *values, int count) {
+    struct table table = {checkpoint, values, count};
+    TRY(h5_walk(checkpoint->h5, "/state", check_known, &table));
+    for (int i = 0; i < count; i++)
+        TRY(read_value(checkpoint, &values[i]));
+    return STATUS_OK;
 }
 
 enum status checkpoint_settings(const struct checkpoint *checkpoint, struct strbuf *out) {
     return h5_get_text(checkpoint->h5, "/settings", out);
+}
+
+enum status checkpoint_provenance(const struct checkpoint *checkpoint, const char *name,
+                                  struct strbuf *out) {
+    char path[CHECKPOINT_NAME_BYTES];
+    snprintf(path, sizeof path, "/provenance/%s", name);
+    return h5_get_text(checkpoint->h5, path, out);
+}
+
+enum status checkpoint_build(const struct checkpoint *checkpoint, struct strbuf *out) {
+    return provenance_read_build(checkpoint->h5, out);
+}
+
+enum status checkpoint_inputs(const struct checkpoint *checkpoint, char **sums, int64_t *stride,
+                              int64_t *count) {
+    return h5_get_texts(checkpoint->h5, "/provenance/inputs/sha256", sums, stride, count);
 }
 
 struct collection {

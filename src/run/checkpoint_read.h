@@ -35,6 +35,15 @@ enum status checkpoint_sums(const struct checkpoint *checkpoint, char **names, i
 /* The parameters in the file, by name; their offsets count in this order. */
 const struct parameter *checkpoint_parameters(const struct checkpoint *checkpoint, int64_t *count);
 
+/* The path that it was opened by. */
+const char *checkpoint_name(const struct checkpoint *checkpoint);
+
+/* Elements [first, first + n) of a tensor of a section, counted through its rows. */
+enum status checkpoint_read_block(const struct checkpoint *checkpoint,
+                                  enum checkpoint_section section,
+                                  const struct parameter *parameter, int64_t first, int64_t n,
+                                  float *out) MUST_USE;
+
 /* One tensor of a section, into `out` (rows × columns); a wrong shape or a missing one is a
  * sentence. Fits the `read` of struct model_directory through checkpoint_read_parameter. */
 enum status checkpoint_read(const struct checkpoint *checkpoint, enum checkpoint_section section,
@@ -42,13 +51,20 @@ enum status checkpoint_read(const struct checkpoint *checkpoint, enum checkpoint
 enum status checkpoint_read_parameter(void *checkpoint, const struct parameter *parameter,
                                       float *out) MUST_USE;
 
-/* Values of /state: *values (memory_release) has *count; a text is appended. */
-enum status checkpoint_integers(const struct checkpoint *checkpoint, const char *name,
-                                int64_t **values, int64_t *count) MUST_USE;
-enum status checkpoint_reals(const struct checkpoint *checkpoint, const char *name, double **values,
-                             int64_t *count) MUST_USE;
-enum status checkpoint_text(const struct checkpoint *checkpoint, const char *name,
-                            struct strbuf *out) MUST_USE;
+/* All of /state to where the values say. One that is missing, of another length or kind, or not
+ * among them is a sentence. */
+enum status checkpoint_read_state(const struct checkpoint *checkpoint,
+                                  const struct checkpoint_value *values, int count) MUST_USE;
+
+/* Appends a text of /provenance: "devices", "git_revision", … */
+enum status checkpoint_provenance(const struct checkpoint *checkpoint, const char *name,
+                                  struct strbuf *out) MUST_USE;
+
+/* Appends the build that wrote it (provenance_build); the SHA-256 of its files of data, in
+ * hexadecimal, as h5_get_texts gives them. */
+enum status checkpoint_build(const struct checkpoint *checkpoint, struct strbuf *out) MUST_USE;
+enum status checkpoint_inputs(const struct checkpoint *checkpoint, char **sums, int64_t *stride,
+                              int64_t *count) MUST_USE;
 
 enum status checkpoint_settings(const struct checkpoint *checkpoint, struct strbuf *out) MUST_USE;
 enum status checkpoint_files(const struct checkpoint *checkpoint,

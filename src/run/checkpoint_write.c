@@ -32,17 +32,25 @@ static enum status put_section(struct h5 *h5, enum checkpoint_section section,
     return STATUS_OK;
 }
 
+static enum status put_flags(struct h5 *h5, const char *name,
+                             const struct checkpoint_value *value) {
+    const bool *flags = value->numbers;
+    int64_t *integers;
+    TRY(memory_new(&integers, value->count, "flags"));
+    for (int64_t i = 0; i < value->count; i++)
+        integers[i] = flags[i];
+    const enum status status =
+        h5_put(h5, name, H5_KIND_I64, H5_STORAGE_PLAIN, 1, &value->count, integers);
+    memory_release(&integers);
+    return status;
+}
+
 static enum status put_numbers(struct h5 *h5, const char *name,
                                const struct checkpoint_value *value) {
-    switch (value->kind) {
-    case CHECKPOINT_INTEGERS:
-        return h5_put(h5, name, H5_KIND_I64, H5_STORAGE_PLAIN, 1, &value->count, value->integers);
-    case CHECKPOINT_REALS:
-        return h5_put(h5, name, H5_KIND_F64, H5_STORAGE_PLAIN, 1, &value->count, value->reals);
-    case CHECKPOINT_TEXT:
-        return h5_put_text(h5, name, value->text);
-    }
-    return FAIL(STATUS_DEFECT, "%s has no kind", name);
+    if (value->kind == CHECKPOINT_FLAGS)
+        return put_flags(h5, name, value);
+    return h5_put(h5, name, value->kind == CHECKPOINT_REALS ? H5_KIND_F64 : H5_KIND_I64,
+                  H5_STORAGE_PLAIN, 1, &value->count, value->numbers);
 }
 
 static enum status put_value(struct h5 *h5, const struct checkpoint_value *value) {

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/memory.h"
 #include "file/bytes.h"
 
@@ -28,43 +29,96 @@ static enum status describe_dataset(struct h5 *h5, const char *path, const struc
     return h5_put_attribute(h5, path, "reduction", reduction);
 }
 
-static enum status put_metric(struct h5 *h5, enum metric metric, int64_t steps, int passes) {
+/* A file in the making, and the one whose first rows it takes over. */
+struct making {
+    struct h5 *h5;
+    const struct h5 *before; /* NULL: none */
+    int64_t steps, passes, kept;
+};
+
+/* The rows of `before` that the file takes over; a dataset that it lacks, or has with other passes,
+ * leaves NaN. */
+static enum status take_over(const struct making *making, const char *path, int rank,
+                             double *values) {
+    struct h5_shape shape;
+    if (making->before == NULL || !h5_has(making->before, path))
+        return STATUS_OK;
+    TRY(h5_shape(making->before, path, &shape));
+    const int64_t rows = shape.sizes[0] < making->kept ? shape.sizes[0] : making->kept;
+    if (shape.is_text || shape.kind != H5_KIND_F64 || shape.rank != rank ||
+        (rank == 2 && shape.sizes[1] != making->passes))
+        return STATUS_OK;
+    return h5_get(making->before, path, H5_KIND_F64, 0, rows, values);
+}
+
+/* One dataset; `rank` 1 is a row a step, 2 a row of passes. */
+static enum status put_column(const struct making *making, const char *path, int rank) {
+    const int64_t width = rank == 2 ? making->passes : 1, n = making->steps * width;
+    const int64_t sizes[2] = {making->steps, making->passes};
+    double *values;
+    TRY(memory_new(&values, n, "values of a metric"));
+    for (int64_t i = 0; i < n; i++)
+        values[i] = (double)NAN;
+    enum status status = take_over(making, path, rank, values);
+    if (status == STATUS_OK)
+        status = h5_put(making->h5, path, H5_KIND_F64, H5_STORAGE_PLAIN, rank, sizes, values);
+    memory_release(&values);
+    return status;
+}
+
+static enum status put_metric(const struct making *making, enum metric metric) {
     const struct metric_info *info = &metric_table[metric];
-    const int64_t sizes[2] = {steps, passes};
     char path[NAME_BYTES], reduction[160];
     const char *over_passes = metric == METRIC_RATIO_MAX ? "maximum" : "mean";
     snprintf(reduction, sizeof reduction, "%s%s%s", info->reduction,
              info->per_pass ? "; of the passes the " : "", info->per_pass ? over_passes : "");
     dataset_name(path, "step", metric);
-    TRY(h5_put(h5, path, H5_KIND_F64, H5_STORAGE_PLAIN, 1, sizes, NULL));
-    TRY(describe_dataset(h5, path, info, reduction));
+    TRY(put_column(making, path, 1));
+    TRY(describe_dataset(making->h5, path, info, reduction));
     if (!info->per_pass)
         return STATUS_OK;
     dataset_name(path, "pass", metric);
-    TRY(h5_put(h5, path, H5_KIND_F64, H5_STORAGE_PLAIN, 2, sizes, NULL));
-    return describe_dataset(h5, path, info, info->reduction);
+    TRY(put_column(making, path, 2));
+    return describe_dataset(making->h5, path, info, info->reduction);
 }
 
-static enum status fill_file(struct h5 *h5, int64_t steps, int passes,
-                             const struct provenance *provenance) {
-    TRY(h5_put_integer(h5, VALID_PATH, 0));
+static enum status fill_file(const struct making *making, const struct provenance *provenance) {
+    struct h5 *h5 = making->h5;
+    TRY(h5_put_integer(h5, VALID_PATH, making->kept));
     TRY(h5_describe(h5, VALID_PATH, "steps",
                     "how many rows hold a finished step; the others are NaN"));
     TRY(h5_put_attribute(h5, VALID_PATH, "reduction", "value"));
     for (enum metric metric = 0; metric < METRIC_COUNT; metric++)
-        TRY(put_metric(h5, metric, steps, passes));
+        TRY(put_metric(making, metric));
     return provenance_write(h5, provenance);
 }
 
-enum status diagnostics_create(const char *path, int64_t steps, int passes,
+/* The file that is there, where steps of it are kept. One that cannot be read, which no kill leaves,
+ * costs its numbers and not the run. */
+static void open_before(const char *path, struct making *making, struct h5 **before) {
+    *before = NULL;
+    if (making->kept == 0)
+        return;
+    if (h5_open(before, path) != STATUS_OK) {
+        log_warning("diagnostics", "the numbers of the first %lld steps are lost: %s",
+                    (long long)making->kept, status_sentence());
+        status_clear();
+    }
+    making->before = *before;
+}
+
+enum status diagnostics_create(const char *path, int64_t steps, int passes, int64_t kept,
                                const struct provenance *provenance) {
-    struct h5 *h5;
-    ASSERT(steps > 0 && passes > 0);
-    TRY(h5_create(&h5, H5_FORMAT_LIVE));
-    const enum status status = fill_file(h5, steps, passes, provenance);
+    struct making making = {.steps = steps, .passes = passes, .kept = kept};
+    struct h5 *before;
+    ASSERT(steps > 0 && passes > 0 && kept >= 0 && kept <= steps);
+    TRY(h5_create(&making.h5, H5_FORMAT_LIVE));
+    open_before(path, &making, &before);
+    const enum status status = fill_file(&making, provenance);
+    (void)h5_close(&before);
     if (status == STATUS_OK)
-        return h5_save(&h5, path);
-    (void)h5_close(&h5);
+        return h5_save(&making.h5, path);
+    (void)h5_close(&making.h5);
     return status;
 }
 

@@ -17,8 +17,9 @@
 #include "file/provenance.h"
 #include "run/metrics.h"
 
-/* Makes the file for that many steps and passes per step, with no step in. Atomic. */
-enum status diagnostics_create(const char *path, int64_t steps, int passes,
+/* Makes the file for that many steps and passes per step. The first `kept` of them are in: as the
+ * file that stands there has them, NaN where it has not. Atomic. */
+enum status diagnostics_create(const char *path, int64_t steps, int passes, int64_t kept,
                                const struct provenance *provenance) MUST_USE;
 
 /* Writes row step_index (from 0) and then sets /step/valid to step_index + 1. At most as many

@@ -13,6 +13,7 @@
 #include "file/atomic.h"
 #include "file/json.h"
 #include "run/adapter_directory.h"
+#include "run/checkpoint_folder.h"
 #include "run/model_directory.h"
 #include "run/step_name.h"
 
@@ -54,11 +55,19 @@ static enum status make_directory(const char *path) {
 
 /* --- whose a file is --- */
 
-/* The name without ".gradus.part", which a killed run leaves: the same file, unfinished. */
+/* The name without ".gradus.part", which a killed run leaves: the same file, unfinished; and
+ * without that of a damaged checkpoint. */
 static void finished_name(char out[NAME_MAX_BYTES], const char *name) {
-    const size_t length = strlen(name), tail = sizeof ATOMIC_PART - 1;
-    const bool part = length > tail && strcmp(name + length - tail, ATOMIC_PART) == 0;
-    snprintf(out, NAME_MAX_BYTES, "%.*s", (int)(part ? length - tail : length), name);
+    static const char *const tails[] = {ATOMIC_PART, CHECKPOINT_DAMAGED};
+    size_t length = strlen(name);
+    for (int i = 0; i < 2; i++) {
+        const size_t tail = strlen(tails[i]);
+        if (length > tail && strcmp(name + length - tail, tails[i]) == 0) {
+            length -= tail;
+            break;
+        }
+    }
+    snprintf(out, NAME_MAX_BYTES, "%.*s", (int)length, name);
 }
 
 static bool is_root_name(const char *name) {
@@ -217,15 +226,13 @@ static enum status remove_result(struct sweep *sweep, int file) {
     return STATUS_OK;
 }
 
-static enum status sweep_result(struct sweep *sweep, const char *result, bool fresh) {
+static enum status sweep_result(struct sweep *sweep, const char *result) {
     int file;
     TRY(open_inner(sweep, result, &file));
     if (file < 0)
         return STATUS_OK;
     sweep->inner = result;
-    enum status status = STATUS_OK;
-    if (fresh || sweep->first[0] == '\0') /* else the run that is there is reason enough */
-        status = check_result(sweep, file);
+    enum status status = check_result(sweep, file);
     if (status == STATUS_OK && sweep->remove)
         status = remove_result(sweep, file);
     sweep->inner = "";
@@ -233,9 +240,9 @@ static enum status sweep_result(struct sweep *sweep, const char *result, bool fr
     return status;
 }
 
-static enum status sweep_results(struct sweep *sweep, bool fresh) {
+static enum status sweep_results(struct sweep *sweep) {
     for (int i = 0; i < RESULTS; i++)
-        TRY(sweep_result(sweep, results[i], fresh));
+        TRY(sweep_result(sweep, results[i]));
     return STATUS_OK;
 }
 
@@ -256,8 +263,7 @@ static enum status check_start(const struct sweep *sweep, const char *parameter,
 
 /* --- the whole --- */
 
-static enum status look_around(struct sweep *sweep, const struct directory_starts *starts,
-                               bool fresh) {
+static enum status look_around(struct sweep *sweep, const struct directory_starts *starts) {
     char state[128];
     TRY(check_start(sweep, "model.path", starts->model));
     TRY(check_start(sweep, "lora.adapter", starts->adapter));
@@ -267,7 +273,7 @@ static enum status look_around(struct sweep *sweep, const struct directory_start
             TRY(sweep_file(sweep, sweep->folder, root_names[i]));
     }
     TRY(sweep_steps(sweep));
-    TRY(sweep_results(sweep, fresh));
+    TRY(sweep_results(sweep));
     if (sweep->first[0] == '\0')
         return STATUS_OK;
     read_note(sweep->folder, sweep->root, "status.json", "state", state, sizeof state);
@@ -276,37 +282,34 @@ static enum status look_around(struct sweep *sweep, const struct directory_start
                     "%s holds %s, but not the status.json of a run: it is not a run's to replace; "
                     "choose another run.directory, or move that file away",
                     sweep->root, sweep->first);
-    if (fresh)
-        return STATUS_OK;
-    return FAIL(STATUS_INPUT,
-                "%s holds a run already (%s): choose another run.directory, or start over with "
-                "--fresh, which removes the files of that run",
-                sweep->root, sweep->first);
+    return STATUS_OK;
 }
 
 static enum status remove_all(struct sweep *sweep) {
     sweep->remove = true;
     TRY(sweep_steps(sweep));
-    TRY(sweep_results(sweep, true));
+    TRY(sweep_results(sweep));
     const int again = openat(sweep->folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (again >= 0)
         TRY(sweep_folder(sweep, again, is_other_root_name));
     return sweep_file(sweep, sweep->folder, "status.json");
 }
 
-/* Opens the directory and looks around in it; with `fresh` and `remove`, empties it. */
-static enum status sweep_root(const char *root, const struct directory_starts *starts, bool fresh,
-                              bool remove) {
+/* Opens the directory and looks around in it; with `remove`, empties it. *found: a run is there. */
+static enum status sweep_root(const char *root, const struct directory_starts *starts, bool remove,
+                              bool *found) {
     struct sweep *sweep;
+    *found = false;
     TRY(memory_new(&sweep, 1, "look at run.directory"));
     *sweep = (struct sweep){.root = root, .inner = ""};
     sweep->folder = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     enum status status = STATUS_OK;
     if (sweep->folder >= 0)
-        status = look_around(sweep, starts, fresh);
+        status = look_around(sweep, starts);
     else if (errno != ENOENT)
         status = FAIL(STATUS_INPUT, "%s: it cannot be read: %s", root, strerror(errno));
-    if (status == STATUS_OK && remove && sweep->first[0] != '\0')
+    *found = status == STATUS_OK && sweep->first[0] != '\0';
+    if (*found && remove)
         status = remove_all(sweep);
     if (sweep->folder >= 0)
         close(sweep->folder);
@@ -314,20 +317,21 @@ static enum status sweep_root(const char *root, const struct directory_starts *s
     return status;
 }
 
-enum status directory_check(const char *root, const struct directory_starts *starts, bool fresh) {
+enum status directory_check(const char *root, const struct directory_starts *starts, bool *found) {
     char path[DIRECTORY_PATH_BYTES];
     TRY(directory_path(root, path, DIRECTORY_LOCK));
     TRY(lock_check(path));
-    return sweep_root(root, starts, fresh, false);
+    return sweep_root(root, starts, false, found);
 }
 
-static enum status claim(const char *root, const struct directory_starts *starts, bool fresh) {
+static enum status claim(const char *root, const struct directory_starts *starts, bool fresh,
+                         bool *found) {
     char path[DIRECTORY_PATH_BYTES];
     for (int i = 0; i < RESULTS; i++) {
         TRY(directory_path(root, path, results[i]));
         TRY(atomic_recover(path));
     }
-    TRY(sweep_root(root, starts, fresh, fresh));
+    TRY(sweep_root(root, starts, fresh, found));
     for (int i = 0; i < STEP_FOLDERS; i++) {
         TRY(directory_path(root, path, step_folders[i]));
         TRY(make_directory(path));
@@ -336,12 +340,12 @@ static enum status claim(const char *root, const struct directory_starts *starts
 }
 
 enum status directory_claim(struct lock **lock, const char *root,
-                            const struct directory_starts *starts, bool fresh) {
+                            const struct directory_starts *starts, bool fresh, bool *found) {
     char path[DIRECTORY_PATH_BYTES];
     TRY(directory_path(root, path, DIRECTORY_LOCK));
     TRY(make_directory(root));
     TRY(lock_take(lock, path));
-    const enum status status = claim(root, starts, fresh);
+    const enum status status = claim(root, starts, fresh, found);
     if (status != STATUS_OK)
         lock_release(lock);
     return status;

@@ -32,15 +32,17 @@ struct directory_starts {
 enum status directory_path(const char *root, char out[DIRECTORY_PATH_BYTES],
                            const char *name) MUST_USE;
 
-/* Whether a run may begin in the directory, which need not exist: refuses one in which a run is at
- * work, one that holds a run unless `fresh`, one in which files of others stand where the run's
- * would go, and one whose model/ or adapter/ is what the run starts from. Changes nothing. */
+/* Whether a run may begin or go on in the directory, which need not exist: refuses one in which a
+ * run is at work, one in which files of others stand where the run's would go, and one whose model/
+ * or adapter/ is what the run starts from. *found: it holds a run. Changes nothing. */
 enum status directory_check(const char *root, const struct directory_starts *starts,
-                            bool fresh) MUST_USE;
+                            bool *found) MUST_USE;
 
 /* The same under the lock, which the caller releases; makes the directory and its folders, puts
- * right what a killed run left of model/ or adapter/, and with `fresh` removes the files of the earlier run. */
+ * right what a killed run left of model/ or adapter/, and with `fresh` removes the files of the
+ * run that was found. */
 enum status directory_claim(struct lock **lock, const char *root,
-                            const struct directory_starts *starts, bool fresh) MUST_USE;
+                            const struct directory_starts *starts, bool fresh,
+                            bool *found) MUST_USE;
 
 #endif

@@ -4,7 +4,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/types.h>
 #include <unistd.h>
 
 #include "base/memory.h"
@@ -140,4 +143,40 @@ enum status metrics_log(const struct metrics *metrics, int64_t step, const char 
     close(file);
     strbuf_release(&line);
     return status;
+}
+
+/* Where the first line that does not stay begins. */
+static int64_t find_cut(FILE *stream, int64_t step, int64_t *last) {
+    char *line = NULL;
+    size_t room = 0;
+    int64_t at = 0;
+    for (ssize_t n; (n = getline(&line, &room, stream)) > 0; at += n) {
+        long long its;
+        if (line[n - 1] != '\n' || sscanf(line, "{\"step\": %18lld", &its) != 1 || its > step)
+            break;
+        *last = its;
+    }
+    free(line);
+    return at;
+}
+
+static enum status cut_at(const char *path, int64_t at) {
+    const int file = open(path, O_WRONLY | O_CLOEXEC);
+    const bool cut = file >= 0 && ftruncate(file, (off_t)at) == 0 && fsync(file) == 0;
+    const int cause = errno;
+    if (file >= 0)
+        close(file);
+    return cut ? STATUS_OK
+               : FAIL(STATUS_IO, "%s: the file cannot be cut: %s", path, strerror(cause));
+}
+
+enum status metrics_cut(const char *path, int64_t step, int64_t *last) {
+    *last = 0;
+    FILE *stream = bytes_is_file(path) ? fopen(path, "re") : NULL;
+    if (stream == NULL)
+        return STATUS_OK;
+    const int64_t at = find_cut(stream, step, last);
+    const bool whole = fseeko(stream, 0, SEEK_END) == 0 && (int64_t)ftello(stream) == at;
+    fclose(stream);
+    return whole ? STATUS_OK : cut_at(path, at);
 }

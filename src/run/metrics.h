@@ -61,4 +61,8 @@ enum status metrics_format(const struct metrics *metrics, int64_t step,
  * unfinished is ended first. */
 enum status metrics_log(const struct metrics *metrics, int64_t step, const char *path) MUST_USE;
 
+/* Takes back the lines of steps after `step`, and one that was left unfinished; *last is the step of
+ * the last line that stays, 0 when there is none. Where no regular file stands, nothing is done. */
+enum status metrics_cut(const char *path, int64_t step, int64_t *last) MUST_USE;
+
 #endif

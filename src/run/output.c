@@ -29,17 +29,16 @@ static const struct run_state running = {.name = "running", .next = "wait"},
                               stopped = {
                                   .name = "stopped", .ended = true, .status = STATUS_STOPPED};
 
-/* A run cannot be continued yet; from its newest checkpoint another one can begin. */
 static void advise(const struct run *run, char *advice, size_t size) {
     char name[STEP_NAME_BYTES];
     if (run->files.checkpoint_step == 0)
-        snprintf(advice, size, "there is no checkpoint: start over with --fresh");
+        snprintf(advice, size,
+                 "there is no checkpoint: the same `gradus train` begins again with step 1");
     else
         snprintf(advice, size,
-                 "gradus export %s/checkpoints/%s --output DIR makes a model of the newest "
-                 "checkpoint, from which another run can begin (model.path = DIR, another "
-                 "run.directory)",
-                 run->settings->run.directory, step_name(name, run->files.checkpoint_step));
+                 "the same `gradus train` goes on after step %lld, from %s/checkpoints/%s",
+                 (long long)run->files.checkpoint_step, run->settings->run.directory,
+                 step_name(name, run->files.checkpoint_step));
 }
 
 static enum status write_status(struct run *run, struct run_state state) {
@@ -48,8 +47,9 @@ static enum status write_status(struct run *run, struct run_state state) {
     advise(run, advice, sizeof advice);
     state.advice = state.ended && state.status == STATUS_OK ? NULL : advice;
     if (state.next == NULL)
-        state.next = status_file_next(state.status, run->files.checkpoint_step);
+        state.next = status_file_next(state.status);
     state.id = run->files.id;
+    state.attempt = run->files.attempt;
     state.step = run->counters.step;
     state.steps = run->settings->run.steps;
     state.checkpoint_step = run->files.checkpoint_step;
@@ -97,19 +97,28 @@ static enum status make_provenance(struct run *run) {
     return STATUS_OK;
 }
 
-/* Who it is, at what time, on which machine: no other run. */
-static void name_run(struct run *run) {
+/* Who it is, at what time, on which machine: no other run. One that goes on keeps its name and
+ * counts its attempts; its first checkpoint may be still to come. */
+static enum status name_run(struct run *run, bool again) {
     const struct lock_holder *owner = lock_owner(run->files.lock);
-    char now[24];
+    char now[24], path[DIRECTORY_PATH_BYTES];
     snprintf(run->files.id, sizeof run->files.id, "%s %.48s %lld", clock_utc(now), owner->host,
              (long long)owner->pid);
+    run->files.attempt = 1;
+    if (!again)
+        return STATUS_OK;
+    TRY(directory_path(run->settings->run.directory, path, "status.json"));
+    TRY(status_file_read(path, run->files.id, sizeof run->files.id, &run->files.attempt));
+    run->files.attempt++;
+    return STATUS_OK;
 }
 
 static enum status open_log(const struct run *run) {
     char path[DIRECTORY_PATH_BYTES];
     TRY(directory_path(run->settings->run.directory, path, "log.txt"));
     TRY(log_open(path));
-    log_info("run", "directory = %s, run = %s", run->settings->run.directory, run->files.id);
+    log_info("run", "directory = %s, run = %s, attempt = %lld", run->settings->run.directory,
+             run->files.id, (long long)run->files.attempt);
     return STATUS_OK;
 }
 
@@ -131,34 +140,41 @@ static enum status read_model_files(struct run *run) {
     return status;
 }
 
-static struct directory_starts starts_of(const struct settings *settings) {
-    return (struct directory_starts){.model = settings->model.path,
-                                     .adapter = settings->lora.adapter};
+/* The directory may have changed since restart_choose: another job was faster. */
+static enum status claim_directory(struct run *run, const struct restart *restart) {
+    const struct settings *settings = run->settings;
+    const struct directory_starts starts = {.model = settings->model.path,
+                                            .adapter = settings->lora.adapter};
+    bool found;
+    TRY(directory_claim(&run->files.lock, settings->run.directory, &starts, restart->fresh,
+                        &found));
+    if (found != restart->again && !restart->fresh)
+        return FAIL(STATUS_IO, "%s: another run was here in the meantime: submit again",
+                    settings->run.directory);
+    if (found && restart->fresh)
+        log_info("run", "started over: the files of the earlier run in %s are removed",
+                 settings->run.directory);
+    return STATUS_OK;
 }
 
-static enum status open_files(struct run *run, bool fresh) {
+/* All that a restart does here can be done again, should a kill come in between. */
+static enum status open_files(struct run *run, const struct restart *restart) {
     const struct settings *settings = run->settings;
-    const struct directory_starts starts = starts_of(settings);
     char path[DIRECTORY_PATH_BYTES];
     TRY(read_model_files(run));
-    TRY(directory_claim(&run->files.lock, settings->run.directory, &starts, fresh));
-    name_run(run);
+    TRY(claim_directory(run, restart));
+    TRY(name_run(run, restart->again));
+    run->files.checkpoint_step = restart->step;
     TRY(write_status(run, running)); /* first: it says whose the other files are */
     TRY(open_log(run));
     TRY(write_settings(run));
     TRY(make_provenance(run));
+    TRY(restart_take_back(settings, restart));
     TRY(directory_path(settings->run.directory, path, "diagnostics.h5"));
-    TRY(diagnostics_create(path, settings->run.steps, run->step.pass_count,
+    TRY(diagnostics_create(path, settings->run.steps, run->step.pass_count, restart->step,
                            &run->files.provenance));
     run->files.checkpoint_s = clock_now_s();
     return STATUS_OK;
-}
-
-enum status run_output_check(const struct settings *settings, struct comm *comm, bool fresh) {
-    const struct directory_starts starts = starts_of(settings);
-    return comm_agree(comm, comm->rank != 0
-                                ? STATUS_OK
-                                : directory_check(settings->run.directory, &starts, fresh));
 }
 
 void run_output_close(struct run *run) {
@@ -188,10 +204,10 @@ static enum status gather_hosts(struct run *run) {
     return status;
 }
 
-enum status run_output_open(struct run *run, bool fresh) {
+enum status run_output_open(struct run *run, const struct restart *restart) {
     enum status status = comm_agree(run->comm, gather_hosts(run));
     if (status == STATUS_OK)
-        status = comm_agree(run->comm, run->comm->rank == 0 ? open_files(run, fresh) : STATUS_OK);
+        status = comm_agree(run->comm, run->comm->rank == 0 ? open_files(run, restart) : STATUS_OK);
     if (status != STATUS_OK && run->files.lock != NULL)
         run_output_fail(run, status);
     return status;

@@ -73,10 +73,11 @@ static enum status count_factors(struct plan *plan) {
 enum status plan_open(struct plan *plan, const struct settings *settings,
                       const struct plan_options *options) {
     int threads;
+    struct restart restart = {.fresh = options->fresh};
     *plan = (struct plan){.settings = settings, .ranks = options->ranks};
     comm_self_open(&plan->comm);
     TRY(choose_threads(plan, options, &threads));
-    TRY(run_output_check(settings, &plan->comm, options->fresh));
+    TRY(restart_choose(settings, &plan->comm, &restart));
     plan->comm.size = options->ranks;
     const struct absent absent =
         options->elsewhere ? absent_find(settings) : (struct absent){.weights = false};

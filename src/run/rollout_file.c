@@ -53,6 +53,11 @@ ROW(prompt_source) {
     return (struct span){&rollout->groups[i].source, 1};
 }
 
+ROW(prompt_epoch) {
+    (void)field, (void)own;
+    return (struct span){&rollout->groups[i].epoch, 1};
+}
+
 ROW(prompt_row) {
     (void)field, (void)own;
     return (struct span){&rollout->groups[i].row, 1};
@@ -156,6 +161,8 @@ static const struct field fields[] = {
     PER_GROUP("/prompt/source", H5_KIND_I32, prompt_source, "1",
               "index into data.train of the source that the prompt is from"),
     PER_GROUP("/prompt/row", H5_KIND_I64, prompt_row, "1", "0-based line of that source's file"),
+    PER_GROUP("/prompt/epoch", H5_KIND_I64, prompt_epoch, "1",
+              "epoch of that source, from 0: it gives each of its prompts once in each"),
     RAGGED("/prompt/token_ids", "/prompt/offsets", H5_KIND_I32, false, prompt_tokens, "1",
            "token ids of the prompts as the model reads them"),
     RAGGED("/prompt/text", "/prompt/text_offsets", H5_KIND_U8, false, prompt_text, "1",

@@ -9,7 +9,9 @@
  *     problem.c  gradient and step of the real model, as an update rule sees them
  *     measure.c  from a step's sums to its metrics
  *     output.c   the files in run.directory
+ *     state.c    what outlives a kill
  *     save.c     checkpoints and the model
+ *     restart.c  going on from one
  *     train.c    the loop
  */
 #ifndef RUN_RUN_H
@@ -37,6 +39,7 @@
 #include "run/lock.h"
 #include "run/metrics.h"
 #include "run/model_directory.h"
+#include "run/restart.h"
 #include "run/wall_time.h"
 #include "update/update.h"
 
@@ -86,7 +89,8 @@ struct row_lengths {
 /* Rank 0's files in run.directory; empty on the others. */
 struct run_files {
     struct lock *lock;         /* NULL: nothing is open */
-    char id[96];               /* of this run; no two are the same */
+    char id[96];               /* of this run, for all its attempts; no two runs share one */
+    int64_t attempt;           /* starts of the program on this run, from 1 */
     struct model_files *model; /* what goes beside the weights, as it was at the start */
     struct strbuf settings_text, hosts;
     struct provenance provenance;
@@ -112,7 +116,7 @@ struct run {
     struct row_lengths longest; /* of the stream */
     int64_t max_positions;      /* of the longest sequence that the models take */
     struct tiles tiles;
-    int64_t *position;  /* of the stream, before the current step */
+    int64_t *position;  /* of the stream, before the current step; for state.c, after it */
     struct pulse pulse; /* beats between the parts of a step */
 
     float *master; /* flat fp32 parameters, backend memory */
@@ -155,14 +159,10 @@ enum status run_update(struct run *run) MUST_USE;
 /* The step's metrics from what all ranks know; collective. */
 enum status run_measure(struct run *run, struct metrics *metrics) MUST_USE;
 
-/* Whether a run of these settings may begin in its run.directory (run/directory.h), before anything
- * large is read. Collective. */
-enum status run_output_check(const struct settings *settings, struct comm *comm,
-                             bool fresh) MUST_USE;
-
-/* Takes run.directory for this run; writes settings.cfg, opens the log, creates diagnostics.h5.
- * Rank 0 acts, all agree; run_output_close gives it back, also after a failure. */
-enum status run_output_open(struct run *run, bool fresh) MUST_USE;
+/* Takes run.directory for this run, which begins where `restart` says: what later steps have left
+ * there goes, settings.cfg is written, the log opened, diagnostics.h5 made. Rank 0 acts, all agree;
+ * run_output_close gives it back, also after a failure. */
+enum status run_output_open(struct run *run, const struct restart *restart) MUST_USE;
 void run_output_close(struct run *run);
 
 /* Says now and then, from places that a run passes, that it lives. */

@@ -20,6 +20,7 @@
 #include "run/checkpoint_write.h"
 #include "run/directory.h"
 #include "run/model_directory.h"
+#include "run/state.h"
 #include "run/step_name.h"
 
 enum { PIECE = 1 << 22 };
@@ -49,26 +50,15 @@ static enum status write_sections(struct run *run, const struct checkpoint_conte
                                   const char *path) {
     struct checkpoint_writer *writer;
     TRY(checkpoint_layout(&writer, path, content));
-    enum status status = write_section(run, writer, CHECKPOINT_PARAMETERS, run->master);
-    if (status == STATUS_OK)
-        status = write_section(run, writer, CHECKPOINT_EXP_AVG, run->optimizer->exp_avg);
-    if (status == STATUS_OK)
-        status = write_section(run, writer, CHECKPOINT_EXP_AVG_SQ, run->optimizer->exp_avg_sq);
+    enum status status = STATUS_OK;
+    for (int section = 0; section < CHECKPOINT_SECTIONS && status == STATUS_OK; section++)
+        status = write_section(run, writer, (enum checkpoint_section)section,
+                               state_vector(run, (enum checkpoint_section)section));
     if (status != STATUS_OK) {
         checkpoint_abandon(&writer);
         return status;
     }
     return checkpoint_commit(&writer);
-}
-
-static struct checkpoint_value integer(const char *name, const char *unit, const char *description,
-                                       const int64_t *value) {
-    return (struct checkpoint_value){.name = name,
-                                     .unit = unit,
-                                     .description = description,
-                                     .kind = CHECKPOINT_INTEGERS,
-                                     .count = 1,
-                                     .integers = value};
 }
 
 static enum status checkpoint_path(const struct run *run, char path[DIRECTORY_PATH_BYTES]) {
@@ -90,41 +80,17 @@ static enum status note_checkpoint(struct run *run, const char *path, double sta
     return STATUS_OK;
 }
 
-/* The state beside the vectors: all that the next step depends on. */
-static enum status write_checkpoint(struct run *run, const int64_t *position) {
+static enum status write_checkpoint(struct run *run) {
     char path[DIRECTORY_PATH_BYTES];
     const double start_s = clock_now_s();
     const struct parameter_set *trained = model_trained(run->lm.model);
-    const struct run_counters *counters = &run->counters;
-    const struct checkpoint_value state[] = {
-        integer("step", "steps", "finished steps of the run", &counters->step),
-        integer("optimizer_steps", "steps", "steps that the optimizer's moments have seen",
-                &run->optimizer->steps),
-        integer("counters/backward_passes", "passes", "backward passes so far",
-                &counters->backward_passes),
-        integer("counters/optimizer_steps", "steps", "optimizer steps so far",
-                &counters->optimizer_steps),
-        integer("counters/tokens", "tokens", "answer tokens so far", &counters->tokens),
-        integer("counters/prompts", "prompts", "prompts taken so far", &counters->prompts),
-        integer("counters/skipped_in_a_row", "steps",
-                "optimizer steps in a row that were skipped, up to this one",
-                &run->skipped_in_a_row),
-        integer("counters/flat_steps", "steps",
-                "steps in a row in which all rewards of each "
-                "group were equal",
-                &run->flat.steps),
-        {.name = "data/position",
-         .unit = "prompts",
-         .description = "prompts given so far: in all, then of each source of data.train",
-         .kind = CHECKPOINT_INTEGERS,
-         .count = stream_position_size(run->stream),
-         .integers = position},
-    };
+    struct checkpoint_value state[STATE_VALUES_MAX];
+    state_gather(run);
     const struct checkpoint_content content = {.parameters = trained->items,
                                                .parameter_count = trained->count,
                                                .optimizer = true,
                                                .state = state,
-                                               .state_count = sizeof state / sizeof *state,
+                                               .state_count = state_values(run, state),
                                                .settings = strbuf_text(&run->files.settings_text),
                                                .files = run->files.model,
                                                .provenance = &run->files.provenance};
@@ -151,22 +117,15 @@ static enum status check_finite(struct run *run, bool optimizer) {
 }
 
 enum status run_checkpoint_save(struct run *run) {
-    int64_t *position;
     TRY(check_finite(run, true));
-    TRY(memory_new(&position, stream_position_size(run->stream), "data position"));
-    stream_position_get(run->stream, position);
-    const enum status status = write_checkpoint(run, position);
-    memory_release(&position);
-    return status;
+    return write_checkpoint(run);
 }
 
 bool run_checkpoint_is_due(const struct run *run, bool last) {
     const struct settings_checkpoint *checkpoint = &run->settings->checkpoint;
-    const bool stopping = last && run->counters.step < run->settings->run.steps;
-    if (stopping ||
-        (checkpoint->every > 0 && (last || run->counters.step % checkpoint->every == 0)))
+    if (last || (checkpoint->every > 0 && run->counters.step % checkpoint->every == 0))
         return true;
-    return !last && checkpoint->every_s > 0 &&
+    return checkpoint->every_s > 0 &&
            clock_now_s() - run->files.checkpoint_s >= (double)checkpoint->every_s;
 }
 

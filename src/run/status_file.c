@@ -18,11 +18,12 @@ static json_t *describe(const struct run_state *state) {
     const bool failed = state->status != STATUS_OK && state->status != STATUS_STOPPED;
     json_t *exit_status = state->ended ? json_integer(status_exit(state->status)) : json_null();
     return json_pack(
-        "{s:s, s:I, s:I, s:I, s:s, s:o, s:o, s:o, s:s, s:s, s:I, s:s, s:s}", "state", state->name,
-        "step", (json_int_t)state->step, "steps", (json_int_t)state->steps, "checkpoint_step",
-        (json_int_t)state->checkpoint_step, "next", state->next, "exit", exit_status, "error",
-        text_or_null(failed ? status_sentence() : NULL), "advice", text_or_null(state->advice),
-        "run", state->id, "host", state->holder->host, "pid", (json_int_t)state->holder->pid, "job",
+        "{s:s, s:I, s:I, s:I, s:s, s:o, s:o, s:o, s:s, s:I, s:s, s:I, s:s, s:s}", "state",
+        state->name, "step", (json_int_t)state->step, "steps", (json_int_t)state->steps,
+        "checkpoint_step", (json_int_t)state->checkpoint_step, "next", state->next, "exit",
+        exit_status, "error", text_or_null(failed ? status_sentence() : NULL), "advice",
+        text_or_null(state->advice), "run", state->id, "attempt", (json_int_t)state->attempt,
+        "host", state->holder->host, "pid", (json_int_t)state->holder->pid, "job",
         state->holder->job, "time", clock_utc(now));
 }
 
@@ -40,22 +41,32 @@ enum status status_file_write(const char *path, const struct run_state *state) {
     return write_object(path, describe(state));
 }
 
-const char *status_file_next(enum status status, int64_t checkpoint_step) {
+const char *status_file_next(enum status status) {
     const bool passing = status == STATUS_STOPPED || status_exit(status) == status_exit(STATUS_IO);
-    return !passing ? "correct" : checkpoint_step > 0 ? "export" : "fresh";
+    return passing ? "continue" : "correct";
+}
+
+enum status status_file_read(const char *path, char *id, size_t size, int64_t *attempt) {
+    json_t *root;
+    const char *name;
+    TRY(json_read_file(path, 1 << 20, &root));
+    enum status status = json_get_string(root, path, "run", "", &name);
+    if (status == STATUS_OK)
+        status = json_get_integer(root, path, "attempt", 1, attempt);
+    if (status == STATUS_OK && name[0] != '\0')
+        snprintf(id, size, "%s", name);
+    json_decref(root);
+    return status;
 }
 
 enum status status_file_fail(const char *path, enum status status) {
     char sentence[STATUS_SENTENCE_MAX];
     json_t *root;
-    int64_t step;
     snprintf(sentence, sizeof sentence, "%s", status_sentence());
     TRY(json_read_file(path, 1 << 20, &root));
-    if (json_get_integer(root, path, "checkpoint_step", 0, &step) != STATUS_OK)
-        step = 0;
     json_object_set_new(root, "state", json_string("failed"));
     json_object_set_new(root, "exit", json_integer(status_exit(status)));
     json_object_set_new(root, "error", json_string(sentence));
-    json_object_set_new(root, "next", json_string(status_file_next(status, step)));
+    json_object_set_new(root, "next", json_string(status_file_next(status)));
     return write_object(path, root);
 }

@@ -7,6 +7,7 @@
 #define RUN_STATUS_FILE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/status.h"
@@ -19,6 +20,7 @@ struct run_state {
     const char *next;   /* what a script does now: "wait", "done", or status_file_next */
     const char *advice; /* for people: how to go on where the run does not; or NULL */
     const char *id;     /* of the run */
+    int64_t attempt;    /* starts of the program on it, from 1 */
     int64_t step, steps, checkpoint_step;
     const struct lock_holder *holder;
 };
@@ -27,10 +29,12 @@ struct run_state {
  * that has been silent for LOCK_STALE_S is dead. */
 enum { STATUS_FILE_BEAT_S = 20 };
 
-/* What a script does after a run that ended before its last step: "export" its newest checkpoint
- * and begin another run from it, start over "fresh" where there is none, or "correct" what the
- * sentence says. */
-const char *status_file_next(enum status status, int64_t checkpoint_step);
+/* What a script does after a run that ended before its last step: "continue" by submitting the same
+ * job again, or "correct" what the sentence says. */
+const char *status_file_next(enum status status);
+
+/* Of the file of an earlier attempt: the run's name, and which attempt it was. */
+enum status status_file_read(const char *path, char *id, size_t size, int64_t *attempt) MUST_USE;
 
 /* Replaces the file at `path`; after a failure it holds the kept sentence as well. */
 enum status status_file_write(const char *path, const struct run_state *state) MUST_USE;

@@ -136,7 +136,7 @@ static enum status say_stopped(const struct run *run) {
                     run->settings->run.directory);
     return FAIL(STATUS_STOPPED,
                 "stopped after step %lld of %lld; the newest checkpoint is "
-                "%s/checkpoints/%s",
+                "%s/checkpoints/%s; the same command goes on from there",
                 (long long)run->counters.step, (long long)run->settings->run.steps,
                 run->settings->run.directory, step_name(name, run->files.checkpoint_step));
 }

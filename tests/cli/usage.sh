@@ -37,7 +37,7 @@ expect 1 "a command is needed"
 expect 1 "there is no command trian" trian
 expect 1 "there is no command --model" --model
 expect 1 "there is no command eval: it is not there yet: " eval
-expect 1 "train has no option --restart: it is not there yet: " train --restart
+expect 1 "takes a value, --restart FILE" train --restart
 
 commands=$("$gradus" --help | sed -n 's/^  \([a-z]*\) .*/\1/p')
 for command in $commands; do

@@ -17,7 +17,7 @@ refuse() {
 train 1 run1
 train 1 'run[1]'
 cp -r run1 kept
-refuse "holds a run already" 'run[1]'
+refuse "began with other settings: run.seed is 1" 'run[1]' run.seed=1
 train 1 'run[1]' --fresh run.steps=1
 diff -r run1 kept >out || fail "--fresh in run[1] changed run1: $(cat out)"
 [ "$(ls 'run[1]/rollouts' | wc -l)" = 1 ] || fail "--fresh in run[1] left $(ls 'run[1]/rollouts')"

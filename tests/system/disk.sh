@@ -23,8 +23,11 @@ full limit "checkpoints/step-000002.h5.gradus.part"
 for step in 1 2; do
     "$GRADUS" inspect --verify limit/rollouts/step-00000$step.h5 >out || fail "limit: the rollouts of step $step"
 done
-grep -q '"state": "failed", "step": 2, .*"next": "fresh", "exit": 75, "error": "' limit/status.json ||
+grep -q '"state": "failed", "step": 2, .*"next": "continue", "exit": 75, "error": "' limit/status.json ||
     fail "limit: status.json says $(cat limit/status.json)"
+
+train 1 limit run.steps=8 checkpoint.every=2
+[ "$(value limit /step/valid)" = 8 ] || fail "limit does not go on: $(value limit /step/valid) steps"
 
 # A disk that is full from the second line of metrics on.
 if [ -w /dev/full ]; then

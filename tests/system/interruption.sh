@@ -44,7 +44,7 @@ asked() {
     complete "$1"
     last=$(lines "$1/metrics.jsonl")
     [ "$newest" = "$1/checkpoints/$(printf 'step-%06d.h5' "$last")" ] || fail "$1: the newest checkpoint after step $last is $newest"
-    grep -q "\"state\": \"stopped\", \"step\": $last, .*\"next\": \"export\", \"exit\": 85" "$1/status.json" ||
+    grep -q "\"state\": \"stopped\", \"step\": $last, .*\"next\": \"continue\", \"exit\": 85" "$1/status.json" ||
         fail "$1: status.json says $(cat "$1/status.json")"
     grep -q "stopping after step $last, asked by" "$1/log.txt" || fail "$1: log.txt does not say why it stopped"
     [ -z "$(find "$1" -name '*.part')" ] || fail "$1: unfinished files stay: $(find "$1" -name '*.part')"
@@ -77,9 +77,11 @@ begin 2 killed-rank checkpoint.every=2
 kill -KILL "$(sed -n 2p err.pids)"
 wait "$job" 2>/dev/null
 complete killed-rank
-job 2 train "$SYSTEM_WORK/input.cfg" run.directory="$work/killed-rank"
-[ $? = 2 ] || fail "a killed run is overwritten without --fresh"
+kept=$(basename "$newest" .h5 | sed 's/step-0*//')
+train 2 killed-rank run.steps=$((kept + 3)) checkpoint.every=2
+grep -q "goes on after step $kept, from" killed-rank/log.txt || fail "killed-rank does not go on after step $kept"
 complete killed-rank
+[ "$(value killed-rank /step/valid)" = $((kept + 3)) ] || fail "killed-rank: $(value killed-rank /step/valid) steps, expected $((kept + 3))"
 train 2 killed-rank --fresh
 [ -z "$(find killed-rank -name '*.part')" ] || fail "--fresh leaves unfinished files"
 [ "$(ls killed-rank/rollouts | wc -l)" = 3 ] || fail "--fresh leaves rollouts of the earlier run"

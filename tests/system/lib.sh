@@ -79,6 +79,31 @@ same_rollouts() {
     done
 }
 
+# metrics_of RUN: the lines of metrics.jsonl without times, memory and the checksums, which these change.
+metrics_of() {
+    sed -E 's/"((time|memory)\/[^"]*|[a-z_\/]*tokens_per_s)": [^,}]*(, )?//g; s/, "crc32.*//' "$1/metrics.jsonl"
+}
+
+# same_whole A B: two runs have left the same, but for times, memory and what may differ in settings: rollouts, diagnostics,
+# metrics.jsonl, the checkpoints that both have, the model or adapter.
+same_whole() {
+    [ "$(ls "$1/rollouts")" = "$(ls "$2/rollouts")" ] || fail "$1 and $2 have other rollouts: $(ls "$2/rollouts")"
+    same_rollouts "$1" "$2"
+    same_numbers "$1" "$2"
+    metrics_of "$1" >metrics.a
+    metrics_of "$2" >metrics.b
+    cmp metrics.a metrics.b || fail "metrics.jsonl of $1 and $2 differ"
+    newest=$(ls "$1/checkpoints" | tail -n 1)
+    for file in $(ls "$1/checkpoints"); do
+        [ ! -f "$2/checkpoints/$file" ] && [ "$file" != "$newest" ] ||
+            same "$1/checkpoints/$file" "$2/checkpoints/$file" /provenance /manifest /settings
+    done
+    for result in model adapter; do
+        [ ! -d "$1/$result" ] || cmp "$1/$result"/*.safetensors "$2/$result"/*.safetensors || fail "$result of $1 and $2 differ"
+    done
+    [ -z "$(find "$2" -name '*.part')" ] || fail "$2: unfinished files stay: $(find "$2" -name '*.part')"
+}
+
 # value RUN PATH ROW [COLUMN]: one number of its diagnostics.
 value() {
     file=$1/diagnostics.h5

@@ -139,8 +139,8 @@ rm -rf broken
 # Folders that are taken.
 bad "$work/sums.jsonl" 1 run.directory="$work/sums.jsonl/run"
 train 1 run run.steps=1
-bad "--fresh" 1
-bad "--fresh" 3
+bad "began with other settings: run.seed is 1" 1 run.seed=1
+bad "start over with --fresh" 3 run.seed=1
 bad "choose another run.directory" 1 --fresh model.path="$work/run/model"
 refuse 2 "qwen2: exists" 1 init --arch qwen2 --output qwen2
 refuse 2 "step-000001.h5" 1 export run/checkpoints/step-000001.h5 --output exported

@@ -25,26 +25,13 @@ static const struct parameter parameters[PARAMETERS] = {
 };
 static float vectors[CHECKPOINT_SECTIONS][ELEMENTS];
 static struct model_files files;
-static const int64_t positions[3] = {4, 5, 1 << 30};
-static const double baseline = 0.1;
+static int64_t positions[3] = {4, 5, 1 << 30};
+static double baseline = 0.1;
+static bool seen[2] = {true, false};
 static const struct checkpoint_value state[] = {
-    {.name = "data/position",
-     .unit = "prompts",
-     .description = "a",
-     .kind = CHECKPOINT_INTEGERS,
-     .count = 3,
-     .integers = positions},
-    {.name = "baseline",
-     .unit = "1",
-     .description = "b",
-     .kind = CHECKPOINT_REALS,
-     .count = 1,
-     .reals = &baseline},
-    {.name = "machine",
-     .unit = "1",
-     .description = "c",
-     .kind = CHECKPOINT_TEXT,
-     .text = "one kind of processor"},
+    {"data/position", "prompts", "a", CHECKPOINT_INTEGERS, 3, positions},
+    {"baseline", "1", "b", CHECKPOINT_REALS, 1, &baseline},
+    {"seen", "1", "c", CHECKPOINT_FLAGS, 2, seen},
 };
 static const struct provenance provenance = {.seed = 3};
 
@@ -93,24 +80,32 @@ static void check_vectors(const struct checkpoint *checkpoint) {
 }
 
 static void check_state(const struct checkpoint *checkpoint) {
-    int64_t *integers, n;
-    double *reals;
     struct strbuf text = STRBUF_EMPTY;
-    CHECK_OK(checkpoint_integers(checkpoint, "data/position", &integers, &n));
-    CHECK_EQ(n, 3);
-    CHECK_EQ(integers[2], 1 << 30);
-    memory_release(&integers);
-    CHECK_OK(checkpoint_reals(checkpoint, "baseline", &reals, &n));
-    CHECK_NEAR(reals[0], 0.1, 0);
-    memory_release(&reals);
-    CHECK_OK(checkpoint_text(checkpoint, "machine", &text));
-    CHECK_TEXT(strbuf_text(&text), "one kind of processor");
-    strbuf_clear(&text);
+    int64_t integers[3] = {0};
+    double real = 0.0;
+    bool flags[2] = {false, true};
+    struct checkpoint_value back[] = {
+        {"seen", "1", "c", CHECKPOINT_FLAGS, 2, flags},
+        {"baseline", "1", "b", CHECKPOINT_REALS, 1, &real},
+        {"data/position", "prompts", "a", CHECKPOINT_INTEGERS, 3, integers},
+        {"more", "1", "d", CHECKPOINT_INTEGERS, 1, integers},
+    };
+    CHECK_OK(checkpoint_read_state(checkpoint, back, 3));
+    CHECK(memcmp(integers, positions, sizeof integers) == 0);
+    CHECK_NEAR(real, 0.1, 0);
+    CHECK(flags[0] && !flags[1]);
+    CHECK_STATUS(checkpoint_read_state(checkpoint, back, 2), STATUS_INPUT,
+                 "/state/data/position is not known here");
+    CHECK_STATUS(checkpoint_read_state(checkpoint, back, 4), STATUS_INPUT,
+                 "/state/more is missing");
+    back[2].count = 2;
+    CHECK_STATUS(checkpoint_read_state(checkpoint, back, 3), STATUS_INPUT, "another length");
+    back[2].count = 3;
+    back[2].kind = CHECKPOINT_REALS;
+    CHECK_STATUS(checkpoint_read_state(checkpoint, back, 3), STATUS_INPUT, "kind");
     CHECK_OK(checkpoint_settings(checkpoint, &text));
     CHECK_TEXT(strbuf_text(&text), "run : { steps = 3; };");
     strbuf_release(&text);
-    CHECK_STATUS(checkpoint_integers(checkpoint, "none", &integers, &n), STATUS_INPUT, "none");
-    CHECK_STATUS(checkpoint_integers(checkpoint, "baseline", &integers, &n), STATUS_INPUT, "kind");
 }
 
 static void test_round_trip(void) {
@@ -241,7 +236,7 @@ static void test_compare(void) {
     what.provenance = &elsewhere;
     check_difference(&what, "");
     what.state_count = 2;
-    check_difference(&what, "/state/machine");
+    check_difference(&what, "/state/seen");
     what.state_count = 3;
     vectors[CHECKPOINT_EXP_AVG][25] += 1.0f;
     check_difference(&what, "/optimizer/exp_avg/model.norm.weight");

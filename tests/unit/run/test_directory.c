@@ -26,6 +26,7 @@ static const char *const own[] = {
     "rollouts/step-1000000.h5",
     "checkpoints/step-000002.h5",
     "checkpoints/step-000003.h5.gradus.part",
+    "checkpoints/step-000003.h5.gradus.damaged",
 };
 static const char *const others[] = {
     "notes.txt",
@@ -78,23 +79,33 @@ static void make_model(const char *directory, const char *its_note) {
 
 static enum status claim(const char *directory, bool fresh) {
     struct lock *lock;
-    TRY(directory_claim(&lock, folder_file(directory), &start, fresh));
+    bool found;
+    TRY(directory_claim(&lock, folder_file(directory), &start, fresh, &found));
     CHECK(access(in(directory, DIRECTORY_LOCK), F_OK) == 0);
     lock_release(&lock);
     return STATUS_OK;
 }
 
+/* Whether a run is found there. */
+static bool holds_run(const char *directory) {
+    bool found;
+    CHECK_OK(directory_check(folder_file(directory), &start, &found));
+    return found;
+}
+
 /* Refused by the look beforehand and by the claim, without a change. */
 static void check_refused(const char *directory, bool fresh, const char *words) {
     const int own_before = count_files(directory, own, OWN);
-    CHECK_STATUS(directory_check(folder_file(directory), &start, fresh), STATUS_INPUT, words);
+    bool found;
+    CHECK_STATUS(directory_check(folder_file(directory), &start, &found), STATUS_INPUT, words);
+    CHECK(!found);
     CHECK_STATUS(claim(directory, fresh), STATUS_INPUT, words);
     CHECK_EQ(count_files(directory, own, OWN), own_before);
     CHECK(access(in(directory, DIRECTORY_LOCK), F_OK) != 0);
 }
 
 static void test_new(void) {
-    CHECK_OK(directory_check(folder_file("new/inner"), &start, false));
+    CHECK(!holds_run("new/inner"));
     CHECK(access(folder_file("new"), F_OK) != 0);
     CHECK_OK(claim("new/inner", false));
     CHECK_EQ(folder_entries(folder_file("new/inner")), 2); /* rollouts, checkpoints */
@@ -105,8 +116,12 @@ static void test_new(void) {
 static void test_fresh(void) {
     make_run("run", state);
     make_model("run", note);
-    check_refused("run", false, "holds a run already");
+    CHECK(holds_run("run"));
+    CHECK_OK(claim("run", false)); /* to go on: everything stays */
+    CHECK_EQ(count_files("run", own, OWN), OWN);
+    CHECK_EQ(folder_entries(in("run", "model")), 3);
     CHECK_OK(claim("run", true));
+    CHECK(!holds_run("run"));
     CHECK_EQ(count_files("run", own, OWN), 0);
     CHECK_EQ(count_files("run", others, OTHERS), OTHERS);
     CHECK(access(in("run", "status.json"), F_OK) != 0);
@@ -170,11 +185,12 @@ static void test_model(void) {
     check_refused("foreign", true, "model/README.md: no run has written this");
     CHECK_EQ(folder_entries(in("foreign", "model")), 4);
     unlink(in("foreign", "model/README.md"));
+    bool found;
     const struct directory_starts own_model = {.model = in("foreign", "model")};
-    CHECK_STATUS(directory_check(folder_file("foreign"), &own_model, true), STATUS_INPUT,
+    CHECK_STATUS(directory_check(folder_file("foreign"), &own_model, &found), STATUS_INPUT,
                  "model.path is ");
     const struct directory_starts own_adapter = {.model = MODEL, .adapter = in("foreign", "model")};
-    CHECK_STATUS(directory_check(folder_file("foreign"), &own_adapter, true), STATUS_INPUT,
+    CHECK_STATUS(directory_check(folder_file("foreign"), &own_adapter, &found), STATUS_INPUT,
                  "lora.adapter is ");
     CHECK_OK(claim("foreign", true));
     CHECK(access(in("foreign", "model"), F_OK) != 0);
@@ -185,7 +201,7 @@ static void test_recovered(void) {
     make_run("killed", state);
     make_model("killed", note);
     CHECK(rename(in("killed", "model"), in("killed", "model.gradus.old")) == 0);
-    CHECK_STATUS(claim("killed", false), STATUS_INPUT, "holds a run already");
+    CHECK_OK(claim("killed", false));
     CHECK_EQ(folder_entries(in("killed", "model")), 3);
     CHECK(access(in("killed", "model.gradus.old"), F_OK) != 0);
 }

@@ -54,7 +54,7 @@ static void test_files(void) {
     scene_open(&scene, "output.rollouts_every=2 checkpoint.every=3 checkpoint.keep=9");
     struct run *run = &scene.run;
     CHECK_OK(metrics_init(&metrics, run->step.pass_count));
-    CHECK_OK(run_output_open(run, false));
+    CHECK_OK(run_output_open(run, &(struct restart){.fresh = false}));
     CHECK(says("status.json", "\"state\": \"running\""));
     CHECK(says("settings.cfg", "rollouts_every = 2"));
     CHECK(is_there("diagnostics.h5") && !is_there("metrics.jsonl") && !is_there("model"));
@@ -80,7 +80,7 @@ static void test_failure(void) {
     char words[512];
     snprintf(words, sizeof words, "run.directory=%s", folder_file("failing"));
     scene_open(&scene, words);
-    CHECK_OK(run_output_open(&scene.run, true));
+    CHECK_OK(run_output_open(&scene.run, &(struct restart){.fresh = true}));
     run_output_fail(&scene.run, FAIL(STATUS_IO, "the disk is full"));
     CHECK(strstr(status_sentence(), "the disk is full") != NULL);
     scene_close(&scene);
@@ -98,7 +98,7 @@ static bool due(int64_t every, int64_t every_s, int64_t step, double seconds, bo
 static void test_due(void) {
     CHECK(!due(0, 0, 2, 1e6, false));
     CHECK(due(2, 0, 2, 0, false) && !due(2, 0, 3, 0, false));
-    CHECK(due(3, 0, 4, 0, true) && !due(0, 60, 4, 1e6, true)); /* the model is written then */
+    CHECK(due(3, 0, 4, 0, true) && due(0, 60, 4, 0, true) && due(0, 0, 4, 0, true)); /* the last */
     CHECK(due(0, 60, 1, 61, false) && !due(0, 60, 1, 50, false));
     CHECK(due(0, 0, 3, 0, true)); /* asked to stop before the last step */
 }

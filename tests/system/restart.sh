@@ -1,0 +1,155 @@
+#!/bin/sh
+# restart.sh CASE: a run that is started again goes on, to the bit, as if it had never ended.
+#   full, lora, sft, penalty: stopped at several steps, on other numbers of ranks    changes: settings that are other ones
+#   damaged: checkpoints that cannot be used    picked: --restart and --fresh
+. "$(dirname "$0")/lib.sh"
+steps=12 # of 6 prompts: more than an epoch of 64
+settings="checkpoint.every=5"
+
+# go RANKS RUN STEPS [ARGUMENT...]
+# shellcheck disable=SC2086
+go() {
+    ranks=$1
+    run=$2
+    upto=$3
+    shift 3
+    train "$ranks" "$run" $settings run.steps="$upto" "$@"
+}
+
+# says RUN WORDS: its log does.
+says() {
+    grep -q -- "$2" "$1/log.txt" || fail "$1/log.txt does not say '$2'"
+}
+
+# refuse WORDS RUN [ARGUMENT...]: exit status 2 and a sentence, and the run as it was.
+# shellcheck disable=SC2086
+refuse() {
+    words=$1
+    run=$2
+    shift 2
+    cp -r "$run" kept
+    job 1 train "$SYSTEM_WORK/input.cfg" run.directory="$work/$run" $settings "$@"
+    have=$?
+    [ $have = 2 ] || fail "$run $*: exit status $have, expected 2: $(cat err)"
+    grep -q "^gradus: error: .*$words" err || fail "$run $*: does not say '$words': $(cat err)"
+    diff -r "$run" kept >out || fail "$run $*: a refused run changed $(cat out)"
+    rm -rf kept
+}
+
+# flip FILE OFFSET: turns one byte over.
+flip() {
+    byte=$(od -An -tu1 -j "$2" -N 1 "$1" | tr -d ' ')
+    # shellcheck disable=SC2059
+    printf "\\$(printf '%03o' $((255 - byte)))" | dd of="$1" bs=1 seek="$2" conv=notrunc 2>/dev/null
+}
+
+bits() {
+    go 1 whole $steps
+    # Stopped at three steps, gone on with by another number of ranks each time.
+    go 1 parts 2
+    go 3 parts 7
+    says parts "goes on after step 2, from .*checkpoints/step-000002.h5"
+    says parts "settings: other than before: run.steps is 7, was 2"
+    go 2 parts $steps
+    grep -q '"state": "finished", "step": 12, .*"checkpoint_step": 12, "next": "done", .*"attempt": 3,' parts/status.json ||
+        fail "parts: status.json says $(cat parts/status.json)"
+    same_whole whole parts
+    # Once more, when all is done: nothing changes.
+    cp -r parts before
+    go 2 parts $steps
+    says parts "finished after step 12 of 12"
+    same_whole before parts
+    twice=$("$SYSTEM_TOOL" prompts parts/rollouts/step-*.h5 | head -n 64 | sort | uniq -d)
+    [ -z "$twice" ] || fail "prompts (source, row) that stand twice in an epoch: $twice"
+    "$GRADUS" inspect parts >out || fail "inspect parts"
+    grep -q "epoch 1 of source 0: 64 prompts, none twice" out || fail "inspect does not count the first epoch: $(cat out)"
+    grep -q "epoch 2 of source 0: 8 prompts, none twice" out || fail "inspect does not count the second epoch: $(cat out)"
+}
+
+case $1 in
+full) bits ;;
+lora)
+    settings="$settings lora.rank=4 lora.alpha=8 objective.kl_coef=0.01"
+    bits
+    ;;
+sft)
+    settings="$settings run.method=sft data.train=({path=\"$SYSTEM_WORK/sums.jsonl\";prompt=\"question\";answer=\"worked\";})"
+    bits
+    ;;
+penalty)
+    settings="$settings model.path=$SYSTEM_WORK/qwen3 objective.kl_coef=0.01 objective.kl_in=reward update.mini_batches=2 parallel.groups_per_tile=1"
+    bits
+    ;;
+changes)
+    go 1 run 5
+    refuse "the run in .* began with other settings: optimizer.learning_rate is 0.002, was 0.001; these may not" run run.steps=5 optimizer.learning_rate=0.002
+    refuse "run.seed is 1, was 0.*but this may: run.steps is 9, was 5" run run.steps=9 run.seed=1
+    refuse "run.steps = 4 is less than the 5 steps that .*step-000005.h5 has behind it" run run.steps=4
+    refuse "holds .* tensors\|model/config.json is not the file\|began with other settings" run run.steps=5 lora.rank=4 lora.alpha=8
+    refuse "qwen3/config.json is not the file any more" run run.steps=5 model.path="$SYSTEM_WORK/qwen3"
+    head -n 63 "$SYSTEM_WORK/sums.jsonl" >less.jsonl
+    refuse "less.jsonl is not the file any more that .*step-000005.h5 was written with" run run.steps=5 \
+        data.train="({path=\"$work/less.jsonl\";prompt=\"question\";answer=\"answer\";})"
+    # The same file and the same directory elsewhere, and what no number depends on.
+    cp "$SYSTEM_WORK/sums.jsonl" moved.jsonl
+    mv run moved
+    go 1 moved 7 parallel.threads=2 checkpoint.keep=1 output.show_every=1 rollout.answers_in_flight=3 \
+        data.train="({path=\"$work/moved.jsonl\";prompt=\"question\";answer=\"answer\";})"
+    says moved "run.directory is .*moved.*, was .*run"
+    go 1 whole 7
+    same_whole whole moved
+    [ "$(ls moved/checkpoints)" = step-000007.h5 ] || fail "checkpoint.keep = 1 keeps $(ls moved/checkpoints)"
+    # Changed settings before there is a checkpoint.
+    cp -r moved none
+    rm none/checkpoints/*
+    refuse "began with other settings: run.seed" none run.steps=7 run.seed=1
+    go 1 none 7 output.show_every=0
+    same_whole whole none
+    ;;
+damaged)
+    settings="checkpoint.every=2 checkpoint.keep=3"
+    go 1 whole 8
+    go 1 run 6
+    cp -r run all
+    newest=run/checkpoints/step-000006.h5
+    flip $newest $(($(wc -c <$newest) / 2))
+    go 2 run 8
+    says run "step-000006.h5: .* does not have its checksum.*; the one before is tried"
+    says run "goes on after step 4, from "
+    [ -e $newest.gradus.damaged ] || fail "the damaged checkpoint is gone: $(ls run/checkpoints)"
+    same_whole whole run
+    [ "$(ls run/checkpoints | grep -c 'h5$')" = 3 ] || fail "kept: $(ls run/checkpoints)"
+    # All of them: cut short, empty, flipped.
+    head -c 1000 all/checkpoints/step-000002.h5 >part && mv part all/checkpoints/step-000002.h5
+    : >all/checkpoints/step-000004.h5
+    flip all/checkpoints/step-000006.h5 2000
+    refuse "none of its 3 checkpoints is good" all run.steps=8
+    train 1 all --fresh $settings run.steps=8
+    same_whole whole all
+    ;;
+picked)
+    settings="checkpoint.every=2 checkpoint.keep=9"
+    go 1 whole 8
+    cp -r whole run
+    go 1 run 8 --restart run/checkpoints/step-000004.h5
+    says run "goes on after step 4, from run/checkpoints/step-000004.h5"
+    says run "2 files of steps after 4 removed"
+    same_whole whole run
+    go 1 run 6 --restart run/checkpoints/step-000004.h5
+    [ "$(ls run/rollouts | wc -l) $(ls run/checkpoints | wc -l)" = "6 3" ] || fail "what later steps left stays: $(ls run/rollouts run/checkpoints)"
+    [ "$(value run /step/valid)" = 6 ] && [ "$(wc -l <run/metrics.jsonl)" = 6 ] || fail "metrics of later steps stay"
+    # Of another run, into a directory of its own: the steps before it are not there.
+    go 1 branch 8 --restart whole/checkpoints/step-000006.h5
+    same whole/checkpoints/step-000008.h5 branch/checkpoints/step-000008.h5 /provenance /manifest /settings
+    same_rollouts branch whole
+    [ "$(value branch /step/valid)" = 8 ] && [ "$(value branch /step/loss 5)" = nan ] || fail "branch: $(value branch /step/loss 5)"
+    refuse "is not a checkpoint of it" branch run.steps=8 --restart whole/checkpoints/step-000004.h5
+    refuse "--fresh removes the files" branch run.steps=8 --fresh --restart branch/checkpoints/step-000008.h5
+    refuse "sums.jsonl: a checkpoint is called step" branch run.steps=8 --fresh --restart "$SYSTEM_WORK/sums.jsonl"
+    go 1 branch 8 --fresh --restart whole/checkpoints/step-000004.h5
+    same whole/checkpoints/step-000008.h5 branch/checkpoints/step-000008.h5 /provenance /manifest /settings
+    grep -q '"attempt": 1,' branch/status.json || fail "--fresh counts on: $(cat branch/status.json)"
+    says branch "started over: the files of the earlier run"
+    ;;
+esac
+finish
