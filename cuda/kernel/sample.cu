@@ -1,0 +1,601 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One token per row by inverse CDF. Without filters the logits are read once, by the head's sums over
+ * blocks of HEAD_BLOCK tokens; a warp for each row draws the block by their masses, and the token in
+ * it. Behind filters a block of threads has a row: as on the CPU every filter keeps a first part of
+ * the tokens ordered by falling logit, and its border is found digit by digit of that order. Masses
+ * are added up in integers there, so that it does not matter which thread adds first.
+ */
+#include "cuda/kernel/sample.h"
+
+#include "cuda/kernel/head_merge.cuh"
+#include "cuda/kernel/philox.cuh"
+
+enum { DRAW_THREADS = 128, DRAW_WARPS = DRAW_THREADS / 32, BLOCK_QUADS = HEAD_BLOCK / 128 };
+
+/* A row's numbers for both kernels. */
+struct draw_args {
+    sample_launch launch;
+    float scale;    /* 1 / temperature; of log-probabilities where greedy */
+    int64_t blocks; /* of HEAD_BLOCK tokens */
+    bool drawn;     /* by filter_kernel */
+};
+
+static __device__ __forceinline__ double uniform_of(const sample_launch &a, int64_t b) {
+    if (a.uniforms != nullptr)
+        return a.uniforms[b];
+    const uint32_t *c = a.counters + 4 * b;
+    return philox_uniform(*a.seed, RANDOM_SAMPLE, philox_counter{{c[0], c[1], c[2], c[3]}});
+}
+
+/* Over the lanes of a warp up to each, in a fixed order. */
+static __device__ __forceinline__ double warp_prefix(double x) {
+    for (int step = 1; step < 32; step *= 2) {
+        const double other = warp_shuffle(x, lane_index() >= step ? lane_index() - step : 0);
+        x = lane_index() >= step ? other + x : x;
+    }
+    return x;
+}
+
+static __device__ __forceinline__ double warp_before(double prefix) {
+    const double left = warp_shuffle(prefix, lane_index() > 0 ? lane_index() - 1 : 0);
+    return lane_index() > 0 ? left : 0.0;
+}
+
+static __device__ __forceinline__ int first_bit(uint32_t bits) {
+    int i = 0;
+    while ((bits >> i & 1u) == 0)
+        i++;
+    return i;
+}
+
+static __device__ __forceinline__ int last_bit(uint32_t bits) {
+    int i = 31;
+    while ((bits >> i & 1u) == 0)
+        i--;
+    return i;
+}
+
+/* --- a draw without filters, by a warp --- */
+
+/* exp((z − max)/T), 0 from where fp32 has nothing smaller. */
+static __device__ __forceinline__ float weight_of(float z, float max, float scale) {
+    return expf((z - max) * scale);
+}
+
+/* Mass of a block relative to the row's largest logit: none when not even its largest has a
+ * weight. */
+static __device__ __forceinline__ double block_mass(const head_sums &block, float max,
+                                                    float scale) {
+    if (weight_of(block.max, max, scale) <= 0.0f)
+        return 0.0;
+    return exp(((double)block.max - (double)max) * (double)scale) * (double)block.sum;
+}
+
+struct chosen_block {
+    int64_t index;
+    double before; /* mass of the blocks before it */
+};
+
+/* The first block whose mass and those before it exceed `wanted`, else the last with any. */
+static __device__ __forceinline__ chosen_block choose_block(const head_sums *sums, int64_t count,
+                                                            float max, float scale, double wanted) {
+    chosen_block last = {0, 0.0};
+    double before = 0.0;
+    for (int64_t first = 0; first < count; first += 32) {
+        const int64_t i = first + lane_index();
+        const double mass = i < count ? block_mass(sums[i], max, scale) : 0.0;
+        const double prefix = before + warp_prefix(mass);
+        const double left = warp_shuffle(prefix, lane_index() > 0 ? lane_index() - 1 : 0);
+        const double own = lane_index() > 0 ? left : before;
+        const uint32_t some = warp_ballot(mass > 0.0);
+        const uint32_t beyond = warp_ballot(mass > 0.0 && prefix > wanted);
+        if (some != 0) {
+            const int lane = beyond != 0 ? first_bit(beyond) : last_bit(some);
+            last = chosen_block{first + lane, warp_shuffle(own, lane)};
+        }
+        if (beyond != 0)
+            break;
+        before = warp_shuffle(prefix, 31);
+    }
+    return last;
+}
+
+/* Mass of all blocks, in the order in which choose_block adds them. */
+static __device__ __forceinline__ double all_blocks(const head_sums *sums, int64_t count, float max,
+                                                    float scale) {
+    double all = 0.0;
+    for (int64_t first = 0; first < count; first += 32) {
+        const int64_t i = first + lane_index();
+        const double mass = i < count ? block_mass(sums[i], max, scale) : 0.0;
+        all = warp_shuffle(all + warp_prefix(mass), 31);
+    }
+    return all;
+}
+
+/* The token of a block of n: lane l has the elements 32 l … 32 l + 31, in ascending order. Gives its
+ * place in the block. */
+static __device__ __forceinline__ int choose_token(const float *z, int64_t n, float max,
+                                                   float scale, double wanted) {
+    const int begin = 32 * lane_index();
+    float weights[32];
+    double mass = 0.0;
+#pragma unroll
+    for (int i = 0; i < 32; i++) {
+        weights[i] = begin + i < n ? weight_of(z[begin + i], max, scale) : 0.0f;
+        mass += (double)weights[i];
+    }
+    const double prefix = warp_prefix(mass), before = warp_before(prefix);
+    const uint32_t some = warp_ballot(mass > 0.0);
+    const uint32_t beyond = warp_ballot(mass > 0.0 && prefix > wanted);
+    int place = 0;
+    double sum = before;
+    bool found = false;
+#pragma unroll
+    for (int i = 0; i < 32; i++) {
+        if (!found && weights[i] > 0.0f) {
+            place = begin + i;
+            sum += (double)weights[i];
+            found = sum > wanted;
+        }
+    }
+    if (some == 0)
+        return 0;
+    return warp_shuffle(place, beyond != 0 ? first_bit(beyond) : last_bit(some));
+}
+
+/* The first token of the largest logit. */
+static __device__ __forceinline__ int64_t choose_largest(const sample_launch &a, const float *z,
+                                                         const head_sums *sums, int64_t count,
+                                                         float max) {
+    int64_t block = count - 1;
+    for (int64_t first = 0; first < count; first += 32) {
+        const int64_t i = first + lane_index();
+        const uint32_t there = warp_ballot(i < count && sums[i].max == max);
+        if (there != 0) {
+            block = first + first_bit(there);
+            break;
+        }
+    }
+    for (int64_t i = block * HEAD_BLOCK; i < a.V; i += 32) {
+        const int64_t own = i + lane_index();
+        const uint32_t there = warp_ballot(own < a.V && z[own] == max);
+        if (there != 0)
+            return i + first_bit(there);
+    }
+    return a.V - 1;
+}
+
+/* The token of a row, −1 when a logit is not finite: then the weighted sum of its block is none. */
+static __device__ __forceinline__ int32_t draw_row(const draw_args &args, int64_t b, float max) {
+    const sample_launch &a = args.launch;
+    const float *z = a.logits + b * a.ld;
+    const head_sums *sums = a.sums + b * args.blocks;
+    bool finite = max > -INFINITY && max < INFINITY;
+    for (int64_t i = lane_index(); i < args.blocks; i += 32)
+        finite = finite && fabsf(sums[i].weighted) < INFINITY;
+    if (warp_ballot(!finite) != 0)
+        return -1;
+    if (a.settings.temperature <= 0.0f)
+        return (int32_t)choose_largest(a, z, sums, args.blocks, max);
+    const double wanted = uniform_of(a, b) * all_blocks(sums, args.blocks, max, args.scale);
+    const chosen_block block = choose_block(sums, args.blocks, max, args.scale, wanted);
+    const int64_t at = block.index * HEAD_BLOCK,
+                  n = a.V - at < HEAD_BLOCK ? a.V - at : (int64_t)HEAD_BLOCK;
+    return (int32_t)(at + choose_token(z + at, n, max, args.scale, wanted - block.before));
+}
+
+/* A warp for each row: the token unless it is drawn already, then what the head says of it. */
+static __global__ void __launch_bounds__(DRAW_THREADS) draw_kernel(draw_args args) {
+    const sample_launch &a = args.launch;
+    const int64_t b = (int64_t)blockIdx.x * DRAW_WARPS + warp_index();
+    if (b >= a.B)
+        return;
+    const double scale = (double)args.scale;
+    const head_state state =
+        head_merge(head_state{}, true, a.sums + b * args.blocks, args.blocks, scale);
+    const int32_t token = args.drawn ? a.tokens[b] : draw_row(args, b, state.max);
+    if (lane_index() != 0)
+        return;
+    a.tokens[b] = token;
+    if (a.logprob == nullptr)
+        return;
+    const head_result result =
+        head_result_of(state, token >= 0 ? a.logits[b * a.ld + token] : NAN, scale);
+    a.logprob[b] = result.logprob;
+    a.entropy[b] = result.entropy;
+}
+
+/* --- a draw behind filters, by a block of threads --- */
+
+enum { ROW_THREADS = 1024, ROW_WARPS = ROW_THREADS / 32, DIGITS = 2 * ROW_THREADS };
+
+/* Additions whose order does not matter: of integers, in shared memory. */
+static __device__ __forceinline__ void add_shared(uint64_t *to, uint64_t x) {
+#ifdef __CUDACC__
+    atomicAdd((unsigned long long *)to, (unsigned long long)x);
+#else
+    *to += x;
+#endif
+}
+
+static __device__ __forceinline__ void or_shared(uint32_t *to, uint32_t bits) {
+#ifdef __CUDACC__
+    atomicOr(to, bits);
+#else
+    *to |= bits;
+#endif
+}
+
+/* Shared memory of a row. */
+struct row_space {
+    uint64_t *masses;  /* (DIGITS) */
+    double *sums;      /* (ROW_WARPS) */
+    int64_t *integers; /* (ROW_WARPS) */
+    float *floats;     /* (ROW_WARPS) */
+    uint32_t *seen;    /* (V / 32 rounded up): a bit for each token of the answer */
+};
+
+static __device__ __forceinline__ row_space space_of() {
+    unsigned char *at = shared_memory();
+    uint64_t *masses = (uint64_t *)at;
+    double *sums = (double *)(masses + DIGITS);
+    int64_t *integers = (int64_t *)(sums + ROW_WARPS);
+    float *floats = (float *)(integers + ROW_WARPS);
+    return row_space{masses, sums, integers, floats, (uint32_t *)(floats + ROW_WARPS)};
+}
+
+static size_t space_bytes(const sample_launch *a) {
+    const size_t seen = a->settings.presence_penalty != 0.0f ? (size_t)(a->V + 31) / 32 : 0;
+    return DIGITS * sizeof(uint64_t) + ROW_WARPS * (2 * sizeof(double) + sizeof(float)) +
+           seen * sizeof(uint32_t);
+}
+
+/* A row and what the filters have left of it: the tokens that stand before or at the border in the
+ * order of falling logits, lower ids first where equal, and whose weight is not below `least`. */
+struct row {
+    const float *z;
+    const uint32_t *seen; /* NULL without penalty */
+    int64_t V;
+    float penalty, max, scale, least;
+    uint32_t border;
+    int64_t last;
+};
+
+static __device__ __forceinline__ float logit(const row &r, int64_t i) {
+    const float z = r.z[i];
+    return r.seen != nullptr && (r.seen[i / 32] >> (i % 32) & 1u) != 0 ? z - r.penalty : z;
+}
+
+/* Bits that stand in the same order as the numbers; both zeros are one. */
+static __device__ __forceinline__ uint32_t order_bits(float z) {
+    const uint32_t bits = float_to_bits(z + 0.0f);
+    return bits ^ (bits >> 31 != 0 ? 0xffffffffu : 0x80000000u);
+}
+
+static __device__ __forceinline__ bool kept(const row &r, int64_t i, float z) {
+    const uint32_t order = order_bits(z);
+    return order > r.border || (order == r.border && i <= r.last);
+}
+
+/* Mass of a token for the border of a filter: one, or its weight in units of 2^-44. */
+static __device__ __forceinline__ uint64_t mass_of(const row &r, bool weighted, float z) {
+    return weighted ? (uint64_t)(weight_of(z, r.max, r.scale) * 0x1p44f) : 1;
+}
+
+/* Digits of the order, the first by the distance to the largest logit in units of T/16, so that
+ * neither a few digits take most of the tokens nor many of them remain; then by the bits. A larger
+ * logit has a larger digit. */
+enum { LEVELS = 4 };
+
+static __device__ __forceinline__ int digit_of(const row &r, int level, float z) {
+    if (level == 0) {
+        const float below = (r.max - z) * r.scale * 16.0f;
+        return DIGITS - 1 - (below < (float)(DIGITS - 1) ? (int)below : DIGITS - 1);
+    }
+    const int shift = level == 1 ? 21 : level == 2 ? 10 : 0;
+    return (int)(order_bits(z) >> shift & (level == 3 ? 0x3ffu : 0x7ffu));
+}
+
+/* What is known of the border at a level: the digits above it. */
+struct digits {
+    int chosen[LEVELS];
+};
+
+static __device__ __forceinline__ bool has_digits(const row &r, const digits &known, int levels,
+                                                  float z) {
+    bool same = true;
+#pragma unroll
+    for (int level = 0; level < LEVELS; level++)
+        if (level < levels)
+            same = same && digit_of(r, level, z) == known.chosen[level];
+    return same;
+}
+
+/* Masses of the tokens with the known digits, by the digit of the next level. */
+static __device__ __forceinline__ void add_masses(const row &r, const row_space &space,
+                                                  bool weighted, const digits &known, int level) {
+    for (int i = thread_index(); i < DIGITS; i += ROW_THREADS)
+        space.masses[i] = 0;
+    __syncthreads();
+    for (int64_t i = thread_index(); i < r.V; i += ROW_THREADS) {
+        const float z = logit(r, i);
+        if (has_digits(r, known, level, z) && kept(r, i, z))
+            add_shared(&space.masses[digit_of(r, level, z)], mass_of(r, weighted, z));
+    }
+    __syncthreads();
+}
+
+static __device__ __forceinline__ int64_t block_minimum(int64_t x, int64_t *scratch) {
+    return -block_maximum(-x, scratch);
+}
+
+/* Sum over the threads before this one, in the order of the threads; *all over all. */
+template <typename T> static __device__ __forceinline__ T block_before(T x, T *scratch, T *all) {
+    T prefix = x;
+    for (int step = 1; step < 32; step *= 2) {
+        const T other = warp_shuffle(prefix, lane_index() >= step ? lane_index() - step : 0);
+        prefix = lane_index() >= step ? other + prefix : prefix;
+    }
+    const T left = warp_shuffle(prefix, lane_index() > 0 ? lane_index() - 1 : 0);
+    __syncthreads();
+    if (lane_index() == 31)
+        scratch[warp_index()] = prefix;
+    __syncthreads();
+    T before = 0, sum = 0;
+    for (int warp = 0; warp < ROW_WARPS; warp++) {
+        before = warp == warp_index() ? sum : before;
+        sum += scratch[warp];
+    }
+    *all = sum;
+    return lane_index() > 0 ? before + left : before;
+}
+
+struct chosen_digit {
+    int digit;
+    int64_t above; /* mass before it, with what was above already */
+    int64_t all;   /* mass of all digits */
+};
+
+/* The digit, from the largest down, at which `above` and the masses passed reach wanted (share > 0:
+ * that part of all); the last one with any mass when none does. Two digits a thread. */
+static __device__ __forceinline__ chosen_digit choose_digit(const row_space &space, int64_t above,
+                                                            double wanted, bool is_share) {
+    const int high = DIGITS - 1 - 2 * thread_index(), low = high - 1;
+    const int64_t first = (int64_t)space.masses[high], second = (int64_t)space.masses[low];
+    int64_t all;
+    const int64_t before = above + block_before(first + second, space.integers, &all);
+    const double goal = is_share ? wanted * (double)all : wanted;
+    int64_t reached = DIGITS, last = -1; /* places counted from the largest digit */
+    if (second > 0) {
+        last = 2 * thread_index() + 1;
+        reached = (double)(before + first + second) >= goal ? last : (int64_t)DIGITS;
+    }
+    if (first > 0) {
+        last = last < 0 ? 2 * thread_index() : last;
+        reached = (double)(before + first) >= goal ? 2 * thread_index() : reached;
+    }
+    reached = block_minimum(reached, space.integers);
+    last = block_maximum(last, space.integers);
+    const int64_t place = reached < DIGITS ? reached : last;
+    /* the mass before that place, from the thread that has it */
+    const bool own = place / 2 == thread_index();
+    const int64_t at_place = own ? before + (place % 2 == 0 ? 0 : first) : 0;
+    return chosen_digit{DIGITS - 1 - (int)place, block_sum(at_place, space.integers), all};
+}
+
+/* Ids [begin, end) of a warp's part of the vocabulary. */
+struct segment_ids {
+    int64_t begin, end;
+};
+
+static __device__ __forceinline__ segment_ids warp_segment(int64_t V, int warp) {
+    const int64_t each = (V + ROW_THREADS - 1) / ROW_THREADS * 32, begin = warp * each;
+    return segment_ids{begin < V ? begin : V, begin + each < V ? begin + each : V};
+}
+
+/* The id of tie number `rank` (from 0) of the kept tokens with that order, in ascending order. */
+static __device__ __forceinline__ int64_t find_tie(const row &r, const row_space &space,
+                                                   uint32_t order, int64_t rank) {
+    const segment_ids own = warp_segment(r.V, warp_index());
+    int64_t count = 0, all, found = r.V;
+    for (int64_t i = own.begin + lane_index(); i < own.end; i += 32) {
+        const float z = logit(r, i);
+        count += order_bits(z) == order && kept(r, i, z);
+    }
+    count = warp_sum(count);
+    int64_t before = block_before(lane_index() == 0 ? count : 0, space.integers, &all);
+    before = warp_shuffle(before, 0);
+    if (before <= rank && rank < before + count)
+        for (int64_t at = own.begin; at < own.end; at += 32) {
+            const int64_t i = at + lane_index();
+            const float z = i < own.end ? logit(r, i) : 0.0f;
+            uint32_t ties = warp_ballot(i < own.end && order_bits(z) == order && kept(r, i, z));
+            for (; ties != 0; ties &= ties - 1, before++)
+                if (before == rank)
+                    found = at + first_bit(ties);
+        }
+    return block_minimum(found, space.integers);
+}
+
+/* Keeps the shortest first part of the order whose mass reaches `wanted` tokens, or that share of all
+ * weights. */
+static __device__ __forceinline__ void keep_first(row &r, const row_space &space, bool weighted,
+                                                  double wanted) {
+    digits known = {};
+    chosen_digit chosen = {0, 0, 0};
+    double goal = wanted;
+#pragma unroll
+    for (int level = 0; level < LEVELS; level++) {
+        add_masses(r, space, weighted, known, level);
+        chosen =
+            choose_digit(space, chosen.above, level == 0 ? wanted : goal, weighted && level == 0);
+        if (level == 0 && weighted)
+            goal = wanted * (double)chosen.all;
+        known.chosen[level] = chosen.digit;
+    }
+    const uint32_t order = (uint32_t)known.chosen[1] << 21 | (uint32_t)known.chosen[2] << 10 |
+                           (uint32_t)known.chosen[3];
+    const int64_t mass = (int64_t)space.masses[chosen.digit];
+    const float z = bits_to_float(order ^ (order >> 31 != 0 ? 0x80000000u : 0xffffffffu));
+    const int64_t each = (int64_t)mass_of(r, weighted, z), ties = each > 0 ? mass / each : 0;
+    int64_t taken = 1; /* of the tokens at the border, all equal */
+    if (each > 0) {
+        const double missing = ceil((goal - (double)chosen.above) / (double)each);
+        taken = missing < 1.0 ? 1 : missing < (double)ties ? (int64_t)missing : ties;
+    }
+    __syncthreads();
+    const int64_t last = taken < ties ? find_tie(r, space, order, taken - 1) : r.last;
+    r.last = order == r.border && r.last < last ? r.last : taken < ties ? last : INT64_MAX;
+    r.border = order;
+}
+
+/* The token of thread `chosen` alone, in all threads. */
+struct pick {
+    int64_t thread;
+    double before;
+};
+
+/* The first thread whose mass and those before it exceed `wanted`, else the last with any. */
+static __device__ __forceinline__ pick pick_thread(double mass, double before, double wanted,
+                                                   const row_space &space) {
+    const bool beyond = mass > 0.0 && before + mass > wanted;
+    const int64_t first =
+        block_minimum(beyond ? (int64_t)thread_index() : (int64_t)ROW_THREADS, space.integers);
+    const int64_t last = block_maximum(mass > 0.0 ? (int64_t)thread_index() : -1, space.integers);
+    const int64_t thread = first < ROW_THREADS ? first : last;
+    const double at = block_sum(thread == thread_index() ? before : 0.0, space.sums);
+    return pick{thread, at};
+}
+
+static __device__ __forceinline__ float kept_weight(const row &r, int64_t i) {
+    const float z = logit(r, i), weight = weight_of(z, r.max, r.scale);
+    return kept(r, i, z) && weight >= r.least ? weight : 0.0f;
+}
+
+/* A token of those kept: first the part of the vocabulary that a warp has, then the thread's part of
+ * that, then the token. */
+static __device__ __forceinline__ int64_t draw_kept(const row &r, const row_space &space,
+                                                    double uniform) {
+    const segment_ids own = warp_segment(r.V, warp_index());
+    double mass = 0.0, all, ignored;
+    for (int64_t i = own.begin + lane_index(); i < own.end; i += 32)
+        mass += (double)kept_weight(r, i);
+    mass = warp_sum(mass);
+    mass = lane_index() == 0 ? mass : 0.0;
+    const double before = block_before(mass, space.sums, &all), wanted = uniform * all;
+    const pick part = pick_thread(mass, before, wanted, space);
+    const segment_ids chosen = warp_segment(r.V, (int)(part.thread / 32));
+    const int64_t each = (chosen.end - chosen.begin + ROW_THREADS - 1) / ROW_THREADS;
+    const int64_t begin = chosen.begin + thread_index() * each;
+    const int64_t end = begin + each < chosen.end ? begin + each : chosen.end;
+    mass = 0.0;
+    for (int64_t i = begin; i < end; i++)
+        mass += (double)kept_weight(r, i);
+    const double left = part.before + block_before(mass, space.sums, &ignored);
+    const pick piece = pick_thread(mass, left, wanted, space);
+    int64_t token = 0;
+    double sum = piece.before;
+    if (piece.thread == thread_index())
+        for (int64_t i = begin; i < end && sum <= wanted; i++) {
+            const float weight = kept_weight(r, i);
+            if (weight > 0.0f) {
+                token = i;
+                sum += (double)weight;
+            }
+        }
+    return block_maximum(token, space.integers);
+}
+
+/* The largest logit, NaN when one is not finite. */
+static __device__ __forceinline__ float largest_of(const row &r, const row_space &space) {
+    float largest = -INFINITY;
+    int64_t bad = 0;
+    for (int64_t i = thread_index(); i < r.V; i += ROW_THREADS) {
+        const float z = logit(r, i);
+        bad += !(fabsf(z) < INFINITY);
+        largest = greater_of(z, largest);
+    }
+    largest = block_maximum(largest, space.floats);
+    return block_sum(bad, space.integers) == 0 ? largest : NAN;
+}
+
+static __device__ __forceinline__ int64_t first_largest(const row &r, const row_space &space) {
+    int64_t first = r.V;
+    for (int64_t i = thread_index(); i < r.V && first == r.V; i += ROW_THREADS)
+        if (logit(r, i) == r.max)
+            first = i;
+    return block_minimum(first, space.integers);
+}
+
+static __device__ __forceinline__ void mark_seen(const sample_launch &a, int64_t b,
+                                                 const row_space &space) {
+    for (int64_t i = thread_index(); i < (a.V + 31) / 32; i += ROW_THREADS)
+        space.seen[i] = 0;
+    __syncthreads();
+    for (int64_t i = thread_index(); i < a.seen_counts[b]; i += ROW_THREADS) {
+        const int32_t token = a.seen[b * a.seen_ld + i];
+        or_shared(&space.seen[token / 32], 1u << (token % 32));
+    }
+    __syncthreads();
+}
+
+static __global__ void __launch_bounds__(ROW_THREADS) filter_kernel(sample_launch a, float scale) {
+    const int64_t b = blockIdx.x;
+    const row_space space = space_of();
+    const sample_settings settings = a.settings;
+    const bool penalised = settings.presence_penalty != 0.0f;
+    if (penalised)
+        mark_seen(a, b, space);
+    row r = {a.logits + b * a.ld,
+             penalised ? space.seen : nullptr,
+             a.V,
+             settings.presence_penalty,
+             0.0f,
+             scale,
+             0.0f,
+             0,
+             INT64_MAX};
+    r.max = largest_of(r, space);
+    int64_t token = -1;
+    if (r.max < INFINITY && settings.temperature <= 0.0f) {
+        token = first_largest(r, space);
+    } else if (r.max < INFINITY) {
+        if (settings.top_k > 0 && settings.top_k < a.V)
+            keep_first(r, space, false, (double)settings.top_k);
+        if (settings.top_p < 1.0f)
+            keep_first(r, space, true, (double)settings.top_p);
+        if (settings.min_p > 0.0f) /* the largest weight is exactly 1 */
+            r.least = fminf(settings.min_p, 1.0f);
+        token = draw_kept(r, space, uniform_of(a, b));
+    }
+    if (thread_index() == 0)
+        a.tokens[b] = (int32_t)token;
+}
+
+static bool has_filters(const sample_settings &s) {
+    return s.presence_penalty != 0.0f ||
+           (s.temperature > 0.0f && (s.top_k > 0 || s.top_p < 1.0f || s.min_p > 0.0f));
+}
+
+int launch_sample(void *stream, const struct sample_launch *args) {
+    const bool filters = has_filters(args->settings);
+    const float temperature = args->settings.temperature > 0.0f ? args->settings.temperature : 1.0f;
+    const float scale = inverse_temperature(temperature);
+    const head_sums_launch sums = {args->logits, args->sums, args->B,
+                                   args->V,      args->ld,   temperature};
+    int error = 0;
+    if (args->V > SAMPLE_VOCABULARY_MAX)
+        return LAUNCH_INVALID;
+    if (filters)
+        error = LAUNCH(stream, filter_kernel, dim3((unsigned)args->B), dim3(ROW_THREADS),
+                       space_bytes(args), *args, scale);
+    if (error != 0 || (filters && args->logprob == nullptr))
+        return error;
+    error = launch_head_sums(stream, &sums);
+    if (error != 0)
+        return error;
+    const draw_args draw = {*args, scale, head_sums_of(args->V), filters};
+    return LAUNCH(stream, draw_kernel, blocks_for(args->B, DRAW_WARPS), dim3(DRAW_THREADS), 0,
+                  draw);
+}
