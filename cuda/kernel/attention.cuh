@@ -45,19 +45,36 @@ static __device__ __forceinline__ float attention_exp2(float x) {
 #endif
 }
 
-/* Copies keys (values: offset by `keys.values`) of ATTENTION_KEYS positions from `first` on into a
- * tile; those from `end` on become zero. By `threads` threads, of which this is number `thread`. */
-template <int D, typename Keys>
-static __device__ __forceinline__ void attention_load(unsigned char *tile, const Keys &keys,
-                                                      int64_t offset, int first, int end,
-                                                      int thread, int threads) {
-    constexpr int CHUNKS = D / 8;
-#pragma unroll 4
-    for (int i = thread; i < ATTENTION_KEYS * CHUNKS; i += threads) {
-        const int row = i / CHUNKS, chunk = i % CHUNKS;
-        const bool valid = first + row < end;
-        const bf16 *from = keys.key(valid ? first + row : first) + offset + chunk * 8;
-        copy_async_16(tile + tile_at<D>(row, chunk), from, valid);
+/* Copies into tiles, by THREADS threads: each copies one chunk of every STEP-th row. */
+template <int D, int THREADS> struct attention_copy {
+    static constexpr int CHUNKS = D / 8, STEP = THREADS / CHUNKS;
+    int row, chunk;
+
+    __device__ __forceinline__ attention_copy(int thread)
+        : row(thread / CHUNKS), chunk(thread % CHUNKS) {
+    }
+    /* Place in a tile of the chunk of row `row` + n STEP. */
+    __device__ __forceinline__ int at(int n) const {
+        return STEP % 8 == 0 ? tile_at<D>(row, chunk) + n * STEP * D * (int)sizeof(bf16)
+                             : tile_at<D>(row + n * STEP, chunk);
+    }
+};
+
+/* The keys of ATTENTION_KEYS positions from `first` on, and their values unless `values` is NULL;
+ * zeros from position `end` on. `offset`: elements to what is copied instead of keys. */
+template <int D, int THREADS, typename Keys>
+static __device__ __forceinline__ void attention_load(unsigned char *tile, unsigned char *values,
+                                                      const Keys &keys, int offset, int first,
+                                                      int end, int thread) {
+    const attention_copy<D, THREADS> copy(thread);
+#pragma unroll(THREADS > 32 ? 8 : 4)
+    for (int n = 0; n < ATTENTION_KEYS / copy.STEP; n++) {
+        const int position = first + copy.row + n * copy.STEP;
+        const bool valid = position < end;
+        const bf16 *from = keys.key(valid ? position : first) + offset + copy.chunk * 8;
+        copy_async_16(tile + copy.at(n), from, valid);
+        if (values != NULL)
+            copy_async_16(values + copy.at(n), from + keys.values, valid);
     }
 }
 

@@ -46,7 +46,7 @@ static __global__ void statistics_kernel(const struct attention_backward_launch 
 
 static __device__ __forceinline__ row_statistics
 statistics_of(const struct attention_backward_launch &args, const attention_rows &rows, int row) {
-    const int64_t at = rows.token(row) * args.forward.H + rows.head(row);
+    const int64_t at = (int64_t)rows.token(row) * args.forward.H + rows.head(row);
     return {args.statistics[2 * at], args.statistics[2 * at + 1]};
 }
 
@@ -55,7 +55,7 @@ statistics_of(const struct attention_backward_launch &args, const attention_rows
 template <int D>
 static __device__ __forceinline__ void load_held(attention_queries<D, 1, true> &queries,
                                                  const bf16 *array, const attention_rows &rows,
-                                                 int64_t width) {
+                                                 int width) {
     const int row = warp_index() * 16 + lane_index() / 4;
     const bf16 *low = rows.of(array, row, width, D), *high = rows.of(array, row + 8, width, D);
 #pragma unroll
@@ -94,9 +94,7 @@ query_keys(float (*dq)[D / 8][4], unsigned char *tiles, const attention_packed_k
            const attention_queries<D, 1, true> &queries, const attention_queries<D, 1, true> &douts,
            const row_statistics statistics[2], const int limit[2], int end, float factor) {
     constexpr int TILE = TILE_BYTES<D>, THREADS = QUERY_WARPS * 32;
-    const int thread = thread_index();
-    attention_load<D>(tiles, keys, 0, 0, end, thread, THREADS);
-    attention_load<D>(tiles + TILE, keys, keys.values, 0, end, thread, THREADS);
+    attention_load<D, THREADS>(tiles, tiles + TILE, keys, 0, 0, end, thread_index());
     copy_async_commit();
     for (int first = 0; first < end; first += ATTENTION_KEYS) {
         unsigned char *tile = tiles + first / ATTENTION_KEYS % 2 * 2 * TILE,
@@ -104,9 +102,8 @@ query_keys(float (*dq)[D / 8][4], unsigned char *tiles, const attention_packed_k
         copy_async_wait<0>();
         __syncthreads();
         if (first + ATTENTION_KEYS < end) {
-            attention_load<D>(next, keys, 0, first + ATTENTION_KEYS, end, thread, THREADS);
-            attention_load<D>(next + TILE, keys, keys.values, first + ATTENTION_KEYS, end, thread,
-                              THREADS);
+            attention_load<D, THREADS>(next, next + TILE, keys, 0, first + ATTENTION_KEYS, end,
+                                       thread_index());
             copy_async_commit();
         }
         float scores[1][ATTENTION_KEYS / 8][4], dp[1][ATTENTION_KEYS / 8][4];
@@ -130,7 +127,7 @@ static __global__ void __launch_bounds__(QUERY_WARPS * 32)
         attention_packed_keys_of(qkv, heads, rows.kv_head, D, segments, rows.segment);
     attention_queries<D, 1, true> queries, douts;
     load_held<D>(queries, qkv, rows, heads.width);
-    load_held<D>(douts, (const bf16 *)args.dout, rows, (int64_t)heads.H * D);
+    load_held<D>(douts, (const bf16 *)args.dout, rows, heads.H * D);
     row_statistics statistics[2];
     int limit[2];
     for (int h = 0; h < 2; h++) {
@@ -205,6 +202,7 @@ key_block_of(const struct attention_backward_launch &args, const attention_heads
     keys.step = step;
     keys.rows.kv_head = (int)(blockIdx.x % heads.K);
     keys.rows.G = heads.G;
+    keys.rows.inverse = heads.inverse;
     keys.rows.before = 0;
     keys.enter(block.segment, block.first * heads.G);
     const int left = keys.rows.segment.length - block.first;
@@ -227,18 +225,6 @@ key_query_of(const struct attention_backward_launch &args, const key_block &bloc
     const row_statistics statistics = statistics_of(args, block.rows, row);
     return {statistics.log_sum * ATTENTION_LOG2E, statistics.delta,
             block.own() ? block.rows.position(row) : 0x7fffffff, 0};
-}
-
-/* A tile of QUERY_STEP query rows. */
-template <int D>
-static __device__ __forceinline__ void load_rows(unsigned char *tile, const bf16 *array,
-                                                 const attention_rows &rows, int64_t width) {
-#pragma unroll 2
-    for (int i = thread_index(); i < QUERY_STEP * (D / 8); i += KEY_WARPS * 32) {
-        const int row = i / (D / 8), chunk = i % (D / 8);
-        copy_async_16(tile + tile_at<D>(row, chunk), rows.of(array, row, width, D) + chunk * 8,
-                      row < rows.count);
-    }
 }
 
 /* p, and ds written over dp, of 16 keys and the query rows of a step. */
@@ -283,12 +269,23 @@ template <int D> struct key_memory {
     }
 };
 
+/* The queries of a step and their dout. */
 template <int D>
 static __device__ __forceinline__ void
 load_step(const key_memory<D> &memory, int stage, const struct attention_backward_launch &args,
           const attention_heads &heads, const attention_rows &rows) {
-    load_rows<D>(memory.queries(stage), (const bf16 *)args.forward.qkv, rows, heads.width);
-    load_rows<D>(memory.douts(stage), (const bf16 *)args.dout, rows, (int64_t)heads.H * D);
+    const attention_copy<D, KEY_WARPS * 32> copy(thread_index());
+#pragma unroll
+    for (int n = 0; n < QUERY_STEP / copy.STEP; n++) {
+        const int row = copy.row + n * copy.STEP, token = rows.token(row),
+                  column = rows.head(row) * D + copy.chunk * 8;
+        copy_async_16(memory.queries(stage) + copy.at(n),
+                      (const bf16 *)args.forward.qkv + (int64_t)token * heads.width + column,
+                      row < rows.count);
+        copy_async_16(memory.douts(stage) + copy.at(n),
+                      (const bf16 *)args.dout + (int64_t)token * (heads.H * D) + column,
+                      row < rows.count);
+    }
     copy_async_commit();
 }
 
@@ -331,13 +328,13 @@ static __global__ void __launch_bounds__(KEY_WARPS * 32)
     const attention_packed_keys<bf16> keys = {(const bf16 *)args.forward.qkv +
                                                   (int64_t)(heads.H + block.rows.kv_head) * D,
                                               heads.width,
-                                              (int64_t)heads.K * D,
+                                              heads.K * D,
                                               0,
                                               0,
                                               start};
     const int end = block.first + block.count;
-    attention_load<D>(memory.keys(), keys, 0, block.first, end, thread, KEY_WARPS * 32);
-    attention_load<D>(memory.values(), keys, keys.values, block.first, end, thread, KEY_WARPS * 32);
+    attention_load<D, KEY_WARPS * 32>(memory.keys(), memory.values(), keys, 0, block.first, end,
+                                      thread);
     load_step(memory, 0, args, heads, block.rows);
     if (thread < QUERY_STEP)
         memory.rows(0)[thread] = key_query_of(args, block, thread);
@@ -363,7 +360,7 @@ static __global__ void __launch_bounds__(KEY_WARPS * 32)
     for (int h = 0; h < 2; h++) {
         if (key + 8 * h >= end)
             continue;
-        bf16 *row = (bf16 *)args.dqkv + (start + key + 8 * h) * heads.width +
+        bf16 *row = (bf16 *)args.dqkv + (int64_t)(start + key + 8 * h) * heads.width +
                     (int64_t)(heads.H + block.rows.kv_head) * D;
         store_key<D>(row, dk[0], h, heads.scale);
         store_key<D>(row + (int64_t)heads.K * D, dv[0], h, 1.0f);
@@ -391,7 +388,7 @@ static __global__ void plain_query_kernel(const struct attention_backward_launch
         const int count = rows.before + 1 + rows.position(row);
         float dq[PLAIN_PARTS] = {};
         plain_load(query, rows.of(qkv, row, heads.width, D), D);
-        plain_load(dout, rows.of((const T *)args.dout, row, (int64_t)heads.H * D, D), D);
+        plain_load(dout, rows.of((const T *)args.dout, row, heads.H * D, D), D);
         for (int first = 0; first < count; first += 32) {
             const int position = first + lane_index();
             float slope = 0;
@@ -416,7 +413,7 @@ plain_key_step(float dk[PLAIN_PARTS], float dv[PLAIN_PARTS], const float *key, c
                const key_block &block, int key_row) {
     const int D = (int)args.forward.D, lane = lane_index();
     const T *qkv = (const T *)args.forward.qkv, *douts = (const T *)args.dout;
-    const int64_t width = (int64_t)heads.H * D;
+    const int width = heads.H * D;
     float weight = 0, slope = 0;
     if (lane < block.rows.count && (!block.own() || key_row <= block.rows.position(lane))) {
         const row_statistics statistics = statistics_of(args, block.rows, lane);
@@ -443,7 +440,8 @@ static __global__ void plain_key_kernel(const struct attention_backward_launch a
     float *key = (float *)shared_memory() + 2 * warp_index() * ATTENTION_HEAD_MAX,
           *value = key + ATTENTION_HEAD_MAX;
     for (int i = warp_index(); i < begin.count; i += PLAIN_WARPS) {
-        const int64_t at = (begin.rows.segment.start + begin.first + i) * heads.width + column;
+        const int64_t at =
+            (int64_t)(begin.rows.segment.start + begin.first + i) * heads.width + column;
         float dk[PLAIN_PARTS] = {}, dv[PLAIN_PARTS] = {};
         plain_load(key, (const T *)args.forward.qkv + at, D);
         plain_load(value, (const T *)args.forward.qkv + at + values, D);

@@ -16,7 +16,8 @@ enum { TILE_HEADS = 16 };
 /* The keys of a row, by position. */
 template <typename T> struct attention_page_keys {
     const T *head; /* in page 0 of the pool */
-    int64_t page_elements, values;
+    int64_t page_elements;
+    int values;                  /* elements from a key to its value */
     const int32_t *prompt, *own; /* page numbers */
     int prompt_length, D;
 
@@ -30,7 +31,7 @@ template <typename T> struct attention_page_keys {
 template <typename T>
 static __device__ __forceinline__ attention_page_keys<T>
 page_keys_of(const struct attention_decode_launch &args, int64_t row, int64_t kv_head) {
-    const int64_t values = CACHE_PAGE * args.D;
+    const int values = CACHE_PAGE * (int)args.D;
     return {(const T *)args.cache.pool + (args.cache.layer * args.K + kv_head) * 2 * values,
             args.cache.page_elements,
             values,
@@ -88,9 +89,7 @@ static __device__ __forceinline__ void walk_prompt(decode_walk<D> &walk, unsigne
         if (j < blocks) {
             unsigned char *tile = tiles + j % WARPS * 2 * TILE_BYTES<D>;
             const int first = j * ATTENTION_KEYS, end = first + ATTENTION_KEYS;
-            attention_load<D>(tile, keys, 0, first, end, thread, WARPS * 32);
-            attention_load<D>(tile + TILE_BYTES<D>, keys, keys.values, first, end, thread,
-                              WARPS * 32);
+            attention_load<D, WARPS * 32>(tile, tile + TILE_BYTES<D>, keys, 0, first, end, thread);
         }
         copy_async_commit();
         if (used < 0 || !works)
@@ -110,10 +109,10 @@ template <int D>
 static __device__ __forceinline__ void walk_alone(decode_walk<D> &walk, unsigned char *keys,
                                                   unsigned char *values, int first) {
     const int lane = lane_index(), end = walk.limit[0][0];
-    const int64_t offset = walk.keys.values;
-    attention_load<D>(keys, walk.keys, 0, first, end, lane, 32);
+    const int offset = walk.keys.values;
+    attention_load<D, 32>(keys, NULL, walk.keys, 0, first, end, lane);
     copy_async_commit();
-    attention_load<D>(values, walk.keys, offset, first, end, lane, 32);
+    attention_load<D, 32>(values, NULL, walk.keys, offset, first, end, lane);
     copy_async_commit();
     for (; first < end; first += ATTENTION_KEYS) {
         const int next = first + ATTENTION_KEYS;
@@ -123,7 +122,7 @@ static __device__ __forceinline__ void walk_alone(decode_walk<D> &walk, unsigned
         attention_scores<D, 1>(scores, walk.queries, keys);
         __syncwarp();
         if (next < end)
-            attention_load<D>(keys, walk.keys, 0, next, end, lane, 32);
+            attention_load<D, 32>(keys, NULL, walk.keys, 0, next, end, lane);
         copy_async_commit();
         walk.softmax(scores, first);
         copy_async_wait<1>();
@@ -131,7 +130,7 @@ static __device__ __forceinline__ void walk_alone(decode_walk<D> &walk, unsigned
         attention_add<D, 1, ATTENTION_KEYS>(walk.state.out, scores, values);
         __syncwarp();
         if (next < end)
-            attention_load<D>(values, walk.keys, offset, next, end, lane, 32);
+            attention_load<D, 32>(values, NULL, walk.keys, offset, next, end, lane);
         copy_async_commit();
     }
 }

@@ -55,7 +55,7 @@ store_rows(const struct attention_forward_launch &args, const attention_heads &h
         for (int h = 0; h < 2; h++) {
             const int row = warp_index() * TILES * 16 + 16 * m + 8 * h + lane_index() / 4;
             const float sum = attention_row_sum(state.sum[m][h]);
-            const int64_t at = rows.token(row) * heads.H + rows.head(row);
+            const int64_t at = (int64_t)rows.token(row) * heads.H + rows.head(row);
             if (row >= rows.count)
                 continue;
             attention_store(state, m, h, sum, (bf16 *)args.out + at * D);
@@ -71,10 +71,8 @@ run_keys(attention_state<D, TILES> &state, unsigned char *tiles,
          const attention_queries<D, TILES, HELD<D>> &queries,
          const attention_packed_keys<bf16> &keys, const int (*limit)[2], int begin, int end,
          float factor) {
-    const int thread = thread_index();
     constexpr int TILE = TILE_BYTES<D>;
-    attention_load<D>(tiles, keys, 0, 0, end, thread, WARPS * 32);
-    attention_load<D>(tiles + TILE, keys, keys.values, 0, end, thread, WARPS * 32);
+    attention_load<D, WARPS * 32>(tiles, tiles + TILE, keys, 0, 0, end, thread_index());
     copy_async_commit();
     for (int first = 0; first < end; first += ATTENTION_KEYS) {
         unsigned char *tile = tiles + first / ATTENTION_KEYS % 2 * 2 * TILE,
@@ -82,9 +80,8 @@ run_keys(attention_state<D, TILES> &state, unsigned char *tiles,
         copy_async_wait<0>();
         __syncthreads();
         if (first + ATTENTION_KEYS < end) {
-            attention_load<D>(next, keys, 0, first + ATTENTION_KEYS, end, thread, WARPS * 32);
-            attention_load<D>(next + TILE, keys, keys.values, first + ATTENTION_KEYS, end, thread,
-                              WARPS * 32);
+            attention_load<D, WARPS * 32>(next, next + TILE, keys, 0, first + ATTENTION_KEYS, end,
+                                          thread_index());
             copy_async_commit();
         }
         float scores[TILES][ATTENTION_KEYS / 8][4];
@@ -127,7 +124,7 @@ static __global__ void plain_kernel(const struct attention_forward_launch args) 
         (const T *)args.qkv, heads, rows.kv_head, D, args.segments, rows.segment);
     float *query = (float *)shared_memory() + warp_index() * ATTENTION_HEAD_MAX;
     for (int row = warp_index(); row < rows.count; row += PLAIN_WARPS) {
-        const int64_t at = rows.token(row) * heads.H + rows.head(row);
+        const int64_t at = (int64_t)rows.token(row) * heads.H + rows.head(row);
         const float log_sum =
             plain_row(query, rows.of((const T *)args.qkv, row, heads.width, D), keys,
                       rows.before + 1 + rows.position(row), D, heads.scale, (T *)args.out + at * D);

@@ -11,27 +11,29 @@
 /* Sizes of a row of queries, keys and values. */
 struct attention_heads {
     int H, K, G;
-    int64_t width; /* elements of a row of qkv */
-    float scale;   /* 1/√D */
+    int width;        /* elements of a row of qkv */
+    float scale;      /* 1/√D */
+    uint32_t inverse; /* 2^32 / G, rounded up */
 
     __device__ attention_heads(int64_t heads, int64_t key_heads, int D)
         : H((int)heads), K((int)key_heads), G((int)(heads / key_heads)),
-          width((heads + 2 * key_heads) * D), scale(1.0f / sqrtf((float)D)) {
+          width((int)(heads + 2 * key_heads) * D), scale(1.0f / sqrtf((float)D)),
+          inverse(0xffffffffu / (uint32_t)G + 1u) {
     }
 };
 
 /* The keys of a row of a packed batch, by position: its parent's, then its own segment's. */
 template <typename T> struct attention_packed_keys {
-    const T *head;         /* the key head of token 0 */
-    int64_t width, values; /* elements from token to token, from a key to its value */
+    const T *head;     /* the key head of token 0 */
+    int width, values; /* elements from token to token, from a key to its value */
     int parent_start, parent_length, own_start;
 
-    __device__ __forceinline__ int64_t token(int position) const {
+    __device__ __forceinline__ int token(int position) const {
         return position < parent_length ? parent_start + position
                                         : own_start + position - parent_length;
     }
     __device__ __forceinline__ const T *key(int position) const {
-        return head + token(position) * width;
+        return head + (int64_t)token(position) * width;
     }
 };
 
@@ -40,7 +42,7 @@ static __device__ __forceinline__ attention_packed_keys<T>
 attention_packed_keys_of(const T *qkv, const attention_heads &heads, int kv_head, int D,
                          const struct segment *segments, const struct segment &own) {
     attention_packed_keys<T> keys = {
-        qkv + (int64_t)(heads.H + kv_head) * D, heads.width, (int64_t)heads.K * D, 0, 0, own.start};
+        qkv + (int64_t)(heads.H + kv_head) * D, heads.width, heads.K * D, 0, 0, own.start};
     if (own.parent >= 0) {
         keys.parent_start = segments[own.parent].start;
         keys.parent_length = segments[own.parent].length;
@@ -52,24 +54,26 @@ attention_packed_keys_of(const T *qkv, const attention_heads &heads, int kv_head
 struct attention_rows {
     struct segment segment;
     int kv_head, first, count, G;
+    uint32_t inverse;
     int before; /* keys of the parent */
 
     __device__ __forceinline__ int packed(int row) const {
         return first + (row < count ? row : count - 1);
     }
+    /* packed / G: exact below 2^32 / G */
     __device__ __forceinline__ int position(int row) const {
-        return packed(row) / G;
+        return G == 1 ? packed(row) : (int)((uint64_t)packed(row) * inverse >> 32);
     }
     __device__ __forceinline__ int head(int row) const {
-        return kv_head * G + packed(row) % G;
+        return kv_head * G + packed(row) - position(row) * G;
     }
-    __device__ __forceinline__ int64_t token(int row) const {
+    __device__ __forceinline__ int token(int row) const {
         return segment.start + position(row);
     }
     /* The row's head in an array of tokens whose rows have `width` elements. */
     template <typename T>
-    __device__ __forceinline__ T *of(T *array, int row, int64_t width, int D) const {
-        return array + token(row) * width + (int64_t)head(row) * D;
+    __device__ __forceinline__ T *of(T *array, int row, int width, int D) const {
+        return array + (int64_t)token(row) * width + head(row) * D;
     }
 };
 
@@ -82,6 +86,7 @@ attention_rows_of(const struct segment *segments, const struct attention_block *
     rows.segment = segments[block.segment];
     rows.kv_head = (int)(blockIdx.x % heads.K);
     rows.G = heads.G;
+    rows.inverse = heads.inverse;
     rows.first = block.first;
     const int left = rows.segment.length * heads.G - block.first;
     rows.count = left < ATTENTION_ROWS ? left : ATTENTION_ROWS;
