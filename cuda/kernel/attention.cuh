@@ -225,21 +225,37 @@ static __device__ __forceinline__ void attention_mask(float (*scores)[ATTENTION_
                     scores[m][n][i] = -INFINITY;
 }
 
-/* The new maximum of one row, and the factor of what was summed before. `factor`: scale · log2 e. */
-template <int D, int M>
-static __device__ __forceinline__ float attention_rise(attention_state<D, M> &state,
-                                                       const float (*scores)[ATTENTION_KEYS / 8][4],
-                                                       int m, int h, float factor) {
-    float maximum = scores[m][0][2 * h];
+/* The largest score of row h of tile m in a block of keys, in all four lanes that hold it. */
+static __device__ __forceinline__ float
+attention_largest(const float (*scores)[ATTENTION_KEYS / 8][4], int m, int h) {
+    float largest = scores[m][0][2 * h];
 #pragma unroll
     for (int n = 0; n < ATTENTION_KEYS / 8; n++)
-        maximum = fmaxf(maximum, fmaxf(scores[m][n][2 * h], scores[m][n][2 * h + 1]));
-    maximum = fmaxf(maximum, warp_shuffle_xor(maximum, 1));
-    maximum = fmaxf(maximum, warp_shuffle_xor(maximum, 2));
-    maximum = fmaxf(maximum, state.maximum[m][h]);
-    const float correction = attention_exp2((state.maximum[m][h] - maximum) * factor);
-    state.maximum[m][h] = maximum;
-    return correction;
+        largest = fmaxf(largest, fmaxf(scores[m][n][2 * h], scores[m][n][2 * h + 1]));
+    largest = fmaxf(largest, warp_shuffle_xor(largest, 1));
+    return fmaxf(largest, warp_shuffle_xor(largest, 2));
+}
+
+/* What was summed under an earlier maximum counts so much under the new one. */
+static __device__ __forceinline__ float attention_correction(float before, float after,
+                                                             float factor) {
+    return attention_exp2((before - after) * factor);
+}
+
+/* Turns the scores of row h of tile m into p; gives the sum of this lane's. `factor`: scale · log2 e. */
+static __device__ __forceinline__ float attention_weights(float (*scores)[ATTENTION_KEYS / 8][4],
+                                                          int m, int h, float maximum,
+                                                          float factor) {
+    const float shift = maximum * factor;
+    float sum = 0;
+#pragma unroll
+    for (int n = 0; n < ATTENTION_KEYS / 8; n++)
+#pragma unroll
+        for (int i = 2 * h; i < 2 * h + 2; i++) {
+            scores[m][n][i] = attention_exp2(fmaf(scores[m][n][i], factor, -shift));
+            sum += scores[m][n][i];
+        }
+    return sum;
 }
 
 /* Scores of 16 M query rows and a tile of keys. */
@@ -268,17 +284,12 @@ attention_softmax(attention_state<D, M> &state, float (*scores)[ATTENTION_KEYS /
     for (int m = 0; m < M; m++)
 #pragma unroll
         for (int h = 0; h < 2; h++) {
-            const float correction = attention_rise(state, scores, m, h, factor);
-            const float shift = state.maximum[m][h] * factor;
-            float sum = state.sum[m][h] * correction;
-#pragma unroll
-            for (int n = 0; n < ATTENTION_KEYS / 8; n++)
-#pragma unroll
-                for (int i = 2 * h; i < 2 * h + 2; i++) {
-                    scores[m][n][i] = attention_exp2(fmaf(scores[m][n][i], factor, -shift));
-                    sum += scores[m][n][i];
-                }
-            state.sum[m][h] = sum;
+            const float before = state.maximum[m][h],
+                        after = fmaxf(before, attention_largest(scores, m, h)),
+                        correction = attention_correction(before, after, factor);
+            state.maximum[m][h] = after;
+            state.sum[m][h] =
+                fmaf(state.sum[m][h], correction, attention_weights(scores, m, h, after, factor));
 #pragma unroll
             for (int n = 0; n < D / 8; n++) {
                 state.out[m][n][2 * h] *= correction;

@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Decoding: a warp takes a row and the query heads of one key head as a tile of 16 (of which G are
- * used: keys come from memory, products are free), and walks the chain of attention.cuh over its
- * pages. Warps of a block first walk the full blocks of their common prompt together, each of which
- * is copied to shared memory once; then each walks on alone, with a tile of keys and one of values
- * of its own: while one is computed with, the other is on its way.
+ * Decoding: the query heads of a row and one key head are a tile of 16 (of which G are used: keys
+ * come from memory, products are free), which walks the chain of attention.cuh over its pages.
+ *
+ * Many rows: a warp takes a row. Warps of a block first walk the full blocks of their common prompt
+ * together, each of which is copied to shared memory once; then each walks on alone, with a tile of
+ * keys and one of values of its own: while one is computed with, the other is on its way.
+ *
+ * Few rows: four warps take a row and four blocks of keys at once. Each scores one block; the chain of
+ * maxima and sums is short, and each warp walks it; then each adds a quarter of the values' columns,
+ * block after block. All sums are those of the one chain, in its order.
  */
 #include "cuda/kernel/attention_decode.h"
 
@@ -135,6 +140,206 @@ static __device__ __forceinline__ void walk_alone(decode_walk<D> &walk, unsigned
     }
 }
 
+/* --- four warps for a row --- */
+
+enum { WIDE_WARPS = 4 };
+
+template <int D> struct wide_memory {
+    static constexpr int PARTS = ATTENTION_KEYS / 16, WEIGHTS = WIDE_WARPS * PARTS * 32,
+                         MAXIMA = WIDE_WARPS * TILE_HEADS,
+                         BYTES = 2 * WIDE_WARPS * TILE_BYTES<D> + WEIGHTS * (int)sizeof(vec16) +
+                                 (MAXIMA + WIDE_WARPS * TILE_HEADS * 4) * (int)sizeof(float);
+    unsigned char *base;
+
+    __device__ __forceinline__ unsigned char *keys(int warp) const {
+        return base + 2 * warp * TILE_BYTES<D>;
+    }
+    __device__ __forceinline__ unsigned char *values(int warp) const {
+        return keys(warp) + TILE_BYTES<D>;
+    }
+    /* Part t of the weights of a block, as the left operand of this lane. */
+    __device__ __forceinline__ unsigned char *weights(int warp, int t) const {
+        return base + 2 * WIDE_WARPS * TILE_BYTES<D> +
+               ((warp * PARTS + t) * 32 + lane_index()) * (int)sizeof(vec16);
+    }
+    __device__ __forceinline__ float *maximum(int warp, int h) const {
+        return (float *)(base + 2 * WIDE_WARPS * TILE_BYTES<D> + WEIGHTS * (int)sizeof(vec16)) +
+               warp * TILE_HEADS + 8 * h + lane_index() / 4;
+    }
+    __device__ __forceinline__ float *sum(int warp, int h) const {
+        return (float *)(base + 2 * WIDE_WARPS * TILE_BYTES<D> + WEIGHTS * (int)sizeof(vec16)) +
+               MAXIMA + warp * TILE_HEADS * 4 + 32 * h + lane_index();
+    }
+};
+
+/* Of the rows lane / 4 and lane / 4 + 8, with the columns of this warp. */
+template <int D> struct wide_state {
+    static constexpr int COLUMNS = D / WIDE_WARPS;
+    float out[COLUMNS / 8][4];
+    float maximum[2], sum[2];
+};
+
+/* This warp's block of keys from `first` on: its scores, and the largest of each row to all. Keys of
+ * `next` are sent for. A warp without a block only keeps step. */
+template <int D>
+static __device__ __forceinline__ void
+wide_score(const decode_walk<D> &walk, const wide_memory<D> &memory,
+           float (*scores)[ATTENTION_KEYS / 8][4], int first, int next, int end) {
+    const int warp = warp_index();
+    copy_async_wait<1>();
+    __syncwarp();
+    if (first < end) {
+        attention_scores<D, 1>(scores, walk.queries, memory.keys(warp));
+        if (first + ATTENTION_KEYS > end)
+            attention_mask<1>(scores, walk.limit, first);
+        for (int h = 0; h < 2; h++) {
+            const float largest = attention_largest(scores, 0, h);
+            if (lane_index() % 4 == 0)
+                *memory.maximum(warp, h) = largest;
+        }
+    }
+    __syncwarp();
+    if (next < end)
+        attention_load<D, 32>(memory.keys(warp), NULL, walk.keys, 0, next, end, lane_index());
+    copy_async_commit();
+}
+
+/* The maximum of a row behind each of `blocks` blocks; corrections[j]: what block j makes of earlier
+ * sums. */
+template <int D>
+static __device__ __forceinline__ void
+wide_chain(const wide_memory<D> &memory, float before, float maxima[WIDE_WARPS],
+           float corrections[WIDE_WARPS], int blocks, int h, float factor) {
+#pragma unroll
+    for (int j = 0; j < WIDE_WARPS; j++) {
+        maxima[j] = j < blocks ? fmaxf(before, *memory.maximum(j, h)) : before;
+        corrections[j] = attention_correction(before, maxima[j], factor);
+        before = maxima[j];
+    }
+}
+
+/* Weights and sums of this warp's block, to all. */
+template <int D>
+static __device__ __forceinline__ void wide_weigh(const wide_memory<D> &memory,
+                                                  float (*scores)[ATTENTION_KEYS / 8][4],
+                                                  const float (*maxima)[WIDE_WARPS], float factor) {
+    const int warp = warp_index();
+#pragma unroll
+    for (int h = 0; h < 2; h++) {
+        float maximum = maxima[h][0];
+#pragma unroll
+        for (int j = 1; j < WIDE_WARPS; j++)
+            maximum = j == warp ? maxima[h][j] : maximum;
+        *memory.sum(warp, h) = attention_weights(scores, 0, h, maximum, factor);
+    }
+#pragma unroll
+    for (int t = 0; t < ATTENTION_KEYS / 16; t++) {
+        vec16 a;
+        fragment_left_sums(a.w, scores[0], t);
+        store_16(memory.weights(warp, t), a);
+    }
+}
+
+/* Adds the values of `blocks` blocks to the columns of this warp. */
+template <int D>
+static __device__ __forceinline__ void wide_add(wide_state<D> &state, const wide_memory<D> &memory,
+                                                const float (*corrections)[WIDE_WARPS],
+                                                int blocks) {
+    constexpr int PAIRS = wide_state<D>::COLUMNS / 16;
+    const int pair = warp_index() * PAIRS;
+#pragma unroll
+    for (int j = 0; j < WIDE_WARPS; j++) {
+        if (j >= blocks)
+            break;
+#pragma unroll
+        for (int h = 0; h < 2; h++) {
+            state.sum[h] = fmaf(state.sum[h], corrections[h][j], *memory.sum(j, h));
+#pragma unroll
+            for (int n = 0; n < 2 * PAIRS; n++) {
+                state.out[n][2 * h] *= corrections[h][j];
+                state.out[n][2 * h + 1] *= corrections[h][j];
+            }
+        }
+#pragma unroll
+        for (int t = 0; t < ATTENTION_KEYS / 16; t++) {
+            const vec16 a = load_16(memory.weights(j, t));
+#pragma unroll
+            for (int n = 0; n < PAIRS; n++) {
+                uint32_t b[4];
+                fragment_right_transposed<D>(b, memory.values(j), 16 * t, pair + n);
+                mma_bf16_16x8x16(state.out[2 * n], a.w, b);
+                mma_bf16_16x8x16(state.out[2 * n + 1], a.w, b + 2);
+            }
+        }
+    }
+}
+
+/* All keys of the row, WIDE_WARPS blocks at a time. */
+template <int D>
+static __device__ __forceinline__ void walk_wide(wide_state<D> &state, const decode_walk<D> &walk,
+                                                 const wide_memory<D> &memory) {
+    constexpr int STEP = WIDE_WARPS * ATTENTION_KEYS;
+    const int warp = warp_index(), end = walk.limit[0][0], offset = walk.keys.values;
+    int first = warp * ATTENTION_KEYS;
+    if (first < end)
+        attention_load<D, 32>(memory.keys(warp), NULL, walk.keys, 0, first, end, lane_index());
+    copy_async_commit();
+    if (first < end)
+        attention_load<D, 32>(memory.values(warp), NULL, walk.keys, offset, first, end,
+                              lane_index());
+    copy_async_commit();
+    for (int base = 0; base < end; base += STEP, first += STEP) {
+        const int left = (end - base + ATTENTION_KEYS - 1) / ATTENTION_KEYS,
+                  blocks = left < WIDE_WARPS ? left : WIDE_WARPS;
+        float scores[1][ATTENTION_KEYS / 8][4], maxima[2][WIDE_WARPS], corrections[2][WIDE_WARPS];
+        wide_score<D>(walk, memory, scores, first, first + STEP, end);
+        __syncthreads();
+        for (int h = 0; h < 2; h++) {
+            wide_chain<D>(memory, state.maximum[h], maxima[h], corrections[h], blocks, h,
+                          walk.factor);
+            state.maximum[h] = maxima[h][WIDE_WARPS - 1];
+        }
+        if (first < end)
+            wide_weigh<D>(memory, scores, maxima, walk.factor);
+        copy_async_wait<1>();
+        __syncthreads();
+        wide_add<D>(state, memory, corrections, blocks);
+        __syncthreads();
+        if (first + STEP < end)
+            attention_load<D, 32>(memory.values(warp), NULL, walk.keys, offset, first + STEP, end,
+                                  lane_index());
+        copy_async_commit();
+    }
+}
+
+template <int D>
+static __global__ void __launch_bounds__(WIDE_WARPS * 32)
+    wide_kernel(const struct attention_decode_launch args) {
+    constexpr int COLUMNS = wide_state<D>::COLUMNS;
+    const attention_heads heads(args.H, args.K, D);
+    const int64_t row = args.blocks[blockIdx.x / heads.K].begin;
+    const int kv_head = (int)(blockIdx.x % heads.K), head = (int)blockIdx.y * TILE_HEADS;
+    decode_walk<D> walk;
+    begin_walk(walk, args, heads, row, kv_head, head);
+    wide_state<D> state = {{}, {-INFINITY, -INFINITY}, {}};
+    walk_wide<D>(state, walk, wide_memory<D>{shared_memory()});
+#pragma unroll
+    for (int h = 0; h < 2; h++) {
+        const float inverse = 1.0f / attention_row_sum(state.sum[h]);
+        const int at = head + 8 * h + lane_index() / 4;
+        if (at >= heads.G)
+            continue;
+        bf16 *out = (bf16 *)args.out + (row * heads.H + kv_head * heads.G + at) * D +
+                    warp_index() * COLUMNS + lane_index() % 4 * 2;
+#pragma unroll
+        for (int n = 0; n < COLUMNS / 8; n++)
+            store_pair(out + 8 * n, state.out[n][2 * h] * inverse,
+                       state.out[n][2 * h + 1] * inverse);
+    }
+}
+
+/* --- a warp for each row --- */
+
 template <int D, int WARPS>
 static __global__ void __launch_bounds__(WARPS * 32)
     decode_kernel(const struct attention_decode_launch args) {
@@ -146,15 +351,11 @@ static __global__ void __launch_bounds__(WARPS * 32)
     unsigned char *tiles = shared_memory(), *own = tiles + warp_index() * 2 * TILE_BYTES<D>;
     decode_walk<D> walk;
     begin_walk(walk, args, heads, row, kv_head, head);
-    int first = 0;
-    if constexpr (WARPS > 1) {
-        const int shared = walk.keys.prompt_length / ATTENTION_KEYS;
-        walk_prompt<D, WARPS>(walk, tiles, shared, works);
-        first = shared * ATTENTION_KEYS;
-    }
+    const int shared = walk.keys.prompt_length / ATTENTION_KEYS;
+    walk_prompt<D, WARPS>(walk, tiles, shared, works);
     if (!works)
         return;
-    walk_alone<D>(walk, own, own + TILE_BYTES<D>, first);
+    walk_alone<D>(walk, own, own + TILE_BYTES<D>, shared * ATTENTION_KEYS);
 #pragma unroll
     for (int h = 0; h < 2; h++) {
         const float sum = attention_row_sum(walk.state.sum[0][h]);
@@ -181,20 +382,16 @@ static __global__ void plain_kernel(const struct attention_decode_launch args) {
               (T *)args.out + (row * heads.H + head) * D);
 }
 
-template <int D, int WARPS>
-static int launch_warps(void *stream, const struct attention_decode_launch &args) {
+template <int D> static int launch_tiles(void *stream, const struct attention_decode_launch &args) {
     const int64_t G = args.H / args.K;
     const dim3 grid((unsigned)(args.block_count * args.K),
                     (unsigned)((G + TILE_HEADS - 1) / TILE_HEADS));
-    return LAUNCH(stream, decode_kernel<D, WARPS>, grid, dim3(WARPS * 32),
-                  WARPS * 2 * TILE_BYTES<D>, args);
-}
-
-template <int D> static int launch_rows(void *stream, const struct attention_decode_launch &args) {
     if (args.rows_per_block == 1)
-        return launch_warps<D, 1>(stream, args);
-    return args.rows_per_block == 2 ? launch_warps<D, 2>(stream, args)
-                                    : launch_warps<D, 4>(stream, args);
+        return LAUNCH(stream, wide_kernel<D>, grid, dim3(WIDE_WARPS * 32), wide_memory<D>::BYTES,
+                      args);
+    if (args.rows_per_block == 2)
+        return LAUNCH(stream, decode_kernel<D, 2>, grid, dim3(2 * 32), 2 * 2 * TILE_BYTES<D>, args);
+    return LAUNCH(stream, decode_kernel<D, 4>, grid, dim3(4 * 32), 4 * 2 * TILE_BYTES<D>, args);
 }
 
 extern "C" int launch_attention_decode(void *stream, const struct attention_decode_launch *args) {
@@ -203,8 +400,8 @@ extern "C" int launch_attention_decode(void *stream, const struct attention_deco
     if (args->dtype == DTYPE_F32)
         return LAUNCH(stream, plain_kernel<float>, grid, block, PLAIN_BYTES, *args);
     if (args->D == 64)
-        return launch_rows<64>(stream, *args);
+        return launch_tiles<64>(stream, *args);
     if (args->D == 128)
-        return launch_rows<128>(stream, *args);
+        return launch_tiles<128>(stream, *args);
     return LAUNCH(stream, plain_kernel<bf16>, grid, block, PLAIN_BYTES, *args);
 }

@@ -13,7 +13,7 @@
 #include "cuda/kernel/cache_store.h"
 
 /* Rows begin..begin + count - 1: of one prompt (the same prompt_begin), whose full blocks of keys
- * are copied once for all of them. */
+ * are copied once for all of them. Where blocks have one row, four warps share its work. */
 struct attention_decode_block {
     int32_t begin, count;
 };
@@ -38,8 +38,8 @@ struct attention_decode_launch {
 extern "C" {
 #endif
 
-/* On the host: how many rows of a prompt a block should take, 1, 2 or 4, so that a machine of that
- * many multiprocessors is full; and the blocks of B rows, of which it gives the number. */
+/* On the host: how many rows of a prompt a block should take, 1, 2 or 4, on a machine of that many
+ * multiprocessors; and the blocks of B rows, of which it gives the number. */
 int64_t attention_decode_rows(int64_t B, int64_t K, int64_t multiprocessors);
 int64_t attention_decode_blocks(const int32_t *prompt_begin, int64_t B, int64_t rows_per_block,
                                 struct attention_decode_block *blocks);
