@@ -235,14 +235,8 @@ struct step_case {
         d_logprob[STEP_ANSWERS * STEP_TOKENS];
 };
 
-static enum status swallow(void *context, int64_t offset, const float *values, int64_t n) {
-    (void)context, (void)offset, (void)values, (void)n;
-    return STATUS_OK;
-}
-
-static enum status swallow_rows(void *context, int64_t offset, int64_t columns, const int32_t *rows,
-                                int64_t count, const float *values) {
-    (void)context, (void)offset, (void)columns, (void)rows, (void)count, (void)values;
+static enum status swallow(void *context, const struct gradient_piece *piece) {
+    (void)context, (void)piece;
     return STATUS_OK;
 }
 
@@ -253,7 +247,7 @@ static enum status forward_only(void *context) {
 
 static enum status forward_backward(void *context) {
     struct step_case *c = context;
-    const struct gradient_sink sink = {.add = swallow, .add_rows = swallow_rows};
+    const struct gradient_sink sink = {.add = swallow};
     TRY(forward_only(c));
     return model_backward(c->model, &c->batch, 1.0f, c->d_logprob, NULL, &sink);
 }

@@ -16,9 +16,16 @@ void comm_close(struct comm *comm) {
     *comm = (struct comm){.ops = NULL};
 }
 
-void comm_on_wait(struct comm *comm, void (*wait)(void *context), void *context) {
+void comm_on_wait(struct comm *comm,
+                  enum status (*wait)(void *context, const char *what, double waited_s),
+                  void *context) {
     comm->wait = wait;
     comm->wait_context = context;
+}
+
+void comm_deadline(struct comm *comm, double deadline_s) {
+    ASSERT(deadline_s >= 0.0);
+    comm->deadline_s = deadline_s;
 }
 
 _Noreturn void comm_abort(struct comm *comm, int exit_status) {
@@ -67,17 +74,18 @@ enum status comm_broadcast(struct comm *comm, void *data, size_t bytes, int root
  * `receives`, room for their sum. */
 static enum status make_room(struct comm *comm, size_t bytes, bool receives, void **out,
                              size_t **sizes) {
-    size_t *all = NULL, *each = NULL;
+    size_t *all = NULL;
+    int64_t *each = NULL;
     enum status status = memory_new(&all, comm->size, "block sizes");
     if (status == STATUS_OK)
         status = memory_new(&each, comm->size, "block sizes");
     TRY_ELSE(status, done, comm_agree(comm, status));
-    for (int r = 0; r < comm->size; r++)
-        each[r] = sizeof bytes;
-    TRY_ELSE(status, done, comm->ops->all_gather(comm, &bytes, sizeof bytes, all, each));
+    TRY_ELSE(status, done, comm->ops->words(comm, (int64_t)bytes, each));
     size_t total = 0;
-    for (int r = 0; r < comm->size; r++)
+    for (int r = 0; r < comm->size; r++) {
+        all[r] = (size_t)each[r];
         total += all[r];
+    }
     if (receives)
         status = memory_allocate(out, total, 1, "gathered blocks");
     TRY_ELSE(status, done, comm_agree(comm, status));
@@ -119,6 +127,10 @@ enum status comm_all_gather(struct comm *comm, const void *data, size_t bytes, v
     return status;
 }
 
+enum status comm_words(struct comm *comm, int64_t word, int64_t *words) {
+    return comm->ops->words(comm, word, words);
+}
+
 enum status comm_maximum(struct comm *comm, double *values, int64_t n) {
     ASSERT(n >= 0 && (values != NULL || n == 0));
     return comm->ops->maximum(comm, values, n);
@@ -127,24 +139,6 @@ enum status comm_maximum(struct comm *comm, double *values, int64_t n) {
 enum status comm_sum_exact(struct comm *comm, int64_t *values, int64_t n) {
     ASSERT(n >= 0 && (values != NULL || n == 0));
     return comm->ops->sum_exact(comm, values, n);
-}
-
-enum status comm_sum_fast(struct comm *comm, float *values, int64_t n) {
-    ASSERT(n >= 0 && (values != NULL || n == 0));
-    return comm->ops->sum_fast(comm, values, n);
-}
-
-int64_t comm_shard_begin(int64_t n, int64_t block, int rank, int size) {
-    ASSERT(n >= 0 && block > 0 && rank >= 0 && rank <= size && size > 0);
-    const int64_t blocks = n / block + (n % block != 0), some = blocks / size, more = blocks % size;
-    const int64_t first = some * rank + (rank < more ? rank : more);
-    return first < blocks ? first * block : n;
-}
-
-enum status comm_reduce_scatter_exact(struct comm *comm, int64_t *values, int64_t n,
-                                      int64_t block) {
-    ASSERT(n >= 0 && block > 0 && (values != NULL || n == 0));
-    return comm->ops->reduce_scatter_exact(comm, values, n, block);
 }
 
 enum status comm_barrier(struct comm *comm, double deadline_s, const char *what) {

@@ -11,7 +11,8 @@
  * the rank says so itself and ends the job (comm_leaves_alone,
  * comm_abort), so that the others do not wait for ever.
  *
- * A rank that waits for others sleeps between looks, so that ranks may share cores. Wrong arguments
+ * A rank that waits for others sleeps between looks, so that ranks may share cores, and looks at
+ * deadlines: no call here blocks in a library. Wrong arguments
  * are defects of ours and end the process (ASSERT). To add a communicator: fill a struct comm_ops,
  * write X_open beside it, and add it to tests/comm.
  */
@@ -25,6 +26,7 @@
 #include "base/status.h"
 
 struct comm;
+struct reducer_ops;
 
 /* What a communicator fills in; every slot is required. The functions below check the arguments and
  * then call the slot of the same name, whose promise is theirs. In gather and all_gather all ranks
@@ -37,23 +39,24 @@ struct comm_ops {
                           const size_t *sizes, int root);
     enum status (*all_gather)(struct comm *, const void *data, size_t bytes, void *out,
                               const size_t *sizes);
+    enum status (*words)(struct comm *, int64_t word, int64_t *words);
     enum status (*maximum)(struct comm *, double *values, int64_t n);
     enum status (*sum_exact)(struct comm *, int64_t *values, int64_t n);
-    enum status (*sum_fast)(struct comm *, float *values, int64_t n);
-    enum status (*reduce_scatter_exact)(struct comm *, int64_t *values, int64_t n, int64_t block);
     enum status (*barrier)(struct comm *, double deadline_s, const char *what);
     enum status (*split)(struct comm *, int color, struct comm *out);
     void (*close)(struct comm *);
     void (*abort)(struct comm *, int exit_status);
+    const struct reducer_ops *reducer; /* sums of vectors in host memory: comm/reducer.h */
 };
 
 struct comm {
     const struct comm_ops *ops;
     void *state;
     int rank, size;
-    bool parting;                /* the last comm_agree gave a failure: all ranks know it */
-    void (*wait)(void *context); /* see comm_on_wait; NULL: none */
+    bool parting; /* the last comm_agree gave a failure: all ranks know it */
+    enum status (*wait)(void *context, const char *what, double waited_s); /* see comm_on_wait */
     void *wait_context;
+    double deadline_s; /* see comm_deadline */
 };
 
 /* Fills *comm; the caller closes it. `self` is always there; comm_mpi_open (mpi/comm_mpi.h) is the
@@ -63,8 +66,17 @@ void comm_self_open(struct comm *comm);
 void comm_close(struct comm *comm);
 
 /* What a rank does about once a second while it waits for others, in few moments and without a call
- * of this interface; NULL: nothing. */
-void comm_on_wait(struct comm *comm, void (*wait)(void *context), void *context);
+ * of this interface; NULL: nothing. `what` is what it waits in, for waited_s seconds now. A status
+ * other than OK gives up: the communicator is lost then, and every call returns STATUS_COMM at once
+ * and leaves the sentence. Nothing but comm_close and comm_abort has a meaning after that, and
+ * comm_close ends the job with the exit status of STATUS_COMM. */
+void comm_on_wait(struct comm *comm,
+                  enum status (*wait)(void *context, const char *what, double waited_s),
+                  void *context);
+
+/* Longest that a rank waits for others in one call while nobody decides by comm_on_wait; it gives up
+ * in the same way. 0, as at first: for ever. */
+void comm_deadline(struct comm *comm, double deadline_s);
 
 /* Ends all processes of the job at once with this exit status. For a rank that can no longer meet
  * the others; not collective. */
@@ -89,25 +101,17 @@ enum status comm_gather(struct comm *comm, const void *data, size_t bytes, int r
 enum status comm_all_gather(struct comm *comm, const void *data, size_t bytes, void **out,
                             size_t **sizes) MUST_USE;
 
-/* Element by element over the ranks, in place, the result on all ranks. Integer sums wrap (modulo
- * 2^64); they are equal for any number of ranks. The floating sum is not: it gives up that promise
- * for half the bytes. A NaN given to comm_maximum comes out. */
+/* One word of each rank, in rank order, to all: words (size). */
+enum status comm_words(struct comm *comm, int64_t word, int64_t *words) MUST_USE;
+
+/* Element by element over the ranks, in place, the result on all ranks, for few values (sums of
+ * vectors: comm/reducer.h). Integer sums wrap (modulo 2^64); they are equal for any number of ranks.
+ * A NaN given to comm_maximum comes out. */
 enum status comm_maximum(struct comm *comm, double *values, int64_t n) MUST_USE;
 enum status comm_sum_exact(struct comm *comm, int64_t *values, int64_t n) MUST_USE;
-enum status comm_sum_fast(struct comm *comm, float *values, int64_t n) MUST_USE;
 
-/* First element of rank r's shard of n elements cut into blocks of `block` (the last may be
- * shorter): whole blocks, as even as possible; rank = size gives n. */
-int64_t comm_shard_begin(int64_t n, int64_t block, int rank, int size);
-
-/* As comm_sum_exact, but rank r gets only the elements [comm_shard_begin(n, block, r, size),
- * comm_shard_begin(n, block, r + 1, size)); others are undefined. */
-enum status comm_reduce_scatter_exact(struct comm *comm, int64_t *values, int64_t n,
-                                      int64_t block) MUST_USE;
-
-/* Waits for all ranks, at most deadline_s seconds (0: for ever). A rank that waits longer gives up
- * with STATUS_COMM and names the phase `what`. Nothing but comm_close and comm_abort may follow
- * then, and comm_close ends the job with the exit status of STATUS_COMM. */
+/* Waits for all ranks, at most deadline_s seconds (0: as any other call). A rank that waits longer
+ * gives up with STATUS_COMM, names the phase `what`, and the communicator is lost. */
 enum status comm_barrier(struct comm *comm, double deadline_s, const char *what) MUST_USE;
 
 /* The ranks with the same color (0 or more) form a communicator of their own, in the order of their

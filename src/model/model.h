@@ -56,22 +56,25 @@ enum status model_refresh(struct model *model, const float *master) MUST_USE;
 enum status model_forward(struct model *model, const struct batch *batch, float temperature,
                           bool keep, float *logprob, float *entropy) MUST_USE;
 
-/* Where gradients go, piece by piece; `values` are backend memory, valid during the call. add: they
- * are added to elements [offset, offset + n) of the gradient. add_rows: values (count, columns) are
- * added to the rows `rows` (host, ascending) of the matrix of so many columns at `offset`. */
+/* A part of a gradient: elements [offset, offset + n) of it, or rows of the matrix that they are. */
+struct gradient_piece {
+    int64_t offset, n;
+    int64_t columns; /* 0: all elements; else those of a row */
+    /* What is added, valid during the call: backend memory, (n) or (count, columns), and which rows
+     * these are (host, ascending). */
+    const float *values;
+    const int32_t *rows;
+    int64_t count;
+};
+
+/* Where gradients go, piece by piece. */
 struct gradient_sink {
-    enum status (*add)(void *context, int64_t offset, const float *values, int64_t n);
-    enum status (*add_rows)(void *context, int64_t offset, int64_t columns, const int32_t *rows,
-                            int64_t count, const float *values);
+    enum status (*add)(void *context, const struct gradient_piece *piece);
     void *context;
 };
 
-/* The calls of the sink that every backward of this model makes, in order, whatever the batch: who
- * takes part in sums of pieces without a batch knows by them what the others give. */
-struct gradient_piece {
-    int64_t offset, n; /* elements [offset, offset + n) */
-    int64_t columns;   /* 0: by add; else rows of so many elements, by add_rows */
-};
+/* The pieces that every backward of this model gives, in order, whatever the batch; without values.
+ * Who takes part in their sums without a batch knows by them what the others give. */
 int64_t model_gradient_piece_count(const struct model *model);
 struct gradient_piece model_gradient_piece(const struct model *model, int64_t i);
 

@@ -16,6 +16,54 @@ static bool trains_weights(const struct model *model) {
     return model->adapter == NULL;
 }
 
+/* --- the pieces --- */
+
+static int64_t head_block_count(const struct model *model) {
+    return (model->hparams.V + HEAD_BLOCK - 1) / HEAD_BLOCK;
+}
+
+/* The layers, from the last to the first, follow the blocks of the head and the final norm. */
+static int64_t first_layer_piece(const struct model *model) {
+    return trains_weights(model) ? head_block_count(model) + 1 : 0;
+}
+
+int64_t model_gradient_piece_count(const struct model *model) {
+    const int64_t layers = model->hparams.layers;
+    return trains_weights(model) ? first_layer_piece(model) + layers + 1 : layers;
+}
+
+static struct gradient_piece layer_piece(const struct model *model, int64_t l) {
+    const struct parameter_layout *layout = &model->weights->layout;
+    if (!trains_weights(model))
+        return (struct gradient_piece){.offset = l * model->adapter->layer_elements,
+                                       .n = model->adapter->layer_elements};
+    return (struct gradient_piece){.offset = layout->first_layer + l * layout->layer_elements,
+                                   .n = layout->layer_elements};
+}
+
+struct gradient_piece model_gradient_piece(const struct model *model, int64_t i) {
+    const struct parameter_layout *layout = &model->weights->layout;
+    const int64_t C = model->hparams.C, V = model->hparams.V;
+    const int64_t first = first_layer_piece(model), layers = model->hparams.layers;
+    ASSERT(i >= 0 && i < model_gradient_piece_count(model));
+    if (i >= first && i < first + layers)
+        return layer_piece(model, layers - 1 - (i - first));
+    if (i >= first)
+        return (struct gradient_piece){.offset = layout->embed, .n = V * C, .columns = C};
+    if (i == first - 1)
+        return (struct gradient_piece){.offset = layout->final_norm, .n = C};
+    const int64_t begin = i * HEAD_BLOCK, left = V - begin;
+    return (struct gradient_piece){.offset = layout->head + begin * C,
+                                   .n = (left < HEAD_BLOCK ? left : HEAD_BLOCK) * C};
+}
+
+/* Gives piece i, which stands in SPACE_GRADIENT. */
+static enum status give(struct model *model, const struct gradient_sink *sink, int64_t i) {
+    struct gradient_piece piece = model_gradient_piece(model, i);
+    piece.values = SPACE(GRADIENT);
+    return sink->add(sink->context, &piece);
+}
+
 static enum status clear(struct model *model, float *x, int64_t n) {
     return model->backend->ops->clear(model->backend, x, (size_t)n * sizeof(float));
 }
@@ -58,8 +106,7 @@ static enum status head_block_backward(struct model *model, int64_t begin, int64
     RUN(gemm_dw, .dy = SPACE(LOGITS), .x = SPACE(HEAD_NORMED), .dw = SPACE(GRADIENT),
         .dy_dtype = DTYPE_F32, .x_dtype = model->activations, .M = R, .N = columns, .K = C,
         .ldy = ld, .ldx = C);
-    return sink->add(sink->context, model->weights->layout.head + begin * C, SPACE(GRADIENT),
-                     columns * C);
+    return give(model, sink, begin / HEAD_BLOCK);
 }
 
 static enum status head_backward(struct model *model, const struct batch_integers *in, int64_t R,
@@ -74,7 +121,7 @@ static enum status head_backward(struct model *model, const struct batch_integer
                       SPACE(D_HEAD), DTYPE_F32, SPACE(D_HEAD_X),
                       trains_weights(model) ? SPACE(GRADIENT) : NULL, R));
     if (trains_weights(model))
-        TRY(sink->add(sink->context, model->weights->layout.final_norm, SPACE(GRADIENT), C));
+        TRY(give(model, sink, head_block_count(model)));
     RUN(scatter_rows, .x = SPACE(D_HEAD_X), .rows = in->target_rows, .out = SPACE(D_X), .R = R,
         .C = C);
     return STATUS_OK;
@@ -171,16 +218,6 @@ static enum status attention_part_backward(struct model *model, int64_t l,
                          part_gradient(model, PART_INPUT_NORM), T);
 }
 
-/* Of what is trained of a layer, and of the first one in the vector. */
-static int64_t layer_elements(const struct model *model) {
-    return trains_weights(model) ? model->weights->layout.layer_elements
-                                 : model->adapter->layer_elements;
-}
-
-static int64_t first_element(const struct model *model) {
-    return trains_weights(model) ? model->weights->layout.first_layer : 0;
-}
-
 static enum status layer_backward(struct model *model, const struct batch *batch,
                                   const struct space_shape *shape, int64_t l,
                                   const int32_t *positions, const struct gradient_sink *sink) {
@@ -193,8 +230,7 @@ static enum status layer_backward(struct model *model, const struct batch *batch
     }
     TRY(mlp_backward(model, l, &s, T));
     TRY(attention_part_backward(model, l, &s, T, positions));
-    const int64_t n = layer_elements(model);
-    return sink->add(sink->context, first_element(model) + l * n, SPACE(GRADIENT), n);
+    return give(model, sink, first_layer_piece(model) + model->hparams.layers - 1 - l);
 }
 
 /* --- the embedding --- */
@@ -242,8 +278,12 @@ static enum status embedding_backward(struct model *model, const struct batch *b
     TRY(upload_places(model, batch, in->tokens));
     TRY(clear(model, sums, count * C));
     RUN(scatter_rows, .x = SPACE(D_X), .rows = in->tokens, .out = sums, .R = batch->T, .C = C);
-    return sink->add_rows(sink->context, model->weights->layout.embed, C, model->row_tokens, count,
-                          sums);
+    struct gradient_piece piece =
+        model_gradient_piece(model, model_gradient_piece_count(model) - 1);
+    piece.values = sums;
+    piece.rows = model->row_tokens;
+    piece.count = count;
+    return sink->add(sink->context, &piece);
 }
 
 enum status model_backward(struct model *model, const struct batch *batch, float temperature,
@@ -265,34 +305,4 @@ enum status model_backward(struct model *model, const struct batch *batch, float
     for (int64_t l = model->hparams.layers; l-- > 0;)
         TRY(layer_backward(model, batch, &shape, l, in.positions, sink));
     return trains_weights(model) ? embedding_backward(model, batch, &in, sink) : STATUS_OK;
-}
-
-/* --- the calls of the sink --- */
-
-static int64_t head_block_count(const struct model *model) {
-    return (model->hparams.V + HEAD_BLOCK - 1) / HEAD_BLOCK;
-}
-
-int64_t model_gradient_piece_count(const struct model *model) {
-    const int64_t layers = model->hparams.layers;
-    return trains_weights(model) ? head_block_count(model) + 1 + layers + 1 : layers;
-}
-
-struct gradient_piece model_gradient_piece(const struct model *model, int64_t i) {
-    const struct parameter_layout *layout = &model->weights->layout;
-    const int64_t C = model->hparams.C, V = model->hparams.V, layers = model->hparams.layers;
-    const int64_t before = trains_weights(model) ? head_block_count(model) + 1 : 0;
-    ASSERT(i >= 0 && i < model_gradient_piece_count(model));
-    if (i < before - 1) {
-        const int64_t begin = i * HEAD_BLOCK, left = V - begin;
-        return (struct gradient_piece){.offset = layout->head + begin * C,
-                                       .n = (left < HEAD_BLOCK ? left : HEAD_BLOCK) * C};
-    }
-    if (i < before)
-        return (struct gradient_piece){.offset = layout->final_norm, .n = C};
-    if (i == before + layers)
-        return (struct gradient_piece){.offset = layout->embed, .n = V * C, .columns = C};
-    const int64_t l = layers - 1 - (i - before);
-    const int64_t n = layer_elements(model);
-    return (struct gradient_piece){.offset = first_element(model) + l * n, .n = n};
 }

@@ -17,7 +17,7 @@ int64_t gradient_bytes(int64_t elements, enum gradient_reduction reduction) {
 }
 
 static enum status create_exact(struct gradient *gradient) {
-    const int64_t bytes = gradient_bytes(gradient->layout->elements, GRADIENT_EXACT);
+    const int64_t bytes = gradient_bytes(gradient->shard->elements, GRADIENT_EXACT);
     char *memory;
     TRY(backend_new(gradient->backend, &memory, bytes, "gradient sums"));
     gradient->memory = memory;
@@ -27,17 +27,32 @@ static enum status create_exact(struct gradient *gradient) {
 }
 
 static enum status create_fast(struct gradient *gradient) {
-    TRY(backend_new(gradient->backend, &gradient->values, gradient->layout->elements, "gradient"));
+    TRY(backend_new(gradient->backend, &gradient->values, gradient->shard->elements, "gradient"));
     gradient->memory = gradient->values;
     return STATUS_OK;
 }
 
+static enum status create_parts(struct gradient *gradient) {
+    const struct comm *comm = gradient->reducer->comm;
+    TRY((gradient->reduction == GRADIENT_EXACT ? create_exact : create_fast)(gradient));
+    if (gradient_is_shared(gradient))
+        return exchange_init(&gradient->exchange, gradient->backend, gradient->shard,
+                             gradient->reducer);
+    if (comm->size == 1)
+        return STATUS_OK;
+    gradient->room_bytes = reducer_room_bytes(comm, gradient->shard->elements);
+    return backend_new(gradient->backend, &gradient->room, gradient->room_bytes,
+                       "gradients exchanged");
+}
+
 enum status gradient_create(struct gradient **gradient, struct backend *backend,
-                            const struct vector_layout *layout, enum gradient_reduction reduction) {
+                            const struct shard *shard, struct reducer *reducer,
+                            enum gradient_reduction reduction) {
+    ASSERT(shard->size == 1 || shard->size == reducer->comm->size);
     TRY(memory_new(gradient, 1, "gradient"));
-    **gradient = (struct gradient){.backend = backend, .layout = layout, .reduction = reduction};
-    const enum status status =
-        reduction == GRADIENT_EXACT ? create_exact(*gradient) : create_fast(*gradient);
+    **gradient = (struct gradient){
+        .backend = backend, .shard = shard, .reducer = reducer, .reduction = reduction};
+    const enum status status = create_parts(*gradient);
     if (status != STATUS_OK)
         gradient_destroy(gradient);
     return status;
@@ -46,12 +61,18 @@ enum status gradient_create(struct gradient **gradient, struct backend *backend,
 void gradient_destroy(struct gradient **gradient) {
     if (*gradient == NULL)
         return;
+    exchange_release(&(*gradient)->exchange);
+    backend_release((*gradient)->backend, &(*gradient)->room);
     backend_release((*gradient)->backend, &(*gradient)->memory);
     memory_release(gradient);
 }
 
+bool gradient_is_shared(const struct gradient *gradient) {
+    return gradient->shard->size > 1;
+}
+
 static enum status clear(struct gradient *gradient, int32_t scale_bits) {
-    const size_t elements = (size_t)gradient->layout->elements;
+    const size_t elements = (size_t)gradient->shard->elements;
     gradient->scale_bits = scale_bits;
     gradient->refused = 0;
     gradient->nonfinite = 0;
@@ -80,37 +101,45 @@ static int32_t fitting_bits(const struct gradient *gradient, double largest) {
     return ldexp(largest, bits) <= bound(gradient) ? bits : bits - 1;
 }
 
-static enum status add_exact(struct gradient *gradient, int64_t offset, const float *values,
-                             int64_t n) {
+/* Adds what belongs to the memory of this rank from `place` on. */
+static enum status add_own(void *context, int64_t place, const float *values, int64_t n) {
+    struct gradient *gradient = context;
+    if (gradient->reduction == GRADIENT_FAST)
+        return backend_run(gradient->backend, add, .x = values, .out = gradient->values + place,
+                           .n = n);
     return backend_run(gradient->backend, accumulate, .values = values,
-                       .total = gradient->totals + offset, .n = n,
+                       .total = gradient->totals + place, .n = n,
                        .scale_bits = gradient->scale_bits, .bound = bound(gradient),
                        .refused = &gradient->refused, .nonfinite = &gradient->nonfinite);
 }
 
-enum status gradient_add(void *context, int64_t offset, const float *values, int64_t n) {
-    struct gradient *gradient = context;
-    ASSERT(offset >= 0 && n >= 0 && offset + n <= gradient->layout->elements);
-    if (gradient->reduction == GRADIENT_EXACT)
-        return add_exact(gradient, offset, values, n);
-    return backend_run(gradient->backend, add, .x = values, .out = gradient->values + offset,
-                       .n = n);
-}
-
-/* Neighbouring rows go in one call. */
-enum status gradient_add_rows(void *context, int64_t offset, int64_t columns, const int32_t *rows,
-                              int64_t count, const float *values) {
-    for (int64_t i = 0, run; i < count; i += run) {
-        for (run = 1; i + run < count && rows[i + run] == rows[i] + run;)
+/* Neighbouring rows are added in one call. */
+static enum status add_own_rows(struct gradient *gradient, const struct exchange_piece *piece) {
+    const int32_t *rows = piece->rows;
+    for (int64_t i = 0, run; i < piece->count; i += run) {
+        for (run = 1; i + run < piece->count && rows[i + run] == rows[i] + run;)
             run++;
-        TRY(gradient_add(context, offset + rows[i] * columns, values + i * columns, run * columns));
+        TRY(add_own(gradient, piece->offset + rows[i] * piece->columns,
+                    piece->values + i * piece->columns, run * piece->columns));
     }
     return STATUS_OK;
 }
 
+enum status gradient_add(struct gradient *gradient, const struct exchange_piece *piece) {
+    const struct exchange_owner owner = {.add = add_own, .context = gradient};
+    ASSERT(piece->offset >= 0 && piece->n > 0 &&
+           piece->offset + piece->n <= gradient->shard->layout->elements);
+    if (gradient_is_shared(gradient))
+        return exchange_bring(&gradient->exchange, piece, &owner);
+    ASSERT(piece->values != NULL);
+    if (piece->columns > 0)
+        return add_own_rows(gradient, piece);
+    return add_own(gradient, piece->offset, piece->values, piece->n);
+}
+
 /* See GAP. Each piece is twice as long as all before it. */
 static enum status resolve_in_place(struct gradient *gradient) {
-    const int64_t n = gradient->layout->elements;
+    const int64_t n = gradient->shard->elements;
     for (int64_t begin = 0, end; begin < n; begin = end) {
         end = 2 * begin + GAP < n ? 2 * begin + GAP : n;
         TRY(backend_run(gradient->backend, resolve, .total = gradient->totals + begin,
@@ -122,7 +151,8 @@ static enum status resolve_in_place(struct gradient *gradient) {
 
 /* The norm of the sum in `values`. A sum that fp32 does not hold is no gradient. */
 static enum status finish_values(struct gradient *gradient, enum gradient_outcome *outcome) {
-    TRY(vector_norm(gradient->backend, gradient->layout, gradient->values, &gradient->norm));
+    TRY(shard_norm(gradient->shard, gradient->reducer->comm, gradient->backend, gradient->values,
+                   &gradient->norm));
     *outcome = isfinite(gradient->norm) ? GRADIENT_READY : GRADIENT_SKIP;
     if (*outcome == GRADIENT_SKIP)
         gradient->norm = (double)NAN;
@@ -131,43 +161,49 @@ static enum status finish_values(struct gradient *gradient, enum gradient_outcom
 
 /* Every rank repeats at the scale that the largest addend of all asks for. That addend is one of
  * the same tiles whoever computes them, so the scale does not depend on the ranks either. */
-static enum status finish_exact(struct gradient *gradient, struct comm *comm,
-                                enum gradient_outcome *outcome) {
+static enum status repeat(struct gradient *gradient, double refused,
+                          enum gradient_outcome *outcome) {
+    const int32_t bits = fitting_bits(gradient, refused);
+    if (bits >= gradient->scale_bits || gradient->scale_bits != FINE_BITS)
+        return FAIL(STATUS_DEFECT,
+                    "a gradient computed twice from the same numbers differs: an addend of "
+                    "size %g exceeds the largest of the first time",
+                    refused);
+    *outcome = GRADIENT_REPEAT;
+    return clear(gradient, bits);
+}
+
+static enum status finish_exact(struct gradient *gradient, enum gradient_outcome *outcome) {
+    struct reducer *reducer = gradient->reducer;
     double refused[] = {(double)gradient->nonfinite, gradient->refused};
-    TRY(comm_maximum(comm, refused, 2));
+    TRY(comm_maximum(reducer->comm, refused, 2));
     if (refused[0] > 0) {
         *outcome = GRADIENT_SKIP;
         return STATUS_OK;
     }
-    if (refused[1] > 0) {
-        const int32_t bits = fitting_bits(gradient, refused[1]);
-        if (bits >= gradient->scale_bits || gradient->scale_bits != FINE_BITS)
-            return FAIL(STATUS_DEFECT,
-                        "a gradient computed twice from the same numbers differs: an addend of "
-                        "size %g exceeds the largest of the first time",
-                        refused[1]);
-        *outcome = GRADIENT_REPEAT;
-        return clear(gradient, bits);
-    }
-    TRY(comm_sum_exact(comm, gradient->totals, gradient->layout->elements));
-    TRY(resolve_in_place(gradient));
+    if (refused[1] > 0)
+        return repeat(gradient, refused[1], outcome);
+    if (!gradient_is_shared(gradient))
+        TRY(reducer_sum_exact(reducer, gradient->totals, gradient->shard->elements, gradient->room,
+                              gradient->room_bytes));
+    TRY(comm_agree(reducer->comm, resolve_in_place(gradient)));
     return finish_values(gradient, outcome);
 }
 
 /* The norm is agreed, for a floating sum may differ from rank to rank. */
-static enum status finish_fast(struct gradient *gradient, struct comm *comm,
-                               enum gradient_outcome *outcome) {
-    TRY(comm_sum_fast(comm, gradient->values, gradient->layout->elements));
+static enum status finish_fast(struct gradient *gradient, enum gradient_outcome *outcome) {
+    struct reducer *reducer = gradient->reducer;
+    if (!gradient_is_shared(gradient))
+        TRY(reducer_sum_fast(reducer, gradient->values, gradient->shard->elements, gradient->room,
+                             gradient->room_bytes));
     TRY(finish_values(gradient, outcome));
     double sizes[] = {*outcome == GRADIENT_SKIP ? 1 : 0, gradient->norm};
-    TRY(comm_maximum(comm, sizes, 2));
+    TRY(comm_maximum(reducer->comm, sizes, 2));
     *outcome = sizes[0] > 0 ? GRADIENT_SKIP : GRADIENT_READY;
     gradient->norm = *outcome == GRADIENT_READY ? sizes[1] : (double)NAN;
     return STATUS_OK;
 }
 
-enum status gradient_finish(struct gradient *gradient, struct comm *comm,
-                            enum gradient_outcome *outcome) {
-    return gradient->reduction == GRADIENT_EXACT ? finish_exact(gradient, comm, outcome)
-                                                 : finish_fast(gradient, comm, outcome);
+enum status gradient_finish(struct gradient *gradient, enum gradient_outcome *outcome) {
+    return (gradient->reduction == GRADIENT_EXACT ? finish_exact : finish_fast)(gradient, outcome);
 }

@@ -12,11 +12,16 @@
  *
  *     gradient_begin(g, addends);
  *     do {
- *         … model_backward with gradient_add as its sink, for each pass of this rank …
- *         TRY(gradient_finish(g, comm, &outcome));
+ *         … model_backward with gradient_add as its sink, for each microbatch of this rank …
+ *         TRY(gradient_finish(g, &outcome));
  *     } while (outcome == GRADIENT_REPEAT);
  *
  * The exact kind holds 8 bytes per parameter: the fp32 result replaces the totals in their place.
+ *
+ * On a shard (of more than one rank) a rank holds the totals of its own elements only. Additions are
+ * collective then: every addend goes to its owner at once (optim/exchange.h), all ranks keep step
+ * through the pieces of each backward, and a rank without a microbatch attends those of the others.
+ * Without shards ranks meet at the end only, when the whole totals are summed.
  */
 #ifndef OPTIM_GRADIENT_H
 #define OPTIM_GRADIENT_H
@@ -26,8 +31,9 @@
 
 #include "backend/backend.h"
 #include "base/status.h"
-#include "comm/comm.h"
-#include "optim/vector.h"
+#include "comm/reducer.h"
+#include "optim/exchange.h"
+#include "optim/shard.h"
 
 enum gradient_reduction { GRADIENT_EXACT, GRADIENT_FAST };
 
@@ -39,31 +45,37 @@ enum gradient_outcome {
 
 struct gradient {
     struct backend *backend;
-    const struct vector_layout *layout;
+    const struct shard *shard; /* whose gradient it is: of one rank the whole vector's */
+    struct reducer *reducer;
     enum gradient_reduction reduction;
-    /* (layout->elements), backend memory; valid after GRADIENT_READY until the next
-     * gradient_begin */
+    /* (shard->elements), backend memory; valid after GRADIENT_READY until the next gradient_begin */
     float *values;
-    double norm; /* of `values`, before any clipping */
+    double norm; /* of the whole gradient, before any clipping */
 
     void *memory;    /* exact: the totals behind a gap, where `values` begins; fast: the values */
-    int64_t *totals; /* exact: (layout->elements) */
+    int64_t *totals; /* exact: (shard->elements) */
     int32_t scale_bits;
     int64_t addends;
     /* Of this rank since the last begin: the largest addend above the bound, 0 for none, and the
      * number of those that are not finite. */
     double refused;
     int64_t nonfinite;
+
+    struct exchange exchange; /* on a shard */
+    char *room;               /* whole on each of several ranks: of the reducer */
+    size_t room_bytes;
 };
 
-/* The backend and the layout must outlive it; the backend's memory must be one that the
- * communicator given to gradient_finish can read. The caller destroys it. */
+/* The shard is that of all ranks of the reducer's communicator, or of one rank: then each holds all.
+ * What it is made of must outlive it; the backend's memory must be the reducer's. The caller destroys
+ * it. */
 enum status gradient_create(struct gradient **gradient, struct backend *backend,
-                            const struct vector_layout *layout,
+                            const struct shard *shard, struct reducer *reducer,
                             enum gradient_reduction reduction) MUST_USE;
 void gradient_destroy(struct gradient **gradient);
 
-/* Backend memory that gradient_create takes. */
+/* Backend memory that gradient_create takes for so many elements of a shard, without what is
+ * exchanged. */
 int64_t gradient_bytes(int64_t elements, enum gradient_reduction reduction);
 
 /* Clears the sum. addends: how many additions at most may meet in one element, over all ranks. A
@@ -72,17 +84,14 @@ int64_t gradient_bytes(int64_t elements, enum gradient_reduction reduction);
  * must not depend on the number of ranks. */
 enum status gradient_begin(struct gradient *gradient, int64_t addends) MUST_USE;
 
-/* Adds values[0 … n − 1] (backend memory) to elements [offset, offset + n). `context` is the
- * gradient: model.h's gradient_sink takes this function as it is. */
-enum status gradient_add(void *context, int64_t offset, const float *values, int64_t n) MUST_USE;
+/* Adds what the piece says. On a shard the ranks make these calls together, for the same elements;
+ * one that has nothing to add where others have attends with values NULL. */
+enum status gradient_add(struct gradient *gradient, const struct exchange_piece *piece) MUST_USE;
 
-/* Adds values (count, columns) to the rows `rows` (host, ascending) of the matrix of so many columns
- * at `offset`. */
-enum status gradient_add_rows(void *context, int64_t offset, int64_t columns, const int32_t *rows,
-                              int64_t count, const float *values) MUST_USE;
+/* Whether additions are collective. */
+bool gradient_is_shared(const struct gradient *gradient);
 
 /* The sum over all ranks; collective, the outcome is the same everywhere. */
-enum status gradient_finish(struct gradient *gradient, struct comm *comm,
-                            enum gradient_outcome *outcome) MUST_USE;
+enum status gradient_finish(struct gradient *gradient, enum gradient_outcome *outcome) MUST_USE;
 
 #endif

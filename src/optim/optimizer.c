@@ -6,16 +6,15 @@
 #include <math.h>
 
 static enum status create_moments(struct optimizer *optimizer) {
-    const int64_t n = optimizer->layout->elements;
+    const int64_t n = optimizer->shard->elements;
     TRY(backend_new(optimizer->backend, &optimizer->exp_avg, n, "first moments"));
     return backend_new(optimizer->backend, &optimizer->exp_avg_sq, n, "second moments");
 }
 
 enum status optimizer_create(struct optimizer **optimizer, struct backend *backend,
-                             const struct vector_layout *layout,
-                             const struct optimizer_settings *settings) {
+                             const struct shard *shard, const struct optimizer_settings *settings) {
     TRY(memory_new(optimizer, 1, "optimizer"));
-    **optimizer = (struct optimizer){.backend = backend, .layout = layout, .settings = *settings};
+    **optimizer = (struct optimizer){.backend = backend, .shard = shard, .settings = *settings};
     const enum status status = create_moments(*optimizer);
     if (status != STATUS_OK)
         optimizer_destroy(optimizer);
@@ -34,32 +33,38 @@ int64_t optimizer_bytes(int64_t elements) {
     return 2 * elements * (int64_t)sizeof(float);
 }
 
-/* The parts from `first` on that share their weight decay: one call of the backend. */
-static int64_t run_end(const struct vector_layout *layout, double weight_decay, int64_t first) {
-    int64_t i = first + 1;
-    while (i < layout->count &&
-           (weight_decay == 0 || layout->parts[i].decay == layout->parts[first].decay))
+/* End of the elements from `at` on, up to `end`, that share their weight decay: one call of the
+ * backend. */
+static int64_t run_end(const struct vector_layout *layout, double weight_decay, int64_t at,
+                       int64_t end) {
+    int64_t i = vector_layout_part(layout, at);
+    const bool decay = layout->parts[i].decay;
+    while (i < layout->count && layout->parts[i].offset < end &&
+           (weight_decay == 0 || layout->parts[i].decay == decay))
         i++;
-    return i;
+    return i < layout->count && layout->parts[i].offset < end ? layout->parts[i].offset : end;
 }
 
 enum status optimizer_step(struct optimizer *optimizer, float *master, const float *gradient,
                            double learning_rate, double gradient_scale) {
-    const struct vector_layout *layout = optimizer->layout;
+    const struct shard *shard = optimizer->shard;
+    const struct vector_layout *layout = shard->layout;
     const struct optimizer_settings *s = &optimizer->settings;
     const double t = (double)(optimizer->steps + 1);
-    for (int64_t first = 0, end; first < layout->count; first = end) {
-        end = run_end(layout, s->weight_decay, first);
-        const int64_t at = layout->parts[first].offset;
-        const int64_t stop = end < layout->count ? layout->parts[end].offset : layout->elements;
-        TRY(backend_run(optimizer->backend, adamw, .parameters = master + at,
-                        .exp_avg = optimizer->exp_avg + at,
-                        .exp_avg_sq = optimizer->exp_avg_sq + at, .gradient = gradient + at,
-                        .n = stop - at, .learning_rate = learning_rate, .beta1 = s->beta1,
-                        .beta2 = s->beta2, .epsilon = s->epsilon,
-                        .weight_decay = layout->parts[first].decay ? s->weight_decay : 0,
-                        .gradient_scale = gradient_scale, .correction1 = 1 - pow(s->beta1, t),
-                        .correction2 = 1 - pow(s->beta2, t)));
+    for (int64_t i = 0; i < shard_range_count(shard, shard->rank); i++) {
+        const struct shard_range range = shard_range_at(shard, shard->rank, i);
+        for (int64_t at = range.begin, stop; at < range.end; at = stop) {
+            const int64_t place = range.place + (at - range.begin);
+            const bool decay = layout->parts[vector_layout_part(layout, at)].decay;
+            stop = run_end(layout, s->weight_decay, at, range.end);
+            TRY(backend_run(
+                optimizer->backend, adamw, .parameters = master + at,
+                .exp_avg = optimizer->exp_avg + place, .exp_avg_sq = optimizer->exp_avg_sq + place,
+                .gradient = gradient + place, .n = stop - at, .learning_rate = learning_rate,
+                .beta1 = s->beta1, .beta2 = s->beta2, .epsilon = s->epsilon,
+                .weight_decay = decay ? s->weight_decay : 0, .gradient_scale = gradient_scale,
+                .correction1 = 1 - pow(s->beta1, t), .correction2 = 1 - pow(s->beta2, t)));
+        }
     }
     optimizer->steps++;
     return STATUS_OK;

@@ -3,6 +3,8 @@
 
 #include "base/memory.h"
 
+#include <math.h>
+
 /* Elements of a piece, about. */
 static int64_t piece_target(const struct vector_layout *layout, int size) {
     const int64_t even = layout->elements / ((int64_t)SHARD_ROUNDS * size);
@@ -91,6 +93,13 @@ int64_t shard_round_count(const struct shard *shard) {
     return shard_range_count(shard, 0);
 }
 
+void shard_round_borders(const struct shard *shard, int64_t round, int64_t *borders) {
+    for (int r = 0; r <= shard->size; r++) {
+        const int64_t piece = round * shard->size + r;
+        borders[r] = shard->borders[piece < shard->piece_count ? piece : shard->piece_count];
+    }
+}
+
 int64_t shard_round_of(const struct shard *shard, int64_t element) {
     int64_t low = 0, high = shard->piece_count;
     ASSERT(element >= 0 && element < shard->layout->elements);
@@ -120,4 +129,68 @@ int64_t shard_longest_piece(const struct shard *shard) {
         if (shard->borders[p + 1] - shard->borders[p] > longest)
             longest = shard->borders[p + 1] - shard->borders[p];
     return longest;
+}
+
+/* --- products --- */
+
+/* Block sums of this rank's ranges, one behind the other; *count of them. */
+static enum status own_blocks(const struct shard *shard, struct backend *backend, const float *x,
+                              const float *y, int64_t *count) {
+    *count = 0;
+    for (int64_t i = 0; i < shard_range_count(shard, shard->rank); i++) {
+        const struct shard_range range = shard_range_at(shard, shard->rank, i);
+        const int64_t piece = i * shard->size + shard->rank;
+        TRY(vector_dot_blocks(backend, shard->layout, range.begin, range.end, x + range.place,
+                              y + range.place, shard->layout->blocks + *count));
+        *count += shard->blocks[piece + 1] - shard->blocks[piece];
+    }
+    return STATUS_OK;
+}
+
+/* In the order of the vector, from lists that hold each rank's blocks in that order; `lists` (ranks)
+ * is moved along. */
+static double sum_in_order(const struct shard *shard, const double **lists) {
+    double sum = 0;
+    for (int64_t p = 0; p < shard->piece_count; p++)
+        for (int64_t b = shard->blocks[p]; b < shard->blocks[p + 1]; b++)
+            sum += *lists[p % shard->size]++;
+    return sum;
+}
+
+static enum status sum_gathered(const struct shard *shard, const double *all, const size_t *sizes,
+                                double *product) {
+    const double **lists;
+    TRY(memory_new(&lists, shard->size, "sums of blocks"));
+    for (int r = 0; r < shard->size; all += sizes[r] / sizeof *all, r++)
+        lists[r] = all;
+    *product = sum_in_order(shard, lists);
+    memory_release(&lists);
+    return STATUS_OK;
+}
+
+enum status shard_dot(const struct shard *shard, struct comm *comm, struct backend *backend,
+                      const float *x, const float *y, double *product) {
+    const double *mine = shard->layout->blocks;
+    double *all = NULL;
+    size_t *sizes = NULL;
+    int64_t count;
+    enum status status = own_blocks(shard, backend, x, y, &count);
+    if (shard->size == 1) {
+        TRY(status);
+        *product = sum_in_order(shard, &mine);
+        return STATUS_OK;
+    }
+    TRY(comm_agree(comm, status));
+    TRY(comm_all_gather(comm, mine, (size_t)count * sizeof *mine, (void **)&all, &sizes));
+    status = comm_agree(comm, sum_gathered(shard, all, sizes, product));
+    memory_release(&all);
+    memory_release(&sizes);
+    return status;
+}
+
+enum status shard_norm(const struct shard *shard, struct comm *comm, struct backend *backend,
+                       const float *x, double *norm) {
+    TRY(shard_dot(shard, comm, backend, x, x, norm));
+    *norm = sqrt(*norm);
+    return STATUS_OK;
 }

@@ -21,7 +21,9 @@
 
 #include <stdint.h>
 
+#include "backend/backend.h"
 #include "base/status.h"
+#include "comm/comm.h"
 #include "optim/vector.h"
 
 /* Elements of a piece, but for the block that fills it: 4 MiB of fp32. Shorter where a rank would
@@ -56,12 +58,24 @@ struct shard_range shard_range_at(const struct shard *shard, int rank, int64_t i
 /* Rounds of the deal; rank r's piece of round i is its range i, which may be missing in the last. */
 int64_t shard_round_count(const struct shard *shard);
 
+/* Where the parts of rank 0, 1, … of a round begin, and where the last ends: borders (size + 1). */
+void shard_round_borders(const struct shard *shard, int64_t round, int64_t *borders);
+
 /* Round that holds an element. */
 int64_t shard_round_of(const struct shard *shard, int64_t element);
 
 /* The part of rank r's piece of a round that lies in [begin, end); begin = end where none does. */
 struct shard_range shard_range_within(const struct shard *shard, int rank, int64_t round,
                                       int64_t begin, int64_t end);
+
+/* *product = Σ x y over two vectors of which every rank has its shard (backend memory); x may be y.
+ * The sums of blocks are added in their order on every rank. Collective with more than one rank. */
+enum status shard_dot(const struct shard *shard, struct comm *comm, struct backend *backend,
+                      const float *x, const float *y, double *product) MUST_USE;
+
+/* *norm = √ Σ x². */
+enum status shard_norm(const struct shard *shard, struct comm *comm, struct backend *backend,
+                       const float *x, double *norm) MUST_USE;
 
 /* Most elements that a piece has. */
 int64_t shard_longest_piece(const struct shard *shard);

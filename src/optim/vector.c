@@ -3,7 +3,6 @@
 
 #include "base/memory.h"
 
-#include <math.h>
 #include <string.h>
 
 static int64_t blocks_of(int64_t elements) {
@@ -12,16 +11,15 @@ static int64_t blocks_of(int64_t elements) {
 
 static enum status layout_fill(struct vector_layout *layout, const struct vector_part *parts,
                                int64_t count) {
-    int64_t largest = 0;
     for (int64_t i = 0; i < count; i++) {
         ASSERT(parts[i].offset == layout->elements && parts[i].elements > 0);
         layout->elements += parts[i].elements;
-        largest = parts[i].elements > largest ? parts[i].elements : largest;
+        layout->block_count += blocks_of(parts[i].elements);
     }
     layout->count = count;
     TRY(memory_new(&layout->parts, count, "list of parameters"));
     memcpy(layout->parts, parts, (size_t)count * sizeof *parts);
-    return memory_new(&layout->blocks, blocks_of(largest), "sums of blocks");
+    return memory_new(&layout->blocks, layout->block_count, "sums of blocks");
 }
 
 enum status vector_layout_create(struct vector_layout **layout, const struct vector_part *parts,
@@ -41,23 +39,27 @@ void vector_layout_destroy(struct vector_layout **layout) {
     memory_release(layout);
 }
 
-enum status vector_dot(struct backend *backend, const struct vector_layout *layout, const float *x,
-                       const float *y, double *product) {
-    double sum = 0;
-    for (int64_t i = 0; i < layout->count; i++) {
-        const struct vector_part *part = &layout->parts[i];
-        TRY(backend_run(backend, dot, .x = x + part->offset, .y = y + part->offset,
-                        .blocks = layout->blocks, .n = part->elements));
-        for (int64_t b = 0; b < blocks_of(part->elements); b++)
-            sum += layout->blocks[b];
+int64_t vector_layout_part(const struct vector_layout *layout, int64_t element) {
+    int64_t low = 0, high = layout->count;
+    ASSERT(element >= 0 && element < layout->elements);
+    while (high - low > 1) {
+        const int64_t middle = (low + high) / 2;
+        *(layout->parts[middle].offset <= element ? &low : &high) = middle;
     }
-    *product = sum;
-    return STATUS_OK;
+    return low;
 }
 
-enum status vector_norm(struct backend *backend, const struct vector_layout *layout, const float *x,
-                        double *norm) {
-    TRY(vector_dot(backend, layout, x, x, norm));
-    *norm = sqrt(*norm);
+enum status vector_dot_blocks(struct backend *backend, const struct vector_layout *layout,
+                              int64_t begin, int64_t end, const float *x, const float *y,
+                              double *blocks) {
+    for (int64_t at = begin; at < end;) {
+        const struct vector_part *part = &layout->parts[vector_layout_part(layout, at)];
+        const int64_t stop =
+            part->offset + part->elements < end ? part->offset + part->elements : end;
+        TRY(backend_run(backend, dot, .x = x + (at - begin), .y = y + (at - begin),
+                        .blocks = blocks, .n = stop - at));
+        blocks += blocks_of(stop - at);
+        at = stop;
+    }
     return STATUS_OK;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The flat vector of trainable parameters as a row of tensors, and its scalars: products are kept
- * per block of VECTOR_BLOCK elements of one tensor, in double, and added in index order, so that
- * they are the same for any number of threads and ranks (design, section 3).
+ * per block of VECTOR_BLOCK elements of one tensor, in double, and added in index order (shard_dot),
+ * so that they are the same for any number of threads and ranks (design, section 3).
  */
 #ifndef OPTIM_VECTOR_H
 #define OPTIM_VECTOR_H
@@ -22,7 +22,8 @@ struct vector_part {
 struct vector_layout {
     struct vector_part *parts; /* (count), one behind the other from 0 on */
     int64_t count, elements;
-    double *blocks; /* room for the products of the largest part */
+    int64_t block_count; /* of all parts */
+    double *blocks;      /* (block_count) room for their products */
 };
 
 /* Copies the parts, which must leave no gap. The caller destroys it. */
@@ -30,12 +31,13 @@ enum status vector_layout_create(struct vector_layout **layout, const struct vec
                                  int64_t count) MUST_USE;
 void vector_layout_destroy(struct vector_layout **layout);
 
-/* *product = Σ x y over vectors of the layout (backend memory); x may be y. */
-enum status vector_dot(struct backend *backend, const struct vector_layout *layout, const float *x,
-                       const float *y, double *product) MUST_USE;
+/* Block sums of x y for the elements [begin, end) of the vector, which cut no block; x and y point
+ * at element `begin` (backend memory), x may be y. blocks: one for each block, in order. */
+enum status vector_dot_blocks(struct backend *backend, const struct vector_layout *layout,
+                              int64_t begin, int64_t end, const float *x, const float *y,
+                              double *blocks) MUST_USE;
 
-/* *norm = √ Σ x². */
-enum status vector_norm(struct backend *backend, const struct vector_layout *layout, const float *x,
-                        double *norm) MUST_USE;
+/* The part that holds an element. */
+int64_t vector_layout_part(const struct vector_layout *layout, int64_t element);
 
 #endif

@@ -18,6 +18,7 @@ struct gradient_call {
     int mini_batch;
     bool first;                 /* the first pass of this step over the mini-batch */
     int64_t microbatches;       /* of all ranks */
+    int64_t rounds;             /* microbatches of this rank, or of the one with most */
     struct loss_scope scope;    /* answers and tokens of the mini-batch */
     struct backward_pass *sums; /* borrowed from the step */
 };
@@ -61,11 +62,54 @@ static float temperature_of(const struct run *run) {
     return run->method->likelihood ? 1.0f : (float)run->settings->rollout.temperature;
 }
 
+/* What a backward gives goes to run->gradient; `given` pieces have. */
+struct giving {
+    struct run *run;
+    int64_t given;
+};
+
+/* A collective call where additions are; what it takes counts as reduction then. */
+static enum status add_piece(struct giving *giving, const struct gradient_piece *piece) {
+    struct run *run = giving->run;
+    const double start_s = clock_now_s();
+    giving->given++;
+    const enum status status =
+        gradient_add(run->gradient, &(struct exchange_piece){.offset = piece->offset,
+                                                             .n = piece->n,
+                                                             .values = piece->values,
+                                                             .columns = piece->columns,
+                                                             .rows = piece->rows,
+                                                             .count = piece->count});
+    if (gradient_is_shared(run->gradient))
+        run->step.clock.exchange_s += clock_now_s() - start_s;
+    return status;
+}
+
+static enum status give(void *context, const struct gradient_piece *piece) {
+    struct giving *giving = context;
+    TRY(pulse_beat(&giving->run->pulse));
+    return add_piece(giving, piece);
+}
+
+/* Where additions are collective, a rank without a microbatch, or one that failed in it, attends
+ * those of the others with nothing. Returns the first failure, `status` or one of its own. */
+static enum status attend(struct giving *giving, enum status status) {
+    const struct model *model = giving->run->lm.model;
+    while (giving->given < model_gradient_piece_count(model)) {
+        const struct gradient_piece piece = model_gradient_piece(model, giving->given);
+        const enum status attended = add_piece(giving, &piece);
+        status = status == STATUS_OK ? attended : status;
+        if (attended == STATUS_COMM)
+            return status;
+    }
+    return status;
+}
+
 /* Forward, loss and backward of the microbatch in the buffers; its gradient goes to
  * run->gradient. */
-static enum status microbatch_gradient(struct run *run, const struct gradient_call *call) {
-    const struct gradient_sink sink = {
-        .add = gradient_add, .add_rows = gradient_add_rows, .context = run->gradient};
+static enum status microbatch_gradient(struct giving *giving, const struct gradient_call *call) {
+    struct run *run = giving->run;
+    const struct gradient_sink sink = {.add = give, .context = giving};
     struct tile_buffers *buffers = &run->buffers;
     const struct microbatch *microbatch = &buffers->microbatch;
     TRY(reserve_targets(buffers, microbatch->batch.target_count));
@@ -79,29 +123,84 @@ static enum status microbatch_gradient(struct run *run, const struct gradient_ca
                           run->loss.entropy_coef != 0.0 ? buffers->d_entropy : NULL, &sink);
 }
 
-static enum status tile_gradient(struct run *run, const struct gradient_call *call,
-                                 const struct tile *tile) {
+/* This rank's place among its microbatches of a mini-batch. */
+struct place {
+    int64_t tile; /* the one at work; count of tiles: none is left */
+    bool inside;  /* its first microbatch has been taken */
+};
+
+static bool is_own_tile(const struct run *run, const struct gradient_call *call, int64_t t) {
+    const struct tile *tile = &run->tiles.tiles[t];
+    return tile->mini_batch == call->mini_batch && tile->owner == run->comm->rank;
+}
+
+/* Packs the next microbatch of this rank; answer_count is 0 when there is none. */
+static enum status next_microbatch(struct run *run, const struct gradient_call *call,
+                                   struct place *place) {
     struct microbatch *microbatch = &run->buffers.microbatch;
-    for (microbatch_begin(microbatch, tile);;) {
+    microbatch->answer_count = 0;
+    for (; place->tile < run->tiles.count; place->tile++, place->inside = false) {
+        const struct tile *tile = &run->tiles.tiles[place->tile];
+        if (!is_own_tile(run, call, place->tile))
+            continue;
+        if (!place->inside)
+            microbatch_begin(microbatch, tile);
+        place->inside = true;
         TRY(microbatch_next(microbatch, &run->step.rollout, tile,
                             run->settings->parallel.tokens_per_pass));
-        if (microbatch->answer_count == 0)
+        if (microbatch->answer_count > 0)
             return STATUS_OK;
-        TRY(pulse_beat(&run->pulse));
-        TRY(microbatch_gradient(run, call));
     }
+    return STATUS_OK;
+}
+
+/* The next microbatch, if there is one. Where additions are collective so is this, and what it
+ * returns is agreed. */
+static enum status round_of_gradient(struct run *run, const struct gradient_call *call,
+                                     struct place *place) {
+    struct giving giving = {.run = run};
+    enum status status = pulse_beat(&run->pulse);
+    if (status == STATUS_OK)
+        status = next_microbatch(run, call, place);
+    if (status == STATUS_OK && run->buffers.microbatch.answer_count > 0)
+        status = microbatch_gradient(&giving, call);
+    if (!gradient_is_shared(run->gradient))
+        return status;
+    return comm_agree(run->comm, attend(&giving, status));
 }
 
 /* What this rank adds to the gradient: its tiles of the mini-batch. */
 static enum status own_gradient(struct run *run, const struct gradient_call *call) {
     struct backward_pass *sums = call->sums;
+    struct place place = {.tile = 0};
     memset(sums->groups, 0, (size_t)(sums->end - sums->begin) * sizeof *sums->groups);
+    for (int64_t i = 0; i < call->rounds; i++)
+        TRY(round_of_gradient(run, call, &place));
+    return STATUS_OK;
+}
+
+static int64_t microbatches_of(const struct run *run, const struct tile *tile) {
+    return tile_microbatch_count(&run->step.rollout, tile, run->settings->parallel.tokens_per_pass);
+}
+
+static int64_t rank_microbatches(const struct run *run, int mini_batch, int rank) {
+    int64_t count = 0;
     for (int64_t t = 0; t < run->tiles.count; t++) {
         const struct tile *tile = &run->tiles.tiles[t];
-        if (tile->mini_batch == call->mini_batch && tile->owner == run->comm->rank)
-            TRY(tile_gradient(run, call, tile));
+        if (tile->mini_batch == mini_batch && tile->owner == rank)
+            count += microbatches_of(run, tile);
     }
-    return STATUS_OK;
+    return count;
+}
+
+/* This rank's microbatches of a mini-batch; where ranks keep step, those of the rank with most. */
+static int64_t rounds_of(const struct run *run, int mini_batch) {
+    int64_t most = rank_microbatches(run, mini_batch, run->comm->rank);
+    for (int r = 0; gradient_is_shared(run->gradient) && r < run->comm->size; r++) {
+        const int64_t count = rank_microbatches(run, mini_batch, r);
+        most = count > most ? count : most;
+    }
+    return most;
 }
 
 /* The call for a mini-batch, from what all ranks know. */
@@ -118,9 +217,9 @@ static struct gradient_call gradient_call_of(struct run *run, int mini_batch, in
             continue;
         sums->begin = tile->begin < sums->begin ? tile->begin : sums->begin;
         sums->end = tile->end;
-        call.microbatches +=
-            tile_microbatch_count(rollout, tile, run->settings->parallel.tokens_per_pass);
+        call.microbatches += microbatches_of(run, tile);
     }
+    call.rounds = rounds_of(run, mini_batch);
     for (int64_t k = sums->begin * rollout->group_size; k < sums->end * rollout->group_size; k++) {
         call.scope.answers++;
         call.scope.tokens += rollout->answers[k].n;
@@ -132,16 +231,16 @@ static struct gradient_call gradient_call_of(struct run *run, int mini_batch, in
  * for it. Whatever fails on one rank is agreed before the next collective. */
 static enum status summed_gradient(struct run *run, const struct gradient_call *call,
                                    enum gradient_outcome *outcome) {
-    enum status status = gradient_begin(run->gradient, 2 * call->microbatches);
+    struct step_clock *clock = &run->step.clock;
+    TRY(comm_agree(run->comm, gradient_begin(run->gradient, 2 * call->microbatches)));
     for (;; run->step.rescaled++) {
         const double start_s = clock_now_s();
-        if (status == STATUS_OK)
-            status = own_gradient(run, call);
-        TRY(comm_agree(run->comm, status));
+        clock->exchange_s = 0.0;
+        TRY(comm_agree(run->comm, own_gradient(run, call)));
         const double computed_s = clock_now_s();
-        TRY(comm_agree(run->comm, gradient_finish(run->gradient, run->comm, outcome)));
-        run->step.clock.gradient_s += computed_s - start_s;
-        run->step.clock.reduce_s += clock_now_s() - computed_s;
+        TRY(comm_agree(run->comm, gradient_finish(run->gradient, outcome)));
+        clock->gradient_s += computed_s - start_s - clock->exchange_s;
+        clock->reduce_s += clock_now_s() - computed_s + clock->exchange_s;
         if (*outcome != GRADIENT_REPEAT)
             return STATUS_OK;
     }
@@ -199,15 +298,32 @@ static enum status own_step(struct run *run) {
             "step %lld: the gradient's norm is %.3g, too large for the optimizer's moments: "
             "clip it by optimizer.max_grad_norm (%g now; 1 is usual)",
             (long long)run->counters.step + 1, norm, run->settings->optimizer.max_grad_norm);
-    TRY(optimizer_step(run->optimizer, run->master, run->gradient->values, run->step.learning_rate,
-                       scale));
-    return model_refresh(run->lm.model, run->master);
+    return optimizer_step(run->optimizer, run->master, run->gradient->values,
+                          run->step.learning_rate, scale);
+}
+
+/* Every rank's shard of the parameters to all. */
+static enum status share_parameters(struct run *run) {
+    const struct shard *shard = run->shard;
+    int64_t *borders;
+    if (shard->size == 1)
+        return STATUS_OK;
+    enum status status =
+        comm_agree(run->comm, memory_new(&borders, shard->size + 1, "borders of shards"));
+    for (int64_t round = 0; status == STATUS_OK && round < shard_round_count(shard); round++) {
+        shard_round_borders(shard, round, borders);
+        status = reducer_all_gather(&run->reducer, run->master, borders);
+    }
+    memory_release(&borders);
+    return status;
 }
 
 static enum status problem_step(void *context) {
     struct run *run = context;
     const double start_s = clock_now_s();
     TRY(comm_agree(run->comm, own_step(run)));
+    TRY(share_parameters(run));
+    TRY(comm_agree(run->comm, model_refresh(run->lm.model, run->master)));
     run->step.clock.optimizer_s += clock_now_s() - start_s;
     return STATUS_OK;
 }

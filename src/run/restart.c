@@ -245,6 +245,7 @@ static enum status load_vectors(struct run *run, const struct checkpoint *checkp
     const struct parameter_set *trained = model_trained(run->lm.model);
     int64_t count;
     float *piece;
+    TRY(state_check_whole(run));
     (void)checkpoint_parameters(checkpoint, &count);
     if (count != trained->count)
         return FAIL(

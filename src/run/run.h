@@ -24,6 +24,7 @@
 #include "base/pulse.h"
 #include "base/status.h"
 #include "comm/comm.h"
+#include "comm/reducer.h"
 #include "config/settings.h"
 #include "data/stream.h"
 #include "file/provenance.h"
@@ -31,6 +32,7 @@
 #include "objective/loss.h"
 #include "optim/gradient.h"
 #include "optim/optimizer.h"
+#include "optim/shard.h"
 #include "optim/vector.h"
 #include "rollout/rollout.h"
 #include "rollout/tile.h"
@@ -59,6 +61,7 @@ struct backward_pass {
 /* What the current step has taken so far, on this rank. */
 struct step_clock {
     double start_s, gradient_s, reduce_s, optimizer_s, write_s;
+    double exchange_s; /* the part of the current gradient's computation that was reduction */
     struct collect_report collect;
 };
 
@@ -121,6 +124,8 @@ struct run {
 
     float *master; /* flat fp32 parameters, backend memory */
     struct vector_layout *layout;
+    struct shard *shard;    /* which elements' state this rank holds: all, without parallel.shard */
+    struct reducer reducer; /* sums vectors of the backend's memory */
     struct optimizer *optimizer;
     struct gradient *gradient;
     struct tile_buffers buffers;

@@ -117,6 +117,7 @@ static enum status check_finite(struct run *run, bool optimizer) {
 }
 
 enum status run_checkpoint_save(struct run *run) {
+    TRY(state_check_whole(run));
     TRY(check_finite(run, true));
     return write_checkpoint(run);
 }

@@ -183,7 +183,10 @@ static enum status open_layout(struct run *run) {
     }
     const enum status status = vector_layout_create(&run->layout, parts, trained->count);
     memory_release(&parts);
-    return status;
+    TRY(status);
+    const bool sharded = run->settings->parallel.shard;
+    return shard_create(&run->shard, run->layout, sharded ? run->comm->rank : 0,
+                        sharded ? run->comm->size : 1);
 }
 
 /* The policy without its adapter, or as it is at the start: a frozen copy of the weights. Only one
@@ -215,8 +218,9 @@ static enum status open_model(struct run *run) {
                                              .beta2 = settings->optimizer.beta2,
                                              .epsilon = settings->optimizer.epsilon,
                                              .weight_decay = settings->optimizer.weight_decay};
-    TRY(optimizer_create(&run->optimizer, &run->lm.backend, run->layout, &adamw));
-    return gradient_create(&run->gradient, &run->lm.backend, run->layout,
+    TRY(optimizer_create(&run->optimizer, &run->lm.backend, run->shard, &adamw));
+    reducer_open_host(&run->reducer, run->comm);
+    return gradient_create(&run->gradient, &run->lm.backend, run->shard, &run->reducer,
                            settings->parallel.reduction == SETTING_REDUCTION_EXACT ? GRADIENT_EXACT
                                                                                    : GRADIENT_FAST);
 }
@@ -310,12 +314,14 @@ void run_unreserve(struct run *run) {
     memory_release(&run->buffers.d_entropy);
     microbatch_release(&run->buffers.microbatch);
     gradient_destroy(&run->gradient);
+    reducer_close(&run->reducer);
     optimizer_destroy(&run->optimizer);
     model_destroy(&run->reference);
     weights_destroy(&run->reference_weights);
     model_destroy(&run->lm.model);
     adapter_destroy(&run->lm.adapter);
     weights_destroy(&run->lm.weights);
+    shard_destroy(&run->shard);
     vector_layout_destroy(&run->layout);
     if (run->master != NULL)
         backend_release(&run->lm.backend, &run->master);

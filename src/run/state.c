@@ -40,6 +40,12 @@ float *state_vector(const struct run *run, enum checkpoint_section section) {
     return vectors[section];
 }
 
+enum status state_check_whole(const struct run *run) {
+    if (run->shard->size == 1)
+        return STATUS_OK;
+    return FAIL(STATUS_INPUT, "parallel.shard: checkpoints are not made of shards yet");
+}
+
 void state_gather(struct run *run) {
     stream_position_get(run->stream, run->position);
 }

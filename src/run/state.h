@@ -19,6 +19,9 @@ int state_values(struct run *run, struct checkpoint_value out[STATE_VALUES_MAX])
 /* The vector of a section, aligned with the flat vector of parameters. */
 float *state_vector(const struct run *run, enum checkpoint_section section);
 
+/* Vectors that stand in shards (run->shard) are neither written nor read yet. */
+enum status state_check_whole(const struct run *run) MUST_USE;
+
 /* Before the numbers are written, and after they were read: between the table and what keeps its
  * numbers to itself. */
 void state_gather(struct run *run);

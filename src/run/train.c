@@ -79,8 +79,10 @@ static enum status beat(void *context) {
     return reason != NULL ? FAIL(STATUS_STOPPED, "%s", reason) : STATUS_OK;
 }
 
-static void beat_while_waiting(void *context) {
+static enum status beat_while_waiting(void *context, const char *what, double waited_s) {
+    (void)what, (void)waited_s;
     run_output_beat(context);
+    return STATUS_OK;
 }
 
 /* Whether any rank has a reason to stop; all ranks hear the same. */

@@ -12,6 +12,7 @@
 
 #include "base/memory.h"
 #include "comm/comm.h"
+#include "comm/reducer.h"
 
 /* A byte, and an integer of any size and sign, that depend on who sends them
  * and where they stand. */
@@ -107,36 +108,116 @@ static void conform_maximum(struct comm *comm) {
 
 static void conform_sums(struct comm *comm, int64_t n) {
     int64_t *exact = NULL, wrong = 0;
+    CHECK_OK(memory_new(&exact, n, "test"));
+    for (int64_t i = 0; i < n; i++)
+        exact[i] = conform_integer(comm->rank, i);
+    CHECK_OK(comm_sum_exact(comm, exact, n));
+    for (int64_t i = 0; i < n; i++)
+        wrong += exact[i] != conform_sum(comm->size, i);
+    CHECK_EQ(wrong, 0);
+    memory_release(&exact);
+}
+
+static void conform_words(struct comm *comm) {
+    int64_t words[64] = {0};
+    CHECK_OK(comm_words(comm, conform_integer(comm->rank, 7), words));
+    for (int r = 0; r < comm->size; r++)
+        CHECK_EQ(words[r], conform_integer(r, 7));
+}
+
+/* --- sums of vectors --- */
+
+static void conform_vector_sums(struct reducer *reducer, int64_t n, size_t room_bytes) {
+    const struct comm *comm = reducer->comm;
+    int64_t *exact = NULL, wrong = 0;
     float *fast = NULL;
+    char *room = NULL;
     CHECK_OK(memory_new(&exact, n, "test"));
     CHECK_OK(memory_new(&fast, n, "test"));
+    CHECK_OK(memory_new(&room, room_bytes, "test"));
     for (int64_t i = 0; i < n; i++) {
         exact[i] = conform_integer(comm->rank, i);
         fast[i] = (float)(i % 1000 + comm->rank); /* small integers, exact in any order */
     }
-    CHECK_OK(comm_sum_exact(comm, exact, n));
-    CHECK_OK(comm_sum_fast(comm, fast, n));
+    CHECK_OK(reducer_sum_exact(reducer, exact, n, room, room_bytes));
+    CHECK_OK(reducer_sum_fast(reducer, fast, n, room, room_bytes));
     for (int64_t i = 0; i < n; i++) {
         const float want = (float)(i % 1000 * comm->size + comm->size * (comm->size - 1) / 2);
         wrong += exact[i] != conform_sum(comm->size, i) || fast[i] != want;
     }
     CHECK_EQ(wrong, 0);
+    memory_release(&room);
     memory_release(&exact);
     memory_release(&fast);
 }
 
-static void conform_reduce_scatter(struct comm *comm, int64_t n, int64_t block) {
-    int64_t *values = NULL, wrong = 0;
-    CHECK_OK(memory_new(&values, n, "test"));
-    for (int64_t i = 0; i < n; i++)
-        values[i] = conform_integer(comm->rank, i);
-    CHECK_OK(comm_reduce_scatter_exact(comm, values, n, block));
-    const int64_t begin = comm_shard_begin(n, block, comm->rank, comm->size);
-    const int64_t end = comm_shard_begin(n, block, comm->rank + 1, comm->size);
-    for (int64_t i = begin; i < end; i++)
-        wrong += values[i] != conform_sum(comm->size, i);
+/* Elements that rank `from` sends to rank `to`; some send nothing. */
+static int64_t conform_length(int from, int to, int64_t n) {
+    return from == to || (from + to) % 3 == 2 ? 0 : n + 2 * from + to;
+}
+
+static float conform_number(int from, int to, int64_t i) {
+    return (float)(i * 16 + 4 * from + to);
+}
+
+/* Every message arrives whole, at its place, and nothing else is written. */
+static void conform_exchange(struct reducer *reducer, int64_t n) {
+    const int rank = reducer->comm->rank, size = reducer->comm->size;
+    const int64_t longest = n + 3 * size;
+    int64_t lists[4][64] = {{0}}, wrong = 0;
+    float *send = NULL, *receive = NULL;
+    CHECK_OK(memory_new(&send, longest * size, "test"));
+    CHECK_OK(memory_new(&receive, longest * size, "test"));
+    for (int r = 0; r < size; r++) {
+        lists[0][r] = lists[2][r] = r * longest;
+        lists[1][r] = conform_length(rank, r, n);
+        lists[3][r] = conform_length(r, rank, n);
+        for (int64_t i = 0; i < longest; i++) {
+            send[r * longest + i] = conform_number(rank, r, i);
+            receive[r * longest + i] = -1.0f;
+        }
+    }
+    CHECK_OK(reducer_exchange(reducer, &(struct reducer_exchange){.send = send,
+                                                                  .send_at = lists[0],
+                                                                  .send_count = lists[1],
+                                                                  .receive = receive,
+                                                                  .receive_at = lists[2],
+                                                                  .receive_count = lists[3]}));
+    for (int r = 0; r < size; r++)
+        for (int64_t i = 0; i < longest; i++)
+            wrong +=
+                receive[r * longest + i] != (i < lists[3][r] ? conform_number(r, rank, i) : -1.0f);
+    CHECK_EQ(wrong, 0);
+    memory_release(&send);
+    memory_release(&receive);
+}
+
+/* Ragged parts, some of them empty, become one vector everywhere. */
+static void conform_parts(struct reducer *reducer, int64_t n) {
+    const int rank = reducer->comm->rank, size = reducer->comm->size;
+    int64_t borders[65] = {3}, wrong = 0;
+    float *values = NULL;
+    for (int r = 0; r < size; r++)
+        borders[r + 1] = borders[r] + (r % 3 == 1 ? 0 : n + 5 * r);
+    const int64_t end = borders[size] + 2;
+    CHECK_OK(memory_new(&values, end, "test"));
+    for (int64_t i = 0; i < end; i++)
+        values[i] = i >= borders[rank] && i < borders[rank + 1] ? (float)i : -1.0f;
+    CHECK_OK(reducer_all_gather(reducer, values, borders));
+    for (int64_t i = 0; i < end; i++)
+        wrong += values[i] != (i >= borders[0] && i < borders[size] ? (float)i : -1.0f);
     CHECK_EQ(wrong, 0);
     memory_release(&values);
+}
+
+/* What every reducer must do; the vectors are in host memory. */
+static void conform_reducer(struct reducer *reducer, int64_t n) {
+    const size_t least = 8 * (size_t)reducer->comm->size;
+    conform_vector_sums(reducer, n, least);
+    conform_vector_sums(reducer, n, 9 * least + 5);
+    conform_vector_sums(reducer, n, reducer_room_bytes(reducer->comm, n));
+    conform_exchange(reducer, n);
+    conform_parts(reducer, n);
 }
 
 /* The ranks of `failing` (a bit each) fail; all must leave with the word of the lowest. */
@@ -159,17 +240,20 @@ static void conform_agree(struct comm *comm, unsigned failing) {
 
 static void conform_all(struct comm *comm) {
     static const size_t sizes[] = {0, 1, 130, 1009};
+    struct reducer reducer;
     CHECK(comm->rank >= 0 && comm->rank < comm->size);
+    reducer_open_host(&reducer, comm);
+    conform_words(comm);
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         conform_broadcast(comm, sizes[i]);
         conform_gathers(comm, sizes[i]);
         conform_sums(comm, (int64_t)sizes[i]);
-        conform_reduce_scatter(comm, (int64_t)sizes[i], 1);
-        conform_reduce_scatter(comm, (int64_t)sizes[i], 48);
+        conform_reducer(&reducer, (int64_t)sizes[i]);
     }
     conform_maximum(comm);
     for (unsigned failing = 0; failing < 1u << comm->size; failing++)
         conform_agree(comm, failing);
+    reducer_close(&reducer);
     CHECK_OK(comm_barrier(comm, 60.0, "conformance"));
     CHECK_OK(comm_barrier(comm, 0.0, "conformance"));
 }

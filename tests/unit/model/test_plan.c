@@ -10,14 +10,8 @@
 
 enum { PROMPT = 40, ANSWERS = 3, STEPS = 70 };
 
-static enum status ignore(void *context, int64_t offset, const float *values, int64_t n) {
-    (void)context, (void)offset, (void)values, (void)n;
-    return STATUS_OK;
-}
-
-static enum status ignore_rows(void *context, int64_t offset, int64_t columns, const int32_t *rows,
-                               int64_t count, const float *values) {
-    (void)context, (void)offset, (void)columns, (void)rows, (void)count, (void)values;
+static enum status ignore(void *context, const struct gradient_piece *piece) {
+    (void)context, (void)piece;
     return STATUS_OK;
 }
 
@@ -51,7 +45,7 @@ static void decode(struct model *model, struct cache *cache) {
 }
 
 static void train(struct model *model) {
-    const struct gradient_sink sink = {.add = ignore, .add_rows = ignore_rows};
+    const struct gradient_sink sink = {.add = ignore};
     struct batch batch = BATCH_EMPTY;
     float logprob[64], entropy[64], d[64] = {1.0f};
     CHECK_OK(tiny_batch(&batch, model_hparams(model)->V));

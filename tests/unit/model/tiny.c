@@ -117,34 +117,36 @@ enum status tiny_batch(struct batch *batch, int64_t V) {
     return batch_append_text(batch, tokens, 6);
 }
 
-/* The next call of the sink is the one that the model has announced. */
-static void check_call(struct tiny_gradient *g, int64_t offset, int64_t n, int64_t columns) {
-    const struct gradient_piece piece =
-        model_gradient_piece(g->model, g->calls++ % model_gradient_piece_count(g->model));
-    ASSERT(piece.offset == offset && piece.columns == columns && (columns > 0 || piece.n == n));
-    ASSERT(offset >= 0 && piece.n > 0 && offset + piece.n <= g->elements && n <= piece.n);
+/* The next piece is the one that the model has announced. */
+static void check_piece(struct tiny_gradient *g, const struct gradient_piece *piece) {
+    const int64_t count = model_gradient_piece_count(g->model);
+    const struct gradient_piece want = model_gradient_piece(g->model, g->calls++ % count);
+    ASSERT(piece->offset == want.offset && piece->n == want.n && piece->columns == want.columns);
+    ASSERT(piece->offset >= 0 && piece->n > 0 && piece->offset + piece->n <= g->elements);
 }
 
-static enum status add_rows(void *context, int64_t offset, int64_t columns, const int32_t *rows,
-                            int64_t count, const float *values) {
-    struct tiny_gradient *g = context;
-    check_call(g, offset, count * columns, columns);
-    TRY(g->backend->ops->download(g->backend, g->piece, values,
-                                  (size_t)(count * columns) * sizeof(float)));
-    for (int64_t r = 0; r < count; r++) {
-        ASSERT(r == 0 || rows[r] > rows[r - 1]);
+static enum status add_rows(struct tiny_gradient *g, const struct gradient_piece *piece) {
+    const int64_t columns = piece->columns;
+    TRY(g->backend->ops->download(g->backend, g->piece, piece->values,
+                                  (size_t)(piece->count * columns) * sizeof(float)));
+    for (int64_t r = 0; r < piece->count; r++) {
+        ASSERT(r == 0 || piece->rows[r] > piece->rows[r - 1]);
+        ASSERT(piece->rows[r] < piece->n / columns);
         for (int64_t i = 0; i < columns; i++)
-            g->values[offset + rows[r] * columns + i] += g->piece[r * columns + i];
+            g->values[piece->offset + piece->rows[r] * columns + i] += g->piece[r * columns + i];
     }
     return STATUS_OK;
 }
 
-static enum status add(void *context, int64_t offset, const float *values, int64_t n) {
+static enum status add(void *context, const struct gradient_piece *piece) {
     struct tiny_gradient *g = context;
-    check_call(g, offset, n, 0);
-    TRY(g->backend->ops->download(g->backend, g->piece, values, (size_t)n * sizeof(float)));
-    for (int64_t i = 0; i < n; i++)
-        g->values[offset + i] += g->piece[i];
+    check_piece(g, piece);
+    if (piece->columns > 0)
+        return add_rows(g, piece);
+    TRY(g->backend->ops->download(g->backend, g->piece, piece->values,
+                                  (size_t)piece->n * sizeof(float)));
+    for (int64_t i = 0; i < piece->n; i++)
+        g->values[piece->offset + i] += g->piece[i];
     return STATUS_OK;
 }
 
@@ -162,5 +164,5 @@ void tiny_gradient_release(struct tiny_gradient *gradient) {
 }
 
 struct gradient_sink tiny_gradient_sink(struct tiny_gradient *gradient) {
-    return (struct gradient_sink){.add = add, .add_rows = add_rows, .context = gradient};
+    return (struct gradient_sink){.add = add, .context = gradient};
 }

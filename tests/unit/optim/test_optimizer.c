@@ -50,11 +50,11 @@ static void check_state(const struct optimizer *optimizer, const float *master,
     }
 }
 
-static void test_steps(struct backend *backend, const struct vector_layout *layout) {
+static void test_steps(struct backend *backend, const struct shard *shard) {
     struct optimizer *optimizer = NULL;
     float *master = NULL, *gradient = NULL;
     struct state *want = NULL;
-    CHECK_OK(optimizer_create(&optimizer, backend, layout, &settings));
+    CHECK_OK(optimizer_create(&optimizer, backend, shard, &settings));
     CHECK_OK(backend_new(backend, &master, ELEMENTS, "master"));
     CHECK_OK(backend_new(backend, &gradient, ELEMENTS, "gradient"));
     CHECK_OK(memory_new(&want, ELEMENTS, "expected"));
@@ -77,10 +77,10 @@ static void test_steps(struct backend *backend, const struct vector_layout *layo
 }
 
 /* A learning rate of 0 moves nothing, decay included. */
-static void test_no_rate(struct backend *backend, const struct vector_layout *layout) {
+static void test_no_rate(struct backend *backend, const struct shard *shard) {
     struct optimizer *optimizer = NULL;
     float *master = NULL, *gradient = NULL;
-    CHECK_OK(optimizer_create(&optimizer, backend, layout, &settings));
+    CHECK_OK(optimizer_create(&optimizer, backend, shard, &settings));
     CHECK_OK(backend_new(backend, &master, ELEMENTS, "master"));
     CHECK_OK(backend_new(backend, &gradient, ELEMENTS, "gradient"));
     fill(master, 0);
@@ -97,13 +97,13 @@ static void test_no_rate(struct backend *backend, const struct vector_layout *la
 
 /* A gradient near the end of fp32 under the scale that clips it moves the parameters as the same
  * gradient of ordinary size does, to the bit. */
-static void test_large(struct backend *backend, const struct vector_layout *layout) {
+static void test_large(struct backend *backend, const struct shard *shard) {
     const int bits[] = {0, 125};
     float *masters[2] = {NULL, NULL}, *gradient = NULL;
     CHECK_OK(backend_new(backend, &gradient, ELEMENTS, "gradient"));
     for (int i = 0; i < 2; i++) {
         struct optimizer *optimizer = NULL;
-        CHECK_OK(optimizer_create(&optimizer, backend, layout, &settings));
+        CHECK_OK(optimizer_create(&optimizer, backend, shard, &settings));
         CHECK_OK(backend_new(backend, &masters[i], ELEMENTS, "master"));
         fill(masters[i], 0);
         fill(gradient, 1);
@@ -125,14 +125,53 @@ static void test_clip(void) {
     CHECK_NEAR(clip_scale(1e9, 0), 1, 0);
 }
 
+/* The shards of three ranks, one after another on one master, move it as the whole does. */
+static void test_shards(struct backend *backend, const struct shard *whole) {
+    struct optimizer *optimizer = NULL;
+    float *masters[2] = {NULL, NULL}, *gradient = NULL, *part = NULL;
+    CHECK_OK(backend_new(backend, &gradient, ELEMENTS, "gradient"));
+    CHECK_OK(backend_new(backend, &part, ELEMENTS, "gradient"));
+    fill(gradient, 1);
+    for (int i = 0; i < 2; i++) {
+        CHECK_OK(backend_new(backend, &masters[i], ELEMENTS, "master"));
+        fill(masters[i], 0);
+    }
+    CHECK_OK(optimizer_create(&optimizer, backend, whole, &settings));
+    CHECK_OK(optimizer_step(optimizer, masters[0], gradient, 0.02, 0.5));
+    optimizer_destroy(&optimizer);
+    for (int rank = 0; rank < 3; rank++) {
+        struct shard *shard = NULL;
+        CHECK_OK(shard_create(&shard, whole->layout, rank, 3));
+        CHECK(shard->elements > 0 && shard->elements < ELEMENTS);
+        for (int64_t i = 0; i < shard_range_count(shard, rank); i++) {
+            const struct shard_range range = shard_range_at(shard, rank, i);
+            memcpy(part + range.place, gradient + range.begin,
+                   (size_t)(range.end - range.begin) * sizeof *part);
+        }
+        CHECK_OK(optimizer_create(&optimizer, backend, shard, &settings));
+        CHECK_OK(optimizer_step(optimizer, masters[1], part, 0.02, 0.5));
+        optimizer_destroy(&optimizer);
+        shard_destroy(&shard);
+    }
+    CHECK(memcmp(masters[0], masters[1], ELEMENTS * sizeof *masters[0]) == 0);
+    backend_release(backend, &masters[0]);
+    backend_release(backend, &masters[1]);
+    backend_release(backend, &gradient);
+    backend_release(backend, &part);
+}
+
 static void test_all(const char *name) {
     struct backend backend;
     struct vector_layout *layout = NULL;
+    struct shard *shard = NULL;
     CHECK_OK(backend_open(&backend, name, 2));
     CHECK_OK(vector_layout_create(&layout, parts, 4));
-    test_steps(&backend, layout);
-    test_no_rate(&backend, layout);
-    test_large(&backend, layout);
+    CHECK_OK(shard_create(&shard, layout, 0, 1));
+    test_steps(&backend, shard);
+    test_no_rate(&backend, shard);
+    test_large(&backend, shard);
+    test_shards(&backend, shard);
+    shard_destroy(&shard);
     vector_layout_destroy(&layout);
     backend_close(&backend);
 }

@@ -2,7 +2,7 @@
  *
  * Products of vectors cut into tensors: right, and the same bits for any number of threads.
  */
-#include "optim/vector.h"
+#include "optim/shard.h"
 
 #include "base/memory.h"
 #include "base/random.h"
@@ -22,6 +22,11 @@ static void test_layout(void) {
     CHECK_OK(vector_layout_create(&layout, parts, PARTS));
     CHECK_EQ(layout->elements, ELEMENTS);
     CHECK_EQ(layout->count, PARTS);
+    CHECK_EQ(layout->block_count, 4 + 1 + 1 + 1);
+    for (int i = 0; i < PARTS; i++) {
+        CHECK_EQ(vector_layout_part(layout, parts[i].offset), i);
+        CHECK_EQ(vector_layout_part(layout, parts[i].offset + parts[i].elements - 1), i);
+    }
     vector_layout_destroy(&layout);
     CHECK(layout == NULL);
     vector_layout_destroy(&layout);
@@ -30,6 +35,8 @@ static void test_layout(void) {
 static void products(int threads, double *dot, double *norm) {
     struct backend backend;
     struct vector_layout *layout = NULL;
+    struct shard *whole = NULL;
+    struct comm comm;
     float *x = NULL, *y = NULL;
     CHECK_OK(backend_open(&backend, "cpu", threads));
     CHECK_OK(vector_layout_create(&layout, parts, PARTS));
@@ -39,8 +46,11 @@ static void products(int threads, double *dot, double *norm) {
         x[i] = (float)random_uniform(1, RANDOM_TEST, i, 0, 0, 0);
         y[i] = (float)random_uniform(1, RANDOM_TEST, i, 1, 0, 0) - 0.5f;
     }
-    CHECK_OK(vector_dot(&backend, layout, x, y, dot));
-    CHECK_OK(vector_norm(&backend, layout, x, norm));
+    comm_self_open(&comm);
+    CHECK_OK(shard_create(&whole, layout, 0, 1));
+    CHECK_OK(shard_dot(whole, &comm, &backend, x, y, dot));
+    CHECK_OK(shard_norm(whole, &comm, &backend, x, norm));
+    shard_destroy(&whole);
     long double dot_want = 0, norm_want = 0;
     for (int i = 0; i < ELEMENTS; i++) {
         dot_want += (long double)x[i] * y[i];
