@@ -4,7 +4,7 @@
 set -eu
 cd "$1"
 enders="src/base/status.c src/base/stop.c src/comm/comm_self.c mpi/comm_mpi.c src/cli/cmd_inspect.c cuda/host/fiber.cpp"
-files=$(find src mpi cuda -name '*.[ch]' -o -name '*.cu' -o -name '*.cpp' | sort)
+files=$(find src mpi cuda -name '*.[ch]' -o -name '*.cu' -o -name '*.cpp' | grep -v '^cuda/lab/' | sort)
 # shellcheck disable=SC2086
 awk -v enders=" $enders " '
     function fail(sentence) { print FILENAME ":" FNR ": " sentence; failed = 1 }
