@@ -42,6 +42,13 @@ enum status device_allocate(struct device *device, void *pointer, size_t bytes,
                             const char *label) MUST_USE;
 void device_release(struct device *device, void *pointer);
 
+/* Addresses for `most` bytes, of which device_commit makes the first ones memory, in place: never less
+ * than before. Committing waits for nothing; unreserving waits for the device. */
+enum status device_reserve(struct device *device, void *pointer, size_t most,
+                           const char *label) MUST_USE;
+enum status device_commit(struct device *device, void *memory, size_t bytes) MUST_USE;
+void device_unreserve(struct device *device, void *pointer);
+
 /* Host memory that copies run beside the host from and to; zeroed. */
 enum status device_allocate_pinned(struct device *device, void *pointer, size_t bytes,
                                    const char *label) MUST_USE;

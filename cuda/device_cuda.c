@@ -7,11 +7,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <cuda_runtime_api.h>
+#include "cuda/device_cuda.h"
 
 /* --- errors --- */
 
-static enum status failed(cudaError_t error, const char *what) {
+enum status device_failed(int code, const char *what) {
+    const cudaError_t error = (cudaError_t)code;
     const char *name = cudaGetErrorName(error), *text = cudaGetErrorString(error);
     (void)cudaGetLastError(); /* an error that can be lived with does not come again */
     if (error == cudaErrorMemoryAllocation)
@@ -22,16 +23,8 @@ static enum status failed(cudaError_t error, const char *what) {
     return FAIL(STATUS_DEFECT, "%s: %s (%s)", what, text, name);
 }
 
-/* TRY for calls of CUDA. */
-#define CUDA(call)                                                                                 \
-    do {                                                                                           \
-        const cudaError_t error_ = (call);                                                         \
-        if (error_ != cudaSuccess)                                                                 \
-            return failed(error_, #call);                                                          \
-    } while (0)
-
 enum status device_launched(int error, const char *call) {
-    return error == 0 ? STATUS_OK : failed((cudaError_t)error, call);
+    return error == 0 ? STATUS_OK : device_failed(error, call);
 }
 
 /* --- the device --- */

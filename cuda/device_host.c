@@ -3,10 +3,13 @@
  * The host as a device. Memory is poisoned when it is given and has guards behind it; copies look
  * whether their end on the device is such memory.
  */
+#define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
 #include "cuda/device.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -20,8 +23,8 @@ enum { ERROR_MEMORY = 2 }; /* cudaErrorMemoryAllocation */
 
 struct block {
     struct block *next;
-    unsigned char *begin, *memory; /* what is given; what memory_allocate gave */
-    size_t bytes;
+    unsigned char *begin, *memory; /* what is given; what the system gave */
+    size_t bytes, most;            /* that are memory; that are addresses of a reserved one, or 0 */
 };
 
 /* Of all devices of the process: a kernel's launcher, which knows no device, asks for it. */
@@ -48,12 +51,12 @@ static enum status check_device(const void *address, size_t bytes, const char *w
 
 enum status device_allocate(struct device *device, void *pointer, size_t bytes, const char *label) {
     (void)device;
-    struct block *block = NULL;
-    TRY(memory_new(&block, 1, "books of the device"));
-    const enum status status = memory_allocate(&block->memory, bytes + 2 * GUARD_BYTES, 1, label);
-    if (status != STATUS_OK) {
-        memory_release(&block);
-        return status;
+    struct block *block = calloc(1, sizeof *block);
+    if (block != NULL)
+        block->memory = malloc(bytes + 2 * GUARD_BYTES);
+    if (block == NULL || block->memory == NULL) {
+        free(block);
+        return FAIL(STATUS_MEMORY, "no memory for %zu bytes of %s", bytes, label);
     }
     const size_t past = (uintptr_t)block->memory % GUARD_BYTES;
     block->begin = block->memory + (past > 0 ? GUARD_BYTES - past : 0);
@@ -82,8 +85,55 @@ void device_release(struct device *device, void *pointer) {
     for (size_t i = 0; i < GUARD_BYTES; i++)
         ASSERT(begin[block->bytes + i] == GUARD); /* something wrote behind the block */
     *place = block->next;
-    memory_release(&block->memory);
-    memory_release(&block);
+    free(block->memory);
+    free(block);
+    memset(pointer, 0, sizeof begin);
+}
+
+enum status device_reserve(struct device *device, void *pointer, size_t most, const char *label) {
+    (void)device;
+    struct block *block = calloc(1, sizeof *block);
+    void *pages =
+        mmap(NULL, most + 1, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (block == NULL || pages == MAP_FAILED) {
+        free(block);
+        return FAIL(STATUS_MEMORY, "no addresses for %zu bytes of %s", most, label);
+    }
+    block->begin = block->memory = pages;
+    block->most = most + 1;
+    block->next = blocks;
+    blocks = block;
+    memcpy(pointer, &pages, sizeof pages);
+    return STATUS_OK;
+}
+
+enum status device_commit(struct device *device, void *memory, size_t bytes) {
+    (void)device;
+    struct block *block = block_of(memory, 0);
+    ASSERT(block != NULL && block->begin == memory && bytes < block->most);
+    if (bytes <= block->bytes)
+        return STATUS_OK;
+    if (mprotect(memory, bytes, PROT_READ | PROT_WRITE) != 0)
+        return FAIL(STATUS_MEMORY, "the machine cannot give %zu bytes of memory", bytes);
+    memset(block->begin + block->bytes, POISON, bytes - block->bytes);
+    block->bytes = bytes;
+    return STATUS_OK;
+}
+
+void device_unreserve(struct device *device, void *pointer) {
+    unsigned char *begin;
+    memcpy(&begin, pointer, sizeof begin);
+    if (begin == NULL)
+        return;
+    drain_all(device);
+    struct block **place = &blocks;
+    while (*place != NULL && (*place)->begin != begin)
+        place = &(*place)->next;
+    struct block *block = *place;
+    ASSERT(block != NULL);
+    *place = block->next;
+    munmap(block->memory, block->most);
+    free(block);
     memset(pointer, 0, sizeof begin);
 }
 
@@ -129,13 +179,21 @@ static void list_clear(struct list *list) {
         list->first = work->next;
         if (work->task.release != NULL)
             work->task.release(work->task.closure);
-        memory_release(&work);
+        free(work);
     }
     list->end = &list->first;
 }
 
+/* What the stand-in needs for itself is not booked: a GPU would not need it. */
+static enum status own(void *pointer, size_t size) {
+    void *memory = calloc(1, size);
+    memcpy(pointer, &memory, sizeof memory);
+    return memory != NULL ? STATUS_OK
+                          : FAIL(STATUS_MEMORY, "no memory for the books of the device");
+}
+
 static enum status add(struct stream *stream, struct work **added) {
-    TRY(memory_new(added, 1, "books of the device"));
+    TRY(own(added, sizeof **added));
     struct list *list = stream->captures ? &stream->captured : &stream->work;
     *list->end = *added;
     list->end = &(*added)->next;
@@ -168,7 +226,7 @@ static void drain(struct stream *stream, int64_t until) {
         stream->work.first = work->next;
         if (work->next == NULL)
             stream->work.end = &stream->work.first;
-        memory_release(&work);
+        free(work);
         stream->done++;
     }
 }
@@ -191,7 +249,7 @@ enum status device_synchronize(struct device *device, void *stream) {
 enum status device_stream_create(struct device *device, void **stream) {
     struct state *state = device->state;
     struct stream *self = NULL;
-    TRY(memory_new(&self, 1, "books of the device"));
+    TRY(own(&self, sizeof *self));
     self->work.end = &self->work.first;
     self->captured.end = &self->captured.first;
     self->next = state->streams;
@@ -210,7 +268,7 @@ void device_stream_destroy(struct device *device, void *stream) {
     while (*place != self)
         place = &(*place)->next;
     *place = self->next;
-    memory_release(&self);
+    free(self);
 }
 
 /* --- copies --- */
@@ -231,12 +289,12 @@ static void run_transfer(void *closure) {
 }
 
 static void release_transfer(void *closure) {
-    memory_release(&closure);
+    free(closure);
 }
 
 static enum status put_transfer(void *stream, struct transfer values) {
     struct transfer *transfer = NULL;
-    TRY(memory_new(&transfer, 1, "books of the device"));
+    TRY(own(&transfer, sizeof *transfer));
     *transfer = values;
     return device_launched(
         queue_push(stream, (struct queue_task){run_transfer, release_transfer, transfer}),
@@ -291,7 +349,7 @@ struct event {
 enum status device_event_create(struct device *device, void **event) {
     (void)device;
     struct event *self = NULL;
-    TRY(memory_new(&self, 1, "books of the device"));
+    TRY(own(&self, sizeof *self));
     *event = self;
     return STATUS_OK;
 }
@@ -300,7 +358,7 @@ void device_event_destroy(struct device *device, void *event) {
     if (event == NULL)
         return;
     drain_all(device);
-    memory_release(&event);
+    free(event);
 }
 
 static void pass_event(void *closure) {
@@ -371,7 +429,7 @@ enum status device_capture_end(struct device *device, void *stream, void **graph
     (void)device;
     struct stream *self = stream;
     struct list *list = NULL;
-    TRY(memory_new(&list, 1, "books of the device"));
+    TRY(own(&list, sizeof *list));
     *list = self->captured;
     if (list->first == NULL)
         list->end = &list->first;
@@ -403,7 +461,7 @@ void device_graph_destroy(struct device *device, void *graph) {
         return;
     drain_all(device);
     list_clear(graph);
-    memory_release(&graph);
+    free(graph);
 }
 
 /* --- the device --- */
@@ -418,7 +476,7 @@ enum status device_open(struct device *device, int index) {
     if (index != 0)
         return FAIL(STATUS_INPUT, "there is no device %d; the host stands in for one, device 0",
                     index);
-    TRY(memory_new(&state, 1, "books of the device"));
+    TRY(own(&state, sizeof *state));
     *device = (struct device){.index = index, .state = state};
     return device_stream_create(device, &device->stream);
 }
@@ -430,7 +488,7 @@ void device_close(struct device *device) {
     drain_all(device);
     while (state->streams != NULL)
         device_stream_destroy(device, state->streams);
-    memory_release(&state);
+    free(state);
     *device = (struct device){.index = 0};
 }
 

@@ -5,18 +5,51 @@
  */
 #include "bench.h"
 
-#include "cuda/kernel/product.h"
+#include "cuda/blas.h"
 
 #include <stdint.h>
+#include <string.h>
 
 struct work {
     struct device *device;
+    struct blas *blas;
     struct product_launch product;
+    bool done; /* the library had a way */
 };
 
 static enum status put(void *context) {
     const struct work *work = context;
     return DEVICE_LAUNCH(launch_product(work->device->stream, &work->product));
+}
+
+static enum status put_blas(void *context) {
+    struct work *work = context;
+    return blas_product(work->blas, work->device->stream, &work->product, &work->done);
+}
+
+/* Whether the library gives rows the same bits alone, in twos, … and among all M. */
+static const char *rows_same(struct work work) {
+    static const int64_t counts[] = {1, 2, 16, 64, 129, 256};
+    const int64_t M = 512, N = work.product.N, most = M * N;
+    uint16_t *all = malloc((size_t)most * 2), *some = malloc((size_t)most * 2);
+    const char *answer = "same";
+    if (all == NULL || some == NULL)
+        exit(1);
+    for (int i = -1; i < 6; i++) {
+        uint16_t *to = i < 0 ? all : some;
+        work.product.M = i < 0 ? M : counts[i];
+        BENCH_MUST(put_blas(&work));
+        BENCH_MUST(device_download(work.device, work.device->stream, to, work.product.y,
+                                   (size_t)(work.product.M * N) * 2));
+        BENCH_MUST(device_synchronize(work.device, work.device->stream));
+        if (!work.done)
+            answer = "none";
+        else if (i >= 0 && memcmp(all, some, (size_t)(counts[i] * N) * 2) != 0)
+            answer = "differ";
+    }
+    free(all);
+    free(some);
+    return answer;
 }
 
 /* n random bf16 of size around 1. */
@@ -51,16 +84,19 @@ int main(void) {
                 {"0.5B gate up", 64, 9728, 896, 0},       {"7B gate up", 64, 37888, 3584, 0},
                 {"0.5B gate up", 256, 9728, 896, 0},      {"7B gate up", 256, 37888, 3584, 0}};
     struct device device = bench_open();
+    struct blas blas;
+    BENCH_MUST(blas_open(&blas));
     const double copy = bench_copy_bandwidth(&device);
     const int64_t most = (int64_t)16384 * 37888;
     void *a = random_bf16(&device, most), *b = random_bf16(&device, most), *y = NULL;
     BENCH_MUST(device_allocate(&device, &y, (size_t)most * 4, "results"));
     printf("copy: %.0f GB/s\n", copy);
-    printf("%-18s %6s %7s %6s %9s %9s %9s %7s\n", "product", "M", "N", "K", "ms", "TFLOP/s", "GB/s",
-           "of copy");
+    printf("%-18s %6s %7s %6s | own %9s %9s %9s %7s | cuBLASLt %9s %9s %7s %s\n", "product", "M",
+           "N", "K", "ms", "TFLOP/s", "GB/s", "of copy", "ms", "TFLOP/s", "of copy", "rows");
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const int64_t M = rows[i].M, N = rows[i].N, K = rows[i].K;
-        struct work work = {&device, {.a = a, .b = b, .y = y, .M = M, .N = N, .K = K}};
+        struct work work = {
+            &device, &blas, {.a = a, .b = b, .y = y, .M = M, .N = N, .K = K}, false};
         work.product.lda = rows[i].way == 2 ? M : K;
         work.product.ldb = rows[i].way > 0 ? N : K;
         work.product.ldy = N;
@@ -71,13 +107,20 @@ int main(void) {
         work.product.b_transposed = rows[i].way > 0;
         const double ms = bench_ms(&device, put, &work);
         const double bytes = 2.0 * (double)(M * K + N * K + M * N);
-        printf("%-18s %6lld %7lld %6lld %9.4f %9.1f %9.0f %6.0f%%\n", rows[i].name, (long long)M,
-               (long long)N, (long long)K, ms, 2e-9 * (double)M * (double)N * (double)K / ms,
-               bytes / ms * 1e-6, 100 * bytes / ms * 1e-6 / copy);
+        const double flops = 2e-9 * (double)M * (double)N * (double)K;
+        const double theirs = bench_ms(&device, put_blas, &work);
+        printf(
+            "%-18s %6lld %7lld %6lld | own %9.4f %9.1f %9.0f %6.0f%% | cuBLASLt %9.4f %9.1f %6.0f%% "
+            "%s\n",
+            rows[i].name, (long long)M, (long long)N, (long long)K, ms, flops / ms,
+            bytes / ms * 1e-6, 100 * bytes / ms * 1e-6 / copy, theirs,
+            work.done ? flops / theirs : 0, 100 * bytes / theirs * 1e-6 / copy,
+            rows[i].way == 0 && N < 100000 ? rows_same(work) : "");
     }
     device_release(&device, &a);
     device_release(&device, &b);
     device_release(&device, &y);
+    blas_close(&blas);
     device_close(&device);
     return 0;
 }

@@ -188,6 +188,23 @@ static void test_graph(struct device *device) {
     device_release(device, &dx);
 }
 
+/* Memory that grows in place keeps what is in it. */
+static void test_pool(struct device *device) {
+    const size_t most = (size_t)64 << 20, few = 100, many = (size_t)5 << 20;
+    unsigned char *pool = NULL, back[200];
+    MUST(device_reserve(device, &pool, most, "a pool"));
+    MUST(device_commit(device, pool, few));
+    MUST(device_fill(device, device->stream, pool, 7, few));
+    MUST(device_commit(device, pool, many));
+    MUST(device_fill(device, device->stream, pool + few, 9, many - few));
+    fixture_download(device, back, pool, sizeof back);
+    CHECK(back[0] == 7 && back[99] == 7 && back[100] == 9);
+    fixture_download(device, back, pool + many - sizeof back, sizeof back);
+    CHECK(back[199] == 9);
+    device_unreserve(device, &pool);
+    CHECK(pool == NULL);
+}
+
 static void test_facts(struct device *device) {
     struct device_facts facts;
     struct device none;
@@ -267,6 +284,7 @@ int main(void) {
     CHECK_EQ(tile_wrong(&device, 1, 1), 0);
     test_conversions(&device);
     test_graph(&device);
+    test_pool(&device);
     test_facts(&device);
     if (facts.is_host) {
         CHECK(reversed_wrongly(&device, N, 0) > 0);
