@@ -534,7 +534,7 @@ static __device__ __forceinline__ void mark_seen(const sample_launch &a, int64_t
         space.seen[i] = 0;
     __syncthreads();
     for (int64_t i = thread_index(); i < a.seen_counts[b]; i += ROW_THREADS) {
-        const int32_t token = a.seen[b * a.seen_ld + i];
+        const int32_t token = a.seen[a.seen_rows[b] * a.seen_ld + i];
         or_shared(&space.seen[token / 32], 1u << (token % 32));
     }
     __syncthreads();
@@ -578,6 +578,10 @@ static bool has_filters(const sample_settings &s) {
            (s.temperature > 0.0f && (s.top_k > 0 || s.top_p < 1.0f || s.min_p > 0.0f));
 }
 
+bool sample_leaves_sums(const struct sample_launch *args) {
+    return !has_filters(args->settings) || args->logprob != nullptr;
+}
+
 int launch_sample(void *stream, const struct sample_launch *args) {
     const bool filters = has_filters(args->settings);
     const float temperature = args->settings.temperature > 0.0f ? args->settings.temperature : 1.0f;
@@ -590,7 +594,7 @@ int launch_sample(void *stream, const struct sample_launch *args) {
     if (filters)
         error = LAUNCH(stream, filter_kernel, dim3((unsigned)args->B), dim3(ROW_THREADS),
                        space_bytes(args), *args, scale);
-    if (error != 0 || (filters && args->logprob == nullptr))
+    if (error != 0 || !sample_leaves_sums(args))
         return error;
     error = launch_head_sums(stream, &sums);
     if (error != 0)

@@ -13,13 +13,15 @@ enum { SEEN = 3, ROWS_MAX = 8 };
 struct draw {
     int32_t tokens[ROWS_MAX];
     float logprob[ROWS_MAX], entropy[ROWS_MAX];
+    struct head_sums *sums; /* device, as it leaves them */
 };
 
-/* Rows of logits and what is drawn from them; `seen` rows of SEEN tokens, or NULL. */
+/* Rows of logits and what is drawn from them; `seen` a table of ROWS_MAX rows of SEEN tokens, or
+ * NULL, of which row b has row rows[b]. */
 struct problem {
     const float *logits; /* host (B, V) */
     const double *uniforms;
-    const int32_t *seen, *counts;
+    const int32_t *seen, *rows, *counts;
     int64_t B, V;
     struct sample_settings settings;
 };
@@ -30,7 +32,8 @@ static struct draw draw_on_device(struct arrays *a, const struct problem *p) {
     const struct sample_launch args = {
         .logits = arrays_upload(a, p->logits, (size_t)(B * V) * sizeof *p->logits),
         .uniforms = arrays_upload(a, p->uniforms, (size_t)B * sizeof *p->uniforms),
-        .seen = p->seen != NULL ? arrays_upload(a, p->seen, (size_t)(B * SEEN) * 4) : NULL,
+        .seen = p->seen != NULL ? arrays_upload(a, p->seen, ROWS_MAX * SEEN * 4) : NULL,
+        .seen_rows = p->seen != NULL ? arrays_upload(a, p->rows, (size_t)B * 4) : NULL,
         .seen_counts = p->seen != NULL ? arrays_upload(a, p->counts, (size_t)B * 4) : NULL,
         .sums = arrays_upload(a, NULL, (size_t)(B * head_sums_of(V)) * sizeof(struct head_sums)),
         .tokens = arrays_upload(a, NULL, (size_t)B * sizeof *draw.tokens),
@@ -42,21 +45,29 @@ static struct draw draw_on_device(struct arrays *a, const struct problem *p) {
         .seen_ld = SEEN,
         .settings = p->settings};
     RUN(a, launch_sample(a->device.stream, &args));
+    CHECK(sample_leaves_sums(&args));
+    draw.sums = args.sums;
     fixture_download(&a->device, draw.tokens, args.tokens, (size_t)B * sizeof *draw.tokens);
     fixture_download(&a->device, draw.logprob, args.logprob, (size_t)B * sizeof *draw.logprob);
     fixture_download(&a->device, draw.entropy, args.entropy, (size_t)B * sizeof *draw.entropy);
     return draw;
 }
 
-static void draw_on_cpu(const struct problem *p, int32_t *tokens) {
+/* The penalty is taken off here. */
+static void draw_on_cpu(struct arrays *a, const struct problem *p, int32_t *tokens) {
     struct backend cpu;
-    const int32_t *lists[ROWS_MAX];
-    for (int64_t b = 0; b < p->B; b++)
-        lists[b] = p->seen != NULL ? p->seen + b * SEEN : NULL;
+    struct sample_settings settings = p->settings;
+    float *logits = arrays_host(a, p->B * p->V, sizeof *logits);
+    memcpy(logits, p->logits, (size_t)(p->B * p->V) * sizeof *logits);
+    for (int64_t b = 0; p->seen != NULL && b < p->B; b++)
+        for (int32_t i = 0; i < p->counts[b]; i++) {
+            const int64_t at = b * p->V + p->seen[p->rows[b] * SEEN + i];
+            logits[at] = p->logits[at] - settings.presence_penalty;
+        }
+    settings.presence_penalty = 0;
     CHECK_OK(backend_open(&cpu, "cpu", 1));
-    CHECK_OK(backend_run(&cpu, sample, .logits = p->logits, .uniforms = p->uniforms, .seen = lists,
-                         .seen_counts = p->counts, .tokens = tokens, .B = p->B, .V = p->V,
-                         .ld = p->V, .settings = p->settings));
+    CHECK_OK(backend_run(&cpu, sample, .logits = logits, .uniforms = p->uniforms, .tokens = tokens,
+                         .B = p->B, .V = p->V, .ld = p->V, .settings = settings));
     backend_close(&cpu);
 }
 
@@ -71,13 +82,14 @@ static bool agrees(const double *probabilities, int64_t V, double uniform, int32
     return before - rounding <= uniform && uniform <= before + probabilities[token] + rounding;
 }
 
-/* Log-probability and entropy of the tokens have the bits of the head. */
+/* Log-probability and entropy of the tokens have the bits of the head, which may take the draw's
+ * sums. */
 static void check_head(struct arrays *a, const struct problem *p, const struct draw *draw) {
     const float temperature = p->settings.temperature > 0 ? p->settings.temperature : 1;
     const int64_t B = p->B, V = p->V;
     struct head_row *rows = arrays_upload(a, NULL, (size_t)B * sizeof *rows);
     float *logprob = arrays_blank(a, B, DTYPE_F32), *entropy = arrays_blank(a, B, DTYPE_F32);
-    const struct head_block_launch block = {
+    struct head_block_launch block = {
         .logits = arrays_upload(a, p->logits, (size_t)(B * V) * sizeof *p->logits),
         .targets = arrays_upload(a, draw->tokens, (size_t)B * sizeof *draw->tokens),
         .rows = rows,
@@ -88,31 +100,38 @@ static void check_head(struct arrays *a, const struct problem *p, const struct d
         .temperature = temperature};
     const struct head_finish_launch finish = {
         .rows = rows, .logprob = logprob, .entropy = entropy, .R = B, .temperature = temperature};
-    RUN(a, launch_head_block(a->device.stream, &block));
-    RUN(a, launch_head_finish(a->device.stream, &finish));
-    arrays_same("log-probability", draw->logprob, arrays_get(a, logprob, B, DTYPE_F32), B);
-    arrays_same("entropy", draw->entropy, arrays_get(a, entropy, B, DTYPE_F32), B);
+    for (int have_sums = 0; have_sums < 2; have_sums++) {
+        if (have_sums) {
+            block.sums = draw->sums;
+            block.have_sums = true;
+        }
+        RUN(a, launch_head_block(a->device.stream, &block));
+        RUN(a, launch_head_finish(a->device.stream, &finish));
+        arrays_same("log-probability", draw->logprob, arrays_get(a, logprob, B, DTYPE_F32), B);
+        arrays_same("entropy", draw->entropy, arrays_get(a, entropy, B, DTYPE_F32), B);
+    }
 }
 
 static void test_settings(struct arrays *a, int64_t V, struct sample_settings settings,
                           const char *what) {
     enum { B = ROWS_MAX };
     double uniforms[B], *probabilities = arrays_doubles(a, V);
-    int32_t seen[B * SEEN], counts[B] = {SEEN, 0, SEEN, SEEN, 1}, cpu[B];
+    int32_t seen[B * SEEN], rows[B], counts[B] = {SEEN, 0, SEEN, SEEN, 1}, cpu[B];
     const float *logits = arrays_normal(a, B * V, 0, 3);
     for (uint32_t b = 0; b < B; b++) {
         uniforms[b] = random_uniform(3, RANDOM_TEST, b, 0, 0, 0);
-        for (int i = 0; i < SEEN; i++)
-            seen[b * SEEN + (uint32_t)i] = i == 0 ? 0 : (int32_t)(5 % V);
+        rows[b] = (int32_t)(B - 1 - b);
+        for (uint32_t i = 0; i < SEEN; i++)
+            seen[b * SEEN + i] = i == 0 ? (int32_t)(b % V) : (int32_t)(5 % V);
     }
     const bool penalised = settings.presence_penalty != 0;
-    struct problem p = {logits, uniforms, penalised ? seen : NULL, counts, B, V, settings};
+    struct problem p = {logits, uniforms, penalised ? seen : NULL, rows, counts, B, V, settings};
     const struct draw draw = draw_on_device(a, &p);
-    draw_on_cpu(&p, cpu);
+    draw_on_cpu(a, &p, cpu);
     check_head(a, &p, &draw);
     const double *z = arrays_widen(a, logits, B * V);
     for (int b = 0; b < B; b++) {
-        reference_sample(z + b * V, V, &settings, seen + b * SEEN, penalised ? counts[b] : 0,
+        reference_sample(z + b * V, V, &settings, seen + rows[b] * SEEN, penalised ? counts[b] : 0,
                          probabilities);
         if (!agrees(probabilities, V, uniforms[b], draw.tokens[b]) || draw.tokens[b] != cpu[b])
             CHECK_FAILED("%s, V = %lld: row %d drew %d, the CPU %d, for u = %.9g", what,
@@ -121,7 +140,7 @@ static void test_settings(struct arrays *a, int64_t V, struct sample_settings se
     p.B = 1; /* the last row alone */
     p.logits += (B - 1) * V;
     p.uniforms += B - 1;
-    p.seen = penalised ? seen + (B - 1) * SEEN : NULL;
+    p.rows += B - 1;
     p.counts += B - 1;
     const struct draw alone = draw_on_device(a, &p);
     CHECK_EQ(alone.tokens[0], draw.tokens[B - 1]);
@@ -162,7 +181,7 @@ static void test_filters(struct arrays *a, bool host) {
 
 static int32_t sample_one(struct arrays *a, const float *logits, int64_t V, double uniform,
                           struct sample_settings settings) {
-    const struct problem p = {logits, &uniform, NULL, NULL, 1, V, settings};
+    const struct problem p = {logits, &uniform, NULL, NULL, NULL, 1, V, settings};
     return draw_on_device(a, &p).tokens[0];
 }
 
@@ -244,7 +263,7 @@ static void test_nonfinite(struct arrays *a) {
         settings.top_k = i / 3 == 2 ? 5 : 0;
         float logits[2 * 70] = {0};
         logits[70 + 33] = bad[i % 3];
-        const struct problem p = {logits, uniforms, NULL, NULL, 2, 70, settings};
+        const struct problem p = {logits, uniforms, NULL, NULL, NULL, 2, 70, settings};
         const struct draw draw = draw_on_device(a, &p);
         CHECK(draw.tokens[0] >= 0 && isfinite(draw.logprob[0]));
         CHECK_EQ(draw.tokens[1], -1);
