@@ -4,28 +4,9 @@
  */
 #include "cli/cli.h"
 
-#include "base/log.h"
 #include "base/stop.h"
-#include "run/run.h"
-
-static enum status train(struct cli *cli, struct comm *comm, const struct settings *settings) {
-    struct run run;
-    struct restart restart = {.fresh = cli_given(cli, "fresh"),
-                              .picked = cli_value(cli, "restart")};
-    TRY(restart_choose(settings, comm, &restart));
-    TRY(run_open(&run, settings, comm));
-    enum status status = restart_load(&run, &restart);
-    if (status == STATUS_OK)
-        status = run_output_open(&run, &restart);
-    if (status == STATUS_OK) {
-        status = run_train(&run);
-        if (status != STATUS_OK && status != STATUS_STOPPED)
-            run_output_fail(&run, status);
-    }
-    log_live_end();
-    run_close(&run);
-    return status;
-}
+#include "config/settings.h"
+#include "run/job.h"
 
 static enum status run_command(struct cli *cli) {
     struct comm comm;
@@ -35,7 +16,9 @@ static enum status run_command(struct cli *cli) {
     enum status status = comm_agree(&comm, settings_read(cli->argv[0], cli->argv + 1, cli->argc - 1,
                                                          SETTINGS_FOR_TRAINING, &settings));
     if (status == STATUS_OK)
-        status = train(cli, &comm, &settings);
+        status = job_run(
+            &settings, &comm,
+            &(struct job){.fresh = cli_given(cli, "fresh"), .picked = cli_value(cli, "restart")});
     settings_release(&settings);
     return cli_comm_close(cli, &comm, status);
 }

@@ -350,3 +350,18 @@ enum status directory_claim(struct lock **lock, const char *root,
         lock_release(lock);
     return status;
 }
+
+enum status directory_discard(const char *root) {
+    const struct directory_starts nothing = {.model = NULL};
+    char path[DIRECTORY_PATH_BYTES];
+    struct lock *lock = NULL;
+    bool found;
+    TRY(directory_claim(&lock, root, &nothing, true, &found));
+    lock_release(&lock);
+    for (int i = 0; i < STEP_FOLDERS; i++) {
+        TRY(directory_path(root, path, step_folders[i]));
+        rmdir(path); /* what is not empty is not a run's alone, and stays */
+    }
+    rmdir(root);
+    return STATUS_OK;
+}

@@ -45,4 +45,8 @@ enum status directory_claim(struct lock **lock, const char *root,
                             const struct directory_starts *starts, bool fresh,
                             bool *found) MUST_USE;
 
+/* Removes the run in the directory and, where nothing else is in it, the directory. Refuses what
+ * directory_check does. */
+enum status directory_discard(const char *root) MUST_USE;
+
 #endif

@@ -131,6 +131,7 @@ struct run {
     struct tile_buffers buffers;
 
     struct run_counters counters;
+    int64_t stop_after;       /* ends behind this step as if it had been asked to; 0: never */
     int64_t skipped_in_a_row; /* optimizer steps without a finite gradient, up to now */
     struct flat flat;
     struct wall_time wall;

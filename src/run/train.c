@@ -62,6 +62,8 @@ static void warn_when_flat(struct run *run, const struct metrics *metrics) {
  * that leaves no time for its rest counts. */
 static const char *reason_to_stop(const struct run *run, bool between_steps) {
     const enum wall_verdict verdict = wall_time_look(&run->wall, between_steps);
+    if (between_steps && run->stop_after > 0 && run->counters.step >= run->stop_after)
+        return "who started it";
     if (run->step.changed && !between_steps)
         return stop_is_urgent()        ? stop_reason()
                : verdict == WALL_LEAVE ? "the end of the job"
