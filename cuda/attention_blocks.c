@@ -16,7 +16,9 @@ static int compare(const void *a, const void *b) {
         return x->work > y->work ? -1 : 1;
     if (x->segment != y->segment)
         return x->segment < y->segment ? -1 : 1;
-    return (x->first > y->first) - (x->first < y->first);
+    if (x->first != y->first)
+        return x->first < y->first ? -1 : 1;
+    return (x->part > y->part) - (x->part < y->part);
 }
 
 static int64_t blocks_of(int64_t rows, int64_t block) {
@@ -39,42 +41,116 @@ int64_t attention_query_blocks(const struct segment *segments, int64_t segment_c
             const int64_t last = first + ATTENTION_ROWS < rows ? first + ATTENTION_ROWS : rows;
             if (blocks != NULL)
                 blocks[count] = (struct attention_block){
-                    (int32_t)s, (int32_t)first, (int32_t)s,
-                    (int32_t)blocks_of(before + (last - 1) / G + 1, ATTENTION_KEYS)};
+                    .segment = (int32_t)s,
+                    .first = (int32_t)first,
+                    .work = (int32_t)blocks_of(before + (last - 1) / G + 1, ATTENTION_KEYS)};
         }
     }
     sort(blocks, count);
     return count;
 }
 
-/* Rows of the children of segment s; the last of them is put into *last. */
-static int64_t children_rows(const struct segment *segments, int64_t segment_count, int64_t s,
-                             int32_t *last) {
-    int64_t rows = 0;
-    *last = (int32_t)s;
+/* --- blocks of keys --- */
+
+enum { LEAST_PART = 2048, SHARES = 1024 }; /* packed rows; parts of all the work */
+
+/* Positions of the children of segment s. */
+static int64_t children_length(const struct segment *segments, int64_t segment_count, int64_t s) {
+    int64_t length = 0;
     for (int64_t child = s + 1; segments[s].parent < 0 && child < segment_count; child++)
-        if (segments[child].parent == s) {
-            rows += segments[child].length;
-            *last = (int32_t)child;
+        if (segments[child].parent == s)
+            length += segments[child].length;
+    return length;
+}
+
+/* Packed rows that one part may have: a share of all work, so that no block of a long or much shared
+ * text is left when all others are done. */
+static int64_t part_rows(const struct segment *segments, int64_t segment_count, int64_t G) {
+    int64_t all = 0;
+    for (int64_t s = 0; s < segment_count; s++) {
+        const int64_t below = children_length(segments, segment_count, s);
+        for (int64_t first = 0; first < segments[s].length; first += ATTENTION_KEYS)
+            all += (segments[s].length - first + below) * G;
+    }
+    const int64_t share = blocks_of(blocks_of(all, SHARES), ATTENTION_KEYS) * ATTENTION_KEYS;
+    return share > LEAST_PART ? share : LEAST_PART;
+}
+
+/* Moves a place in the rows that see a block of segment `root` on. */
+static void move(const struct segment *segments, int64_t G, int64_t root, int64_t rows,
+                 struct attention_block *place) {
+    int64_t first = place->query_first + rows, s = place->query_segment;
+    while (first >= segments[s].length * G) {
+        first -= segments[s].length * G;
+        for (s++; segments[s].parent != root;)
+            s++;
+    }
+    place->query_segment = (int32_t)s;
+    place->query_first = (int32_t)first;
+}
+
+/* One block of keys in its parts. Gives their number; *slot is moved on where there are several. */
+static int64_t cut_keys(const struct segment *segments, int64_t G, struct attention_block block,
+                        int64_t most, int32_t *slot, struct attention_block *blocks) {
+    const int64_t all = block.rows, parts = blocks_of(all, most),
+                  size = blocks_of(blocks_of(all, parts), ATTENTION_KEYS) * ATTENTION_KEYS,
+                  count = blocks_of(all, size);
+    block.parts = (int32_t)count;
+    block.slot = *slot;
+    *slot += count > 1 ? (int32_t)count : 0;
+    for (int64_t part = 0; part < count; part++) {
+        const int64_t left = all - part * size;
+        if (part > 0)
+            move(segments, G, block.segment, size, &block);
+        block.part = (int32_t)part;
+        block.rows = (int32_t)(left < size ? left : size);
+        block.work = (int32_t)blocks_of(block.rows, ATTENTION_KEYS);
+        if (blocks != NULL)
+            blocks[part] = block;
+    }
+    return count;
+}
+
+static int64_t list_keys(const struct segment *segments, int64_t segment_count, int64_t G,
+                         int32_t *slots, struct attention_block *blocks) {
+    const int64_t most = part_rows(segments, segment_count, G);
+    int64_t count = 0;
+    *slots = 0;
+    for (int64_t s = 0; s < segment_count; s++) {
+        const int64_t below = children_length(segments, segment_count, s);
+        for (int64_t first = 0; first < segments[s].length; first += ATTENTION_KEYS) {
+            const struct attention_block block = {
+                .segment = (int32_t)s,
+                .first = (int32_t)first,
+                .query_segment = (int32_t)s,
+                .query_first = (int32_t)(first * G),
+                .rows = (int32_t)((segments[s].length - first + below) * G)};
+            count +=
+                cut_keys(segments, G, block, most, slots, blocks == NULL ? NULL : blocks + count);
         }
-    return rows;
+    }
+    return count;
 }
 
 int64_t attention_key_blocks(const struct segment *segments, int64_t segment_count, int64_t G,
                              struct attention_block *blocks) {
-    int64_t count = 0;
-    for (int64_t s = 0; s < segment_count; s++) {
-        int32_t last;
-        const int64_t below = children_rows(segments, segment_count, s, &last);
-        for (int64_t first = 0; first < segments[s].length; first += ATTENTION_KEYS, count++)
-            if (blocks != NULL)
-                blocks[count] = (struct attention_block){
-                    (int32_t)s, (int32_t)first, last,
-                    (int32_t)blocks_of((segments[s].length - first + below) * G, ATTENTION_KEYS)};
-    }
+    int32_t slots;
+    const int64_t count = list_keys(segments, segment_count, G, &slots, blocks);
     sort(blocks, count);
     return count;
 }
+
+int64_t attention_backward_floats(const struct segment *segments, int64_t segment_count, int64_t H,
+                                  int64_t K, int64_t D) {
+    int32_t slots;
+    int64_t T = 0;
+    (void)list_keys(segments, segment_count, H / K, &slots, NULL);
+    for (int64_t s = 0; s < segment_count; s++)
+        T += segments[s].length;
+    return 2 * T * H + slots * K * 2 * ATTENTION_KEYS * D;
+}
+
+/* --- decoding --- */
 
 /* Half of the multiprocessors' room for warps is enough to keep memory busy: about four of a row
  * each. */

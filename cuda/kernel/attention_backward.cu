@@ -15,7 +15,7 @@
 #include "cuda/kernel/attention_backward.cuh"
 #include "cuda/kernel/attention_backward_plain.cuh"
 
-enum { STATISTICS_WARPS = 8 };
+enum { STATISTICS_WARPS = 8, PARTS_THREADS = 256 };
 
 /* Tiles of 16 rows of a warp. Two halve the reads of shared memory, which are what these kernels wait
  * for; at D = 128 there are no registers for them. */
@@ -68,8 +68,8 @@ static __global__ void statistics_kernel(const struct attention_backward_launch 
     for (int mask = LANES / 2; mask > 0; mask /= 2)
         sum += warp_shuffle_xor(sum, mask);
     if (row <= last && thread % LANES == 0) {
-        args.statistics[2 * row] = args.forward.log_sum[row];
-        args.statistics[2 * row + 1] = sum;
+        args.scratch[2 * row] = args.forward.log_sum[row];
+        args.scratch[2 * row + 1] = sum;
     }
 }
 
@@ -341,19 +341,29 @@ key_queries(float (*dk)[D / 8][4], float (*dv)[D / 8][4], const key_memory<D> &m
 }
 
 template <int D>
+static __device__ __forceinline__ void store_part(float *row, const float (*sums)[4], int h) {
+#pragma unroll
+    for (int n = 0; n < D / 8; n++) {
+        row[8 * n + lane_index() % 4 * 2] = sums[n][2 * h];
+        row[8 * n + lane_index() % 4 * 2 + 1] = sums[n][2 * h + 1];
+    }
+}
+
+template <int D>
 static __global__ void __launch_bounds__(key_shape<D>::WARPS * 32)
     key_kernel(const struct attention_backward_launch args) {
     constexpr int M = TILES<D>;
     const attention_heads heads(args.forward.H, args.forward.K, D);
     const key_block block = key_block_of(args, heads, key_shape<D>::STEP);
     const key_memory<D> memory = {shared_memory()};
-    const int start = block.rows.segment.start, end = block.first + block.count,
-              key = block.first + warp_index() * 16 * M + lane_index() / 4,
+    const struct segment &segment = args.forward.segments[block.block.segment];
+    const int first = block.block.first, end = first + block.count,
+              key = first + warp_index() * 16 * M + lane_index() / 4,
               column = (heads.H + block.rows.kv_head) * D;
     const attention_packed_keys<bf16> keys = {
-        (const bf16 *)args.forward.qkv + column, heads.width, heads.K * D, 0, 0, start};
-    attention_load<D, key_shape<D>::WARPS * 32>(memory.keys(), memory.values(), keys, 0,
-                                                block.first, end, thread_index());
+        (const bf16 *)args.forward.qkv + column, heads.width, heads.K * D, 0, 0, segment.start};
+    attention_load<D, key_shape<D>::WARPS * 32>(memory.keys(), memory.values(), keys, 0, first, end,
+                                                thread_index());
     float dk[M][D / 8][4], dv[M][D / 8][4];
     clear<M>(dk);
     clear<M>(dv);
@@ -365,7 +375,15 @@ static __global__ void __launch_bounds__(key_shape<D>::WARPS * 32)
             const int at = key + 16 * m + 8 * h;
             if (at >= end)
                 continue;
-            bf16 *row = (bf16 *)args.dqkv + (int64_t)(start + at) * heads.width + column;
+            if (block.block.parts > 1) {
+                float *part =
+                    part_of(args, block.block.slot + block.block.part, block.rows.kv_head) +
+                    (at - first) * D;
+                store_part<D>(part, dk[m], h);
+                store_part<D>(part + ATTENTION_KEYS * D, dv[m], h);
+                continue;
+            }
+            bf16 *row = (bf16 *)args.dqkv + (int64_t)(segment.start + at) * heads.width + column;
             store_pairs<D>(row, dk[m], h, heads.scale);
             store_pairs<D>(row + heads.K * D, dv[m], h, 1.0f);
         }
@@ -386,9 +404,11 @@ static int launch_tiles(void *stream, const struct attention_backward_launch &ar
     if (error == 0)
         error = LAUNCH(stream, query_kernel<D>, queries, dim3(query_shape<D>::WARPS * 32),
                        query_shape<D>::BYTES, args);
+    if (error == 0)
+        error = LAUNCH(stream, key_kernel<D>, keys, dim3(key_shape<D>::WARPS * 32),
+                       key_memory<D>::BYTES, args);
     return error != 0 ? error
-                      : LAUNCH(stream, key_kernel<D>, keys, dim3(key_shape<D>::WARPS * 32),
-                               key_memory<D>::BYTES, args);
+                      : LAUNCH(stream, parts_kernel<bf16>, keys, dim3(PARTS_THREADS), 0, args);
 }
 
 template <typename T>
@@ -399,8 +419,9 @@ static int launch_plain(void *stream, const struct attention_backward_launch &ar
                        dim3(blocks_of(args.T * args.forward.H, PLAIN_WARPS)), block, 0, args);
     if (error == 0)
         error = LAUNCH(stream, plain_query_kernel<T>, queries, block, PLAIN_PAIR_BYTES, args);
-    return error != 0 ? error
-                      : LAUNCH(stream, plain_key_kernel<T>, keys, block, PLAIN_PAIR_BYTES, args);
+    if (error == 0)
+        error = LAUNCH(stream, plain_key_kernel<T>, keys, block, PLAIN_PAIR_BYTES, args);
+    return error != 0 ? error : LAUNCH(stream, parts_kernel<T>, keys, dim3(PARTS_THREADS), 0, args);
 }
 
 extern "C" int launch_attention_backward(void *stream,

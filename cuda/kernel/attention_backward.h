@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Gradient of attention over packed groups (attention_backward_args of backend/backend.h). The same
- * bits every time: no atomics; a key's gradient is one chain over the query rows that see it, those
- * of its own segment, then of each child in ascending order.
+ * bits every time: no atomics; a key's gradient is a chain over the query rows that see it, those of
+ * its own segment, then of each child in ascending order, cut at places that the segments decide.
  */
 #ifndef CUDA_KERNEL_ATTENTION_BACKWARD_H
 #define CUDA_KERNEL_ATTENTION_BACKWARD_H
@@ -14,7 +14,7 @@ struct attention_backward_launch {
     const struct attention_block *key_blocks; /* (key_block_count) from attention_key_blocks */
     const void *dout;                         /* (T, H D); aligned to 16 bytes, as out */
     void *dqkv;                               /* (T, (H + 2 K) D) = */
-    float *statistics;                        /* scratch: (T, H, 2) */
+    float *scratch;                           /* of attention_backward_floats */
     int64_t T, key_block_count;
 };
 

@@ -22,8 +22,8 @@ static __global__ void plain_statistics_kernel(const struct attention_backward_l
         sum = fmaf(to_float(dout[d]), to_float(out[d]), sum);
     sum = warp_sum(sum);
     if (lane_index() == 0) {
-        args.statistics[2 * at] = args.forward.log_sum[at];
-        args.statistics[2 * at + 1] = sum;
+        args.scratch[2 * at] = args.forward.log_sum[at];
+        args.scratch[2 * at + 1] = sum;
     }
 }
 
@@ -97,16 +97,25 @@ static __global__ void plain_key_kernel(const struct attention_backward_launch a
           *value = key + ATTENTION_HEAD_MAX;
     for (int i = warp_index(); i < begin.count; i += PLAIN_WARPS) {
         const int64_t at =
-            (int64_t)(begin.rows.segment.start + begin.first + i) * heads.width + column;
+            (int64_t)(begin.segments[begin.block.segment].start + begin.block.first + i) *
+                heads.width +
+            column;
         float dk[PLAIN_PARTS] = {}, dv[PLAIN_PARTS] = {};
         plain_load(key, (const T *)args.forward.qkv + at, D);
         plain_load(value, (const T *)args.forward.qkv + at + values, D);
         key_block block = begin;
         do
-            plain_key_step<T>(dk, dv, key, value, args, heads, block, begin.first + i);
+            plain_key_step<T>(dk, dv, key, value, args, heads, block, begin.block.first + i);
         while (block.next());
-        plain_store((T *)args.dqkv + at, dk, heads.scale, D);
-        plain_store((T *)args.dqkv + at + values, dv, 1.0f, D);
+        if (begin.block.parts == 1) {
+            plain_store((T *)args.dqkv + at, dk, heads.scale, D);
+            plain_store((T *)args.dqkv + at + values, dv, 1.0f, D);
+        } else {
+            float *part =
+                part_of(args, begin.block.slot + begin.block.part, begin.rows.kv_head) + i * D;
+            plain_store(part, dk, 1.0f, D);
+            plain_store(part + ATTENTION_KEYS * D, dv, 1.0f, D);
+        }
     }
 }
 

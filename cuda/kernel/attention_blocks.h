@@ -20,11 +20,15 @@ enum {
     ATTENTION_HEAD_MAX = 256 /* largest head size */
 };
 
+/* A block of queries: packed rows of `segment` from `first` on. A block of keys: rows of `segment` from
+ * `first` on, and `rows` of the packed rows that see them: those of its own segment from the keys
+ * on, then those of its children in order; from row query_first of query_segment on. The queries of
+ * one block of keys may be cut into `parts` entries, whose sums go to the slots from `slot` on. */
 struct attention_block {
-    int32_t segment;
-    int32_t first; /* of a block of queries: its first packed row; of keys: its first row */
-    int32_t last;  /* of keys: the last segment whose parent this is, or the segment itself */
-    int32_t work;  /* steps that it takes */
+    int32_t segment, first;
+    int32_t work; /* steps that it takes */
+    int32_t query_segment, query_first, rows;
+    int32_t part, parts, slot;
 };
 
 #ifdef __cplusplus
@@ -32,12 +36,17 @@ extern "C" {
 #endif
 
 /* Blocks of ATTENTION_ROWS packed rows, and blocks of ATTENTION_KEYS keys of a segment: those with
- * the most work first, so that the machine does not wait for one of them at the end. Each gives the
- * number of blocks, and writes them unless `blocks` is NULL. */
+ * the most work first, so that the machine does not wait for one of them at the end, and none with
+ * much more than its share. Each gives the number of blocks, and writes them unless `blocks` is
+ * NULL. */
 int64_t attention_query_blocks(const struct segment *segments, int64_t segment_count, int64_t G,
                                struct attention_block *blocks);
 int64_t attention_key_blocks(const struct segment *segments, int64_t segment_count, int64_t G,
                              struct attention_block *blocks);
+
+/* Floats of scratch that the backward of these segments takes. */
+int64_t attention_backward_floats(const struct segment *segments, int64_t segment_count, int64_t H,
+                                  int64_t K, int64_t D);
 
 #ifdef __cplusplus
 }

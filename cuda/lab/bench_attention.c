@@ -109,14 +109,15 @@ static void time_training(struct device *device, struct heads s, int32_t length)
         exit(1);
     attention_query_blocks(segments, count, G, blocks);
     attention_key_blocks(segments, count, G, blocks + queries);
-    void *memory[] = {random_bf16(device, T * width),
-                      upload(device, segments, (size_t)count * sizeof *segments),
-                      upload(device, blocks, (size_t)(queries + keys) * sizeof *blocks),
-                      room(device, T * N, 2),
-                      room(device, T * s.H, sizeof(float)),
-                      random_bf16(device, T * N),
-                      room(device, T * width, 2),
-                      room(device, 2 * T * s.H, sizeof(float))};
+    void *memory[] = {
+        random_bf16(device, T * width),
+        upload(device, segments, (size_t)count * sizeof *segments),
+        upload(device, blocks, (size_t)(queries + keys) * sizeof *blocks),
+        room(device, T * N, 2),
+        room(device, T * s.H, sizeof(float)),
+        random_bf16(device, T * N),
+        room(device, T * width, 2),
+        room(device, attention_backward_floats(segments, count, s.H, s.K, s.D), sizeof(float))};
     struct training work = {device,
                             {.forward = {.dtype = DTYPE_BF16,
                                          .qkv = memory[0],
@@ -131,7 +132,7 @@ static void time_training(struct device *device, struct heads s, int32_t length)
                              .key_blocks = (struct attention_block *)memory[2] + queries,
                              .dout = memory[5],
                              .dqkv = memory[6],
-                             .statistics = memory[7],
+                             .scratch = memory[7],
                              .T = T,
                              .key_block_count = keys}};
     const double operations = 4e-9 * pairs_of(segments, count) * (double)N,

@@ -104,15 +104,18 @@ static float *backward(struct device *device, struct heads s, const float *qkv,
     ASSERT(blocks != NULL);
     attention_query_blocks(segments, count, G, blocks);
     attention_key_blocks(segments, count, G, blocks + queries);
-    void *memory[] = {upload_as(device, s, qkv, T * heads_width(s)),
-                      fixture_upload(device, segments, (size_t)count * sizeof *segments),
-                      fixture_upload(device, blocks, (size_t)queries * sizeof *blocks),
-                      upload_as(device, s, forward->out, T * s.H * s.D),
-                      fixture_upload(device, forward->log_sum, (size_t)(T * s.H) * sizeof(float)),
-                      fixture_upload(device, blocks + queries, (size_t)keys * sizeof *blocks),
-                      upload_as(device, s, dout, T * s.H * s.D),
-                      upload_as(device, s, NULL, T * heads_width(s)),
-                      fixture_upload(device, NULL, (size_t)(2 * T * s.H) * sizeof(float))};
+    void *memory[] = {
+        upload_as(device, s, qkv, T * heads_width(s)),
+        fixture_upload(device, segments, (size_t)count * sizeof *segments),
+        fixture_upload(device, blocks, (size_t)queries * sizeof *blocks),
+        upload_as(device, s, forward->out, T * s.H * s.D),
+        fixture_upload(device, forward->log_sum, (size_t)(T * s.H) * sizeof(float)),
+        fixture_upload(device, blocks + queries, (size_t)keys * sizeof *blocks),
+        upload_as(device, s, dout, T * s.H * s.D),
+        upload_as(device, s, NULL, T * heads_width(s)),
+        fixture_upload(device, NULL,
+                       (size_t)attention_backward_floats(segments, count, s.H, s.K, s.D) *
+                           sizeof(float))};
     const struct attention_backward_launch args = {.forward = {.dtype = s.dtype,
                                                                .qkv = memory[0],
                                                                .segments = memory[1],
@@ -126,7 +129,7 @@ static float *backward(struct device *device, struct heads s, const float *qkv,
                                                    .key_blocks = memory[5],
                                                    .dout = memory[6],
                                                    .dqkv = memory[7],
-                                                   .statistics = memory[8],
+                                                   .scratch = memory[8],
                                                    .T = T,
                                                    .key_block_count = keys};
     MUST(DEVICE_LAUNCH(launch_attention_backward(device->stream, &args)));
@@ -196,6 +199,9 @@ static void test_numbers(struct device *device, bool small) {
     static const struct segment segments[SEGMENTS] = {
         {0, 21, -1, 0}, {21, 50, 0, 21}, {71, 1, 0, 21},  {72, 9, 0, 21},
         {81, 1, -1, 0}, {82, 64, -1, 0}, {146, 5, 5, 64}, {151, 3, -1, 0}};
+    /* so many rows see the first that they are cut into parts */
+    static const struct segment shared[] = {{0, 20, -1, 0}, {20, 70, 0, 20}, {90, 45, 0, 20}};
+    static const struct heads many[] = {{DTYPE_BF16, 16, 1, 64}, {DTYPE_F32, 16, 1, 6}};
     /* a group as reinforcement learning has them */
     static const struct segment group[] = {{0, 105, -1, 0},    {105, 300, 0, 105},
                                            {405, 211, 0, 105}, {616, 64, 0, 105},
@@ -205,6 +211,8 @@ static void test_numbers(struct device *device, bool small) {
                                          {DTYPE_BF16, 6, 3, 48},  {DTYPE_F32, 7, 1, 64}};
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
         check_case(device, shapes[i], segments, SEGMENTS);
+    for (size_t i = 0; i < sizeof many / sizeof many[0]; i++)
+        check_case(device, many[i], shared, 3);
     for (size_t i = 0; !small && i < sizeof large / sizeof large[0]; i++)
         check_case(device, large[i], group, 6);
 }
@@ -276,10 +284,22 @@ static void test_blocks(void) {
         rows += left < ATTENTION_ROWS ? left : ATTENTION_ROWS;
     }
     CHECK_EQ(rows, (105 + 300 + 1 + 70) * G);
-    CHECK_EQ(attention_key_blocks(segments, 4, G, blocks), 2 + 5 + 1 + 2);
-    CHECK_EQ(blocks[0].segment, 0);
-    CHECK_EQ(blocks[0].last, 2);
-    CHECK_EQ(blocks[0].work, (105 + 301) * 7 / 64 + 1);
+    /* 2842, 2394 and 2100 rows see the prompt's two blocks and the answer's first: two parts each */
+    const int64_t keys = attention_key_blocks(segments, 4, G, blocks);
+    CHECK_EQ(keys, 2 * 3 + 4 + 1 + 2);
+    rows = 0;
+    for (int64_t i = 0; i < keys; i++) {
+        rows += blocks[i].rows;
+        CHECK(i == 0 || blocks[i].work <= blocks[i - 1].work);
+        if (blocks[i].segment != 0 || blocks[i].first != 64 || blocks[i].part == 0)
+            continue;
+        CHECK_EQ(blocks[i].parts, 2); /* 41 rows of the prompt, 130 of the answer in the first */
+        CHECK_EQ(blocks[i].query_segment, 1);
+        CHECK_EQ(blocks[i].query_first, 1216 - 41 * 7);
+        CHECK_EQ(blocks[i].rows, 2394 - 1216);
+    }
+    CHECK_EQ(rows, 2842 + 2394 + 2100 + (236 + 172 + 108 + 44 + 1 + 70 + 6) * G);
+    CHECK_EQ(attention_backward_floats(segments, 4, 14, 2, 8), 2 * 476 * 14 + 6 * 2 * 2 * 64 * 8);
 }
 
 int main(void) {
