@@ -392,6 +392,7 @@ struct backend;
 /* One implementation; filled with designated initialisers. */
 struct backend_ops {
     const char *name, *text;
+    bool host_memory; /* the host may read and write at the addresses */
 
     /* Memory: zeroed, aligned to 64 bytes; NULL is allowed in release. */
     enum status (*allocate)(struct backend *, void **out, size_t bytes, const char *label);

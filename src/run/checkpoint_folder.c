@@ -47,7 +47,7 @@ enum status checkpoint_list(const char *directory, int64_t **steps, int64_t *cou
     return status;
 }
 
-enum status checkpoint_prune(const char *directory, int64_t keep) {
+enum status checkpoint_prune(const char *directory, int64_t keep, int64_t best) {
     int64_t *steps, count;
     char name[STEP_NAME_BYTES];
     ASSERT(keep >= 1);
@@ -56,7 +56,7 @@ enum status checkpoint_prune(const char *directory, int64_t keep) {
         return FAIL(STATUS_IO, "%s: the folder cannot be read: %s", directory, strerror(errno));
     enum status status = list_steps(folder, &steps, &count);
     for (int64_t i = keep; i < count && status == STATUS_OK; i++) {
-        if (unlinkat(dirfd(folder), step_name(name, steps[i]), 0) != 0)
+        if (steps[i] != best && unlinkat(dirfd(folder), step_name(name, steps[i]), 0) != 0)
             log_warning("checkpoint", "%s/%s cannot be removed: %s", directory, name,
                         strerror(errno));
     }

@@ -16,7 +16,8 @@
  * memory_release gives *steps back. */
 enum status checkpoint_list(const char *directory, int64_t **steps, int64_t *count) MUST_USE;
 
-/* Removes the oldest step-*.h5 of a directory so that at most `keep` (≥ 1) stay. */
-enum status checkpoint_prune(const char *directory, int64_t keep) MUST_USE;
+/* Removes the oldest step-*.h5 of a directory so that at most `keep` (≥ 1) stay, and that of step
+ * `best` where it is older (0: none). */
+enum status checkpoint_prune(const char *directory, int64_t keep, int64_t best) MUST_USE;
 
 #endif

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "run/checkpoint_write.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "base/memory.h"
 #include "file/atomic.h"
@@ -9,12 +13,17 @@
 #include "file/seal.h"
 #include "run/checkpoint_manifest.h"
 
+enum { PATH_BYTES = 4200 };
+
 struct checkpoint_writer {
-    struct atomic *file;
+    struct atomic *file;   /* on rank 0 */
+    char path[PATH_BYTES]; /* of the file as long as it is in the making */
+    int descriptor;        /* this rank's own */
     const struct parameter *parameters;
     int64_t parameter_count;
     int64_t *places[CHECKPOINT_SECTIONS]; /* (parameter_count) offsets in the file; NULL: no such */
-    struct checkpoint_manifest manifest;
+    struct checkpoint_manifest manifest;  /* elsewhere than on rank 0 without paths */
+    unsigned char *digests;               /* (manifest.count, 32) of what this rank has checked */
     int64_t sums_offset;
 };
 
@@ -135,14 +144,87 @@ static enum status lay_out(struct checkpoint_writer *writer,
 enum status checkpoint_layout(struct checkpoint_writer **writer, const char *path,
                               const struct checkpoint_content *content) {
     TRY(memory_new(writer, 1, "checkpoint writer"));
+    (*writer)->descriptor = -1;
     (*writer)->parameters = content->parameters;
     (*writer)->parameter_count = content->parameter_count;
     enum status status = atomic_file_create(&(*writer)->file, path);
-    if (status == STATUS_OK)
+    if (status == STATUS_OK) {
+        (*writer)->descriptor = atomic_descriptor((*writer)->file);
+        snprintf((*writer)->path, PATH_BYTES, "%s", atomic_part((*writer)->file));
         status = lay_out(*writer, content);
+    }
+    if (status == STATUS_OK)
+        status = memory_new(&(*writer)->digests,
+                            (*writer)->manifest.count * CHECKPOINT_DIGEST_BYTES, "checksums");
     if (status != STATUS_OK)
         checkpoint_abandon(writer);
     return status;
+}
+
+/* --- on the other ranks --- */
+
+/* What rank 0 tells them. */
+struct announcement {
+    char path[PATH_BYTES];
+    int64_t sections, ranges;
+};
+
+static enum status make_room(struct checkpoint_writer *writer, const struct announcement *said) {
+    for (int section = 0; section < said->sections; section++)
+        TRY(memory_new(&writer->places[section], writer->parameter_count, "places"));
+    TRY(memory_new(&writer->manifest.ranges, said->ranges, "manifest"));
+    writer->manifest.count = said->ranges;
+    TRY(memory_new(&writer->digests, said->ranges * CHECKPOINT_DIGEST_BYTES, "checksums"));
+    snprintf(writer->path, PATH_BYTES, "%s", said->path);
+    writer->descriptor = open(writer->path, O_RDWR | O_CLOEXEC);
+    return writer->descriptor >= 0 ? STATUS_OK
+                                   : FAIL(STATUS_IO, "%s: the file cannot be opened: %s",
+                                          writer->path, strerror(errno));
+}
+
+static enum status follow(struct checkpoint_writer **writer, const struct announcement *said,
+                          const struct parameter *parameters, int64_t count) {
+    TRY(memory_new(writer, 1, "checkpoint writer"));
+    (*writer)->descriptor = -1;
+    (*writer)->parameters = parameters;
+    (*writer)->parameter_count = count;
+    return make_room(*writer, said);
+}
+
+static void announce(const struct checkpoint_writer *writer, struct announcement *said) {
+    snprintf(said->path, PATH_BYTES, "%s", writer->path);
+    for (int section = 0; section < CHECKPOINT_SECTIONS; section++)
+        said->sections += writer->places[section] != NULL;
+    said->ranges = writer->manifest.count;
+}
+
+enum status checkpoint_join(struct checkpoint_writer **writer, struct comm *comm,
+                            const struct parameter *parameters, int64_t count) {
+    struct announcement said = {.sections = 0};
+    enum status status = STATUS_OK;
+    if (comm->rank == 0)
+        announce(*writer, &said);
+    TRY(comm_broadcast(comm, &said, sizeof said, 0));
+    if (comm->rank != 0)
+        status = follow(writer, &said, parameters, count);
+    TRY(comm_agree(comm, status));
+    for (int section = 0; section < said.sections; section++)
+        TRY(comm_broadcast(comm, (*writer)->places[section],
+                           (size_t)count * sizeof *(*writer)->places[section], 0));
+    return comm_broadcast(comm, (*writer)->manifest.ranges,
+                          (size_t)said.ranges * sizeof *(*writer)->manifest.ranges, 0);
+}
+
+/* --- the tensors' bytes --- */
+
+/* The parameter that holds an element. */
+static int64_t find_parameter(const struct checkpoint_writer *writer, int64_t element) {
+    int64_t low = 0, high = writer->parameter_count;
+    while (high - low > 1) {
+        const int64_t middle = (low + high) / 2;
+        *(writer->parameters[middle].offset <= element ? &low : &high) = middle;
+    }
+    return low;
 }
 
 enum status checkpoint_write_block(const struct checkpoint_writer *writer,
@@ -150,41 +232,88 @@ enum status checkpoint_write_block(const struct checkpoint_writer *writer,
                                    const float *values, int64_t n) {
     const int64_t *places = writer->places[section];
     ASSERT(places != NULL);
-    for (int64_t i = 0; i < writer->parameter_count; i++) {
+    for (int64_t i = find_parameter(writer, offset), at = offset; at < offset + n; i++) {
         const struct parameter *parameter = &writer->parameters[i];
-        const int64_t begin = offset > parameter->offset ? offset : parameter->offset;
         const int64_t last = parameter->offset + checkpoint_elements(parameter);
         const int64_t end = offset + n < last ? offset + n : last;
-        if (begin < end)
-            TRY(bytes_write_at(atomic_descriptor(writer->file), atomic_part(writer->file),
-                               places[i] + 4 * (begin - parameter->offset),
-                               values + (begin - offset), 4 * (end - begin)));
+        TRY(bytes_write_at(writer->descriptor, writer->path,
+                           places[i] + 4 * (at - parameter->offset), values + (at - offset),
+                           4 * (end - at)));
+        at = end;
     }
     return STATUS_OK;
 }
 
+enum status checkpoint_flush(const struct checkpoint_writer *writer) {
+    return fsync(writer->descriptor) == 0
+               ? STATUS_OK
+               : FAIL(STATUS_IO, "%s: writing failed: %s", writer->path, strerror(errno));
+}
+
+/* Which of `parts` checks a dataset: the one in whose share of all bytes its middle lies. */
+static bool is_share(const struct bytes_range *range, int64_t before, int64_t total, int part,
+                     int parts) {
+    const double middle = (double)before + 0.5 * (double)range->bytes;
+    int its = total > 0 ? (int)(middle / (double)total * parts) : 0;
+    its = its < parts ? its : parts - 1;
+    return its == part;
+}
+
+/* Opened anew: on a network file system that shows what other nodes have written. */
+static enum status check_share(struct checkpoint_writer *writer, int file, int part, int parts) {
+    const struct checkpoint_manifest *manifest = &writer->manifest;
+    int64_t total = 0, before = 0;
+    for (int64_t i = 0; i < manifest->count; i++)
+        total += manifest->ranges[i].bytes;
+    for (int64_t i = 0; i < manifest->count; i++) {
+        const struct bytes_range *range = &manifest->ranges[i];
+        if (is_share(range, before, total, part, parts))
+            TRY(bytes_hash_at(file, writer->path, range->offset, range->bytes,
+                              writer->digests + i * CHECKPOINT_DIGEST_BYTES));
+        before += range->bytes;
+    }
+    return STATUS_OK;
+}
+
+enum status checkpoint_check(struct checkpoint_writer *writer, int part, int parts) {
+    const int file = open(writer->path, O_RDONLY | O_CLOEXEC);
+    if (file < 0)
+        return FAIL(STATUS_IO, "%s: the file cannot be opened: %s", writer->path, strerror(errno));
+    const enum status status = check_share(writer, file, part, parts);
+    close(file);
+    return status;
+}
+
+/* Every dataset was checked by one rank: elsewhere its digest is all zeros, and so a sum is it. */
+enum status checkpoint_gather(struct checkpoint_writer *writer, struct comm *comm) {
+    const size_t n = (size_t)writer->manifest.count * CHECKPOINT_DIGEST_BYTES;
+    unsigned char *all = NULL;
+    size_t *sizes = NULL;
+    TRY(comm_gather(comm, writer->digests, n, 0, (void **)&all, &sizes));
+    for (size_t i = 0; all != NULL && i < n * (size_t)(comm->size - 1); i++)
+        writer->digests[i % n] |= all[n + i];
+    memory_release(&all);
+    memory_release(&sizes);
+    return STATUS_OK;
+}
+
+/* --- the end --- */
+
 /* The checksums go into the manifest; the seal covers it and all else that
  * is no dataset's bytes. */
-static enum status write_sums(const struct checkpoint_writer *writer, unsigned char *digests) {
-    const int file = atomic_descriptor(writer->file);
-    const char *path = atomic_part(writer->file);
+static enum status write_sums(const struct checkpoint_writer *writer) {
     const struct checkpoint_manifest *manifest = &writer->manifest;
-    TRY(bytes_hash_ranges(file, path, manifest->ranges, manifest->count, digests));
-    TRY(bytes_write_at(file, path, writer->sums_offset, digests,
+    TRY(bytes_write_at(writer->descriptor, writer->path, writer->sums_offset, writer->digests,
                        manifest->count * CHECKPOINT_DIGEST_BYTES));
-    return seal_append(file, path, manifest->ranges, manifest->count);
+    return seal_append(writer->descriptor, writer->path, manifest->ranges, manifest->count);
 }
 
 enum status checkpoint_commit(struct checkpoint_writer **writer) {
-    unsigned char *digests;
-    enum status status =
-        memory_new(&digests, (*writer)->manifest.count * CHECKPOINT_DIGEST_BYTES, "checksums");
+    enum status status = write_sums(*writer);
     if (status == STATUS_OK) {
-        status = write_sums(*writer, digests);
-        memory_release(&digests);
-    }
-    if (status == STATUS_OK)
+        (*writer)->descriptor = -1; /* closed by the commit */
         status = atomic_commit(&(*writer)->file);
+    }
     checkpoint_abandon(writer);
     return status;
 }
@@ -192,7 +321,10 @@ enum status checkpoint_commit(struct checkpoint_writer **writer) {
 void checkpoint_abandon(struct checkpoint_writer **writer) {
     if (*writer == NULL)
         return;
+    if ((*writer)->file == NULL && (*writer)->descriptor >= 0)
+        close((*writer)->descriptor);
     atomic_abandon(&(*writer)->file);
+    memory_release(&(*writer)->digests);
     for (int section = 0; section < CHECKPOINT_SECTIONS; section++)
         memory_release(&(*writer)->places[section]);
     checkpoint_manifest_release(&(*writer)->manifest);

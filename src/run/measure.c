@@ -13,6 +13,7 @@
 #include "base/memory.h"
 #include "base/statistics.h"
 #include "method/groups.h"
+#include "run/saving.h"
 
 /* A number of an answer. Below, `values` is room for one of each answer of the step. */
 typedef double answer_number(const struct rollout_answer *answer);
@@ -216,6 +217,7 @@ static void measure_progress(struct run *run, double tokens, double *step) {
     step[METRIC_NUM_TOKENS] = (double)run->counters.tokens;
     step[METRIC_EPOCH] = (double)run->counters.prompts / prompts_of_data(run);
     step[METRIC_TIME_WRITE] = run->step.clock.write_s;
+    step[METRIC_TIME_CHECKPOINT_STALL] = saving_stall_s(run);
     step[METRIC_TIME_STEP] = clock_now_s() - run->step.clock.start_s;
     step[METRIC_TOKENS_PER_S] = share(tokens, step[METRIC_TIME_STEP]);
     step[METRIC_TRAIN_TOKENS_PER_S] = share(step[METRIC_POSITIONS], step[METRIC_TIME_GRADIENT]);

@@ -18,6 +18,7 @@
 #include "run/directory.h"
 #include "run/rollout_file.h"
 #include "run/save.h"
+#include "run/saving.h"
 #include "run/status_file.h"
 #include "run/step_name.h"
 
@@ -164,7 +165,6 @@ static enum status open_files(struct run *run, const struct restart *restart) {
     TRY(read_model_files(run));
     TRY(claim_directory(run, restart));
     TRY(name_run(run, restart->again));
-    run->files.checkpoint_step = restart->step;
     TRY(write_status(run, running)); /* first: it says whose the other files are */
     TRY(open_log(run));
     TRY(write_settings(run));
@@ -205,6 +205,7 @@ static enum status gather_hosts(struct run *run) {
 }
 
 enum status run_output_open(struct run *run, const struct restart *restart) {
+    run->files.checkpoint_step = restart->step;
     enum status status = comm_agree(run->comm, gather_hosts(run));
     if (status == STATUS_OK)
         status = comm_agree(run->comm, run->comm->rank == 0 ? open_files(run, restart) : STATUS_OK);
@@ -267,14 +268,23 @@ static enum status write_metrics(struct run *run, const struct metrics *metrics)
     return metrics_log(metrics, run->counters.step, path);
 }
 
-static enum status write_step(struct run *run, const struct metrics *metrics, bool rollouts,
-                              bool last) {
+static enum status write_step(struct run *run, const struct metrics *metrics, bool rollouts) {
     if (rollouts)
         TRY(write_rollouts(run));
     TRY(write_metrics(run, metrics));
-    if (run_checkpoint_is_due(run, last))
-        TRY(run_checkpoint_save(run));
     return write_status(run, running);
+}
+
+/* The one in the making goes on, and a new one begins where it is due by the clock of rank 0. After
+ * the last step there is nothing to do meanwhile. */
+static enum status save_step(struct run *run, const struct metrics *metrics, bool last) {
+    int32_t due = run->comm->rank == 0 && run_checkpoint_is_due(run, last);
+    TRY(comm_broadcast(run->comm, &due, sizeof due, 0));
+    if (!due)
+        return saving_poll(run);
+    run_checkpoint_rate(run, metrics);
+    TRY(saving_begin(run));
+    return last ? saving_finish(run) : STATUS_OK;
 }
 
 enum status run_output_step(struct run *run, const struct metrics *metrics, bool last) {
@@ -283,8 +293,10 @@ enum status run_output_step(struct run *run, const struct metrics *metrics, bool
     const bool rollouts = every > 0 && run->counters.step % every == 0;
     enum status status = rollouts ? collect_answers(run) : STATUS_OK;
     if (status == STATUS_OK && run->comm->rank == 0)
-        status = write_step(run, metrics, rollouts, last);
+        status = write_step(run, metrics, rollouts);
     status = comm_agree(run->comm, status);
+    if (status == STATUS_OK)
+        status = save_step(run, metrics, last);
     run->step.clock.write_s = clock_now_s() - start_s;
     return status;
 }
@@ -292,9 +304,11 @@ enum status run_output_step(struct run *run, const struct metrics *metrics, bool
 /* --- the end --- */
 
 enum status run_output_stop(struct run *run) {
-    const bool due = run->counters.step > run->files.checkpoint_step;
-    return comm_agree(run->comm,
-                      run->comm->rank == 0 && due ? run_checkpoint_save(run) : STATUS_OK);
+    TRY(saving_finish(run));
+    if (run->counters.step == run->files.checkpoint_step)
+        return STATUS_OK;
+    TRY(saving_begin(run));
+    return saving_finish(run);
 }
 
 static enum status finish_files(struct run *run) {

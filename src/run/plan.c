@@ -9,7 +9,7 @@
 
 #include "rollout/generate.h"
 #include "run/model_directory.h"
-#include "run/save.h"
+#include "run/saving.h"
 #include "run/threads.h"
 
 /* What MPI takes at its start, about: Open MPI 4.1 and MPICH 4.0 on one node. */
@@ -247,7 +247,7 @@ static enum status rehearse_saving(struct run *run) {
         TRY(book_once(rollout->group_count * rollout->group_size * answer_tokens(run) * f,
                       "numbers per token"));
     }
-    TRY(book_once(run_checkpoint_piece(run) * f, "checkpoint piece"));
+    TRY(book_once(saving_bytes(run), "checkpoint in the making"));
     for (int64_t i = 0; i < trained->count; i++) {
         const int64_t n = trained->items[i].rows * trained->items[i].columns;
         largest = n > largest ? n : largest;

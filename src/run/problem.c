@@ -12,6 +12,7 @@
 #include "method/groups.h"
 #include "optim/clip.h"
 #include "optim/schedule.h"
+#include "run/saving.h"
 
 /* One call for a gradient: the mini-batch, as all ranks know it, and where its numbers go. */
 struct gradient_call {
@@ -320,6 +321,7 @@ static enum status share_parameters(struct run *run) {
 
 static enum status problem_step(void *context) {
     struct run *run = context;
+    TRY(saving_release(run));
     const double start_s = clock_now_s();
     TRY(comm_agree(run->comm, own_step(run)));
     TRY(share_parameters(run));

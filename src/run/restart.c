@@ -226,17 +226,35 @@ enum status restart_choose(const struct settings *settings, struct comm *comm,
 
 /* --- loading --- */
 
-/* One tensor of a section to its place in the run's vector, in pieces through host memory. */
-static enum status load_tensor(struct run *run, const struct checkpoint *checkpoint,
-                               enum checkpoint_section section, const struct parameter *parameter,
-                               float *piece) {
-    const int64_t n = parameter->rows * parameter->columns;
-    float *to = state_vector(run, section) + parameter->offset;
-    for (int64_t at = 0; at < n; at += PIECE) {
-        const int64_t count = n - at < PIECE ? n - at : PIECE;
-        TRY(checkpoint_read_block(checkpoint, section, parameter, at, count, piece));
-        TRY(run->lm.backend.ops->upload(&run->lm.backend, to + at, piece,
-                                        (size_t)count * sizeof *piece));
+/* Elements [begin, end) of a section to `to`, in pieces through host memory. */
+static enum status load_range(struct run *run, const struct checkpoint *checkpoint,
+                              enum checkpoint_section section, int64_t begin, int64_t end,
+                              float *to, float *piece) {
+    const struct parameter_set *trained = model_trained(run->lm.model);
+    struct backend *backend = &run->lm.backend;
+    for (int64_t i = 0; i < trained->count; i++) {
+        const struct parameter *p = &trained->items[i];
+        const int64_t first = begin > p->offset ? begin : p->offset,
+                      last = p->offset + p->rows * p->columns, stop = end < last ? end : last;
+        for (int64_t at = first; at < stop; at += PIECE) {
+            const int64_t n = stop - at < PIECE ? stop - at : PIECE;
+            TRY(checkpoint_read_block(checkpoint, section, p, at - p->offset, n, piece));
+            TRY(backend->ops->upload(backend, to + (at - begin), piece, (size_t)n * sizeof *piece));
+        }
+    }
+    return STATUS_OK;
+}
+
+static enum status load_vector(struct run *run, const struct checkpoint *checkpoint,
+                               enum checkpoint_section section, float *piece) {
+    const struct state_vector vector = state_vector(run, section);
+    const struct shard *deal = run->deal;
+    if (!vector.packed)
+        return load_range(run, checkpoint, section, 0, run->layout->elements, vector.values, piece);
+    for (int64_t i = 0; i < shard_range_count(deal, deal->rank); i++) {
+        const struct shard_range range = shard_range_at(deal, deal->rank, i);
+        TRY(load_range(run, checkpoint, section, range.begin, range.end,
+                       vector.values + range.place, piece));
     }
     return STATUS_OK;
 }
@@ -245,7 +263,6 @@ static enum status load_vectors(struct run *run, const struct checkpoint *checkp
     const struct parameter_set *trained = model_trained(run->lm.model);
     int64_t count;
     float *piece;
-    TRY(state_check_whole(run));
     (void)checkpoint_parameters(checkpoint, &count);
     if (count != trained->count)
         return FAIL(
@@ -254,10 +271,8 @@ static enum status load_vectors(struct run *run, const struct checkpoint *checkp
             checkpoint_name(checkpoint), (long long)count, (long long)trained->count);
     TRY(memory_new(&piece, PIECE, "checkpoint piece"));
     enum status status = STATUS_OK;
-    for (int section = 0; section < CHECKPOINT_SECTIONS; section++)
-        for (int64_t i = 0; i < trained->count && status == STATUS_OK; i++)
-            status = load_tensor(run, checkpoint, (enum checkpoint_section)section,
-                                 &trained->items[i], piece);
+    for (int section = 0; section < CHECKPOINT_SECTIONS && status == STATUS_OK; section++)
+        status = load_vector(run, checkpoint, (enum checkpoint_section)section, piece);
     memory_release(&piece);
     return status;
 }

@@ -10,7 +10,8 @@
  *     measure.c  from a step's sums to its metrics
  *     output.c   the files in run.directory
  *     state.c    what outlives a kill
- *     save.c     checkpoints and the model
+ *     saving.c   a checkpoint in the making
+ *     save.c     when one is due; the model
  *     restart.c  going on from one
  *     train.c    the loop
  */
@@ -51,6 +52,12 @@ struct run_counters {
     int64_t backward_passes, optimizer_steps, tokens, prompts;
 };
 
+/* The checkpoint that is kept beside the newest. */
+struct best {
+    int64_t step, metric; /* 0: none yet; a number for checkpoint.best */
+    double value;
+};
+
 /* One backward pass of a step, over one mini-batch, seen from all ranks alike. */
 struct backward_pass {
     int64_t begin, end;       /* groups of its mini-batch */
@@ -89,7 +96,7 @@ struct row_lengths {
     int64_t prompt, answer, both;
 };
 
-/* Rank 0's files in run.directory; empty on the others. */
+/* Rank 0's files in run.directory; on the others but for one number empty. */
 struct run_files {
     struct lock *lock;         /* NULL: nothing is open */
     char id[96];               /* of this run, for all its attempts; no two runs share one */
@@ -98,8 +105,8 @@ struct run_files {
     struct strbuf settings_text, hosts;
     struct provenance provenance;
     struct provenance_input *inputs;
-    int64_t checkpoint_step; /* newest checkpoint, 0 when there is none */
-    double checkpoint_s;     /* when it was written */
+    int64_t checkpoint_step; /* newest checkpoint, 0 when there is none; on all ranks */
+    double checkpoint_s;     /* when it was begun */
     double beat_s;           /* when status.json was */
 };
 
@@ -126,11 +133,14 @@ struct run {
     struct vector_layout *layout;
     struct shard *shard;    /* which elements' state this rank holds: all, without parallel.shard */
     struct reducer reducer; /* sums vectors of the backend's memory */
+    struct shard *deal;     /* which rank writes which elements of a checkpoint */
+    struct saving *saving;  /* the checkpoint in the making; NULL before the first */
     struct optimizer *optimizer;
     struct gradient *gradient;
     struct tile_buffers buffers;
 
     struct run_counters counters;
+    struct best best;
     int64_t stop_after;       /* ends behind this step as if it had been asked to; 0: never */
     int64_t skipped_in_a_row; /* optimizer steps without a finite gradient, up to now */
     struct flat flat;

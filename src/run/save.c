@@ -1,125 +1,44 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * From the state of a run to its checkpoints and its model.
+ * When a checkpoint is due, which is the best, and the model at the end.
  */
 #include "run/save.h"
 
-#include <errno.h>
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/memory.h"
 #include "model/finite.h"
 #include "run/adapter_directory.h"
-#include "run/checkpoint_folder.h"
-#include "run/checkpoint_write.h"
 #include "run/directory.h"
 #include "run/model_directory.h"
-#include "run/state.h"
-#include "run/step_name.h"
 
-enum { PIECE = 1 << 22 };
-
-int64_t run_checkpoint_piece(const struct run *run) {
-    return run->layout->elements < PIECE ? run->layout->elements : PIECE;
-}
-
-static enum status write_section(struct run *run, const struct checkpoint_writer *writer,
-                                 enum checkpoint_section section, const float *values) {
-    float *piece;
-    const int64_t n = run->layout->elements;
-    TRY(memory_new(&piece, run_checkpoint_piece(run), "checkpoint piece"));
-    enum status status = STATUS_OK;
-    for (int64_t at = 0; status == STATUS_OK && at < n; at += PIECE) {
-        const int64_t count = n - at < PIECE ? n - at : PIECE;
-        status = run->lm.backend.ops->download(&run->lm.backend, piece, values + at,
-                                               (size_t)count * sizeof *piece);
-        if (status == STATUS_OK)
-            status = checkpoint_write_block(writer, section, at, piece, count);
-    }
-    memory_release(&piece);
-    return status;
-}
-
-static enum status write_sections(struct run *run, const struct checkpoint_content *content,
-                                  const char *path) {
-    struct checkpoint_writer *writer;
-    TRY(checkpoint_layout(&writer, path, content));
-    enum status status = STATUS_OK;
-    for (int section = 0; section < CHECKPOINT_SECTIONS && status == STATUS_OK; section++)
-        status = write_section(run, writer, (enum checkpoint_section)section,
-                               state_vector(run, (enum checkpoint_section)section));
-    if (status != STATUS_OK) {
-        checkpoint_abandon(&writer);
-        return status;
-    }
-    return checkpoint_commit(&writer);
-}
-
-static enum status checkpoint_path(const struct run *run, char path[DIRECTORY_PATH_BYTES]) {
-    char name[64], step[STEP_NAME_BYTES];
-    snprintf(name, sizeof name, "checkpoints/%s", step_name(step, run->counters.step));
-    return directory_path(run->settings->run.directory, path, name);
-}
-
-/* Remembers a checkpoint that has just been written, and says so. */
-static enum status note_checkpoint(struct run *run, const char *path, double start_s) {
-    struct stat info;
-    if (stat(path, &info) != 0)
-        return FAIL(STATUS_IO, "%s: it is gone again: %s", path, strerror(errno));
-    run->files.checkpoint_step = run->counters.step;
-    run->files.checkpoint_s = clock_now_s();
-    durations_add(&run->wall.saves, run->files.checkpoint_s - start_s);
-    log_info("checkpoint", "file = %s, bytes = %lld, seconds = %.2f", path, (long long)info.st_size,
-             run->files.checkpoint_s - start_s);
-    return STATUS_OK;
-}
-
-static enum status write_checkpoint(struct run *run) {
-    char path[DIRECTORY_PATH_BYTES];
-    const double start_s = clock_now_s();
-    const struct parameter_set *trained = model_trained(run->lm.model);
-    struct checkpoint_value state[STATE_VALUES_MAX];
-    state_gather(run);
-    const struct checkpoint_content content = {.parameters = trained->items,
-                                               .parameter_count = trained->count,
-                                               .optimizer = true,
-                                               .state = state,
-                                               .state_count = state_values(run, state),
-                                               .settings = strbuf_text(&run->files.settings_text),
-                                               .files = run->files.model,
-                                               .provenance = &run->files.provenance};
-    TRY(checkpoint_path(run, path));
-    TRY(write_sections(run, &content, path));
-    TRY(note_checkpoint(run, path, start_s));
-    TRY(directory_path(run->settings->run.directory, path, "checkpoints"));
-    return checkpoint_prune(path, run->settings->checkpoint.keep);
-}
-
-/* A checkpoint or a model that is not finite would take the place of a good one. */
-static enum status check_vector(struct run *run, const float *vector, const char *of) {
-    char what[64];
-    snprintf(what, sizeof what, "after step %lld, %s", (long long)run->counters.step, of);
-    return parameter_set_check_finite(model_trained(run->lm.model), &run->lm.backend, vector, what);
-}
-
-static enum status check_finite(struct run *run, bool optimizer) {
-    TRY(check_vector(run, run->master, ""));
-    if (!optimizer)
+enum status run_checkpoint_check_best(const struct settings *settings) {
+    const char *name = settings->checkpoint.best;
+    char quoted[STATUS_QUOTE_MAX];
+    if (name == NULL || metric_find(name + (name[0] == '-')) < METRIC_COUNT)
         return STATUS_OK;
-    TRY(check_vector(run, run->optimizer->exp_avg, "the mean of gradients of "));
-    return check_vector(run, run->optimizer->exp_avg_sq, "the mean of squared gradients of ");
+    return FAIL(STATUS_INPUT,
+                "%s: checkpoint.best = %s is no metric of diagnostics.h5: take one as reward, or "
+                "-loss for the smallest",
+                settings_origin(settings, "checkpoint.best"), status_quote(quoted, name, SIZE_MAX));
 }
 
-enum status run_checkpoint_save(struct run *run) {
-    TRY(state_check_whole(run));
-    TRY(check_finite(run, true));
-    return write_checkpoint(run);
+void run_checkpoint_rate(struct run *run, const struct metrics *metrics) {
+    const char *name = run->settings->checkpoint.best;
+    if (name == NULL)
+        return;
+    const bool least = name[0] == '-';
+    const double value = metrics->step[metric_find(name + least)];
+    const bool better = least ? value < run->best.value : value > run->best.value;
+    if (!isnan(value) && (run->best.step == 0 || better)) {
+        run->best.step = run->counters.step;
+        run->best.value = value;
+    }
 }
 
 bool run_checkpoint_is_due(const struct run *run, bool last) {
@@ -187,7 +106,10 @@ static enum status save_adapter(struct run *run, const char *path) {
 enum status run_model_save(struct run *run) {
     const char *const name = run->lm.adapter != NULL ? "adapter" : "model";
     char path[DIRECTORY_PATH_BYTES];
-    TRY(check_finite(run, false));
+    char what[64]; /* a model that is not finite would take the place of a good one */
+    snprintf(what, sizeof what, "after step %lld, ", (long long)run->counters.step);
+    TRY(parameter_set_check_finite(model_trained(run->lm.model), &run->lm.backend, run->master,
+                                   what));
     TRY(directory_path(run->settings->run.directory, path, name));
     TRY((run->lm.adapter != NULL ? save_adapter : save_model)(run, path));
     log_info("run", "%s = %s", name, path);

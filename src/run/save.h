@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What a run keeps beyond its end: checkpoints, and the model. Rank 0 calls.
+ * What a run keeps beyond its end: when a checkpoint is due (run/saving.h makes it), and the model.
+ * Rank 0 calls.
  */
 #ifndef RUN_SAVE_H
 #define RUN_SAVE_H
@@ -13,11 +14,11 @@
 /* Whether a checkpoint is due after the current step; `last`: no step follows. */
 bool run_checkpoint_is_due(const struct run *run, bool last);
 
-/* Writes checkpoints/step-N.h5 of the current step and removes those that need not stay. */
-enum status run_checkpoint_save(struct run *run) MUST_USE;
+/* checkpoint.best names a metric. */
+enum status run_checkpoint_check_best(const struct settings *settings) MUST_USE;
 
-/* Elements of a vector that go through host memory at a time. */
-int64_t run_checkpoint_piece(const struct run *run);
+/* The step of a checkpoint that is about to be made becomes the best one, if it is. */
+void run_checkpoint_rate(struct run *run, const struct metrics *metrics);
 
 /* Writes run.directory/model, in place of what stands there. */
 enum status run_model_save(struct run *run) MUST_USE;

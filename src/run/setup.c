@@ -5,6 +5,8 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "run/save.h"
+#include "run/saving.h"
 #include "run/threads.h"
 
 /* The loss that the settings ask for. */
@@ -185,8 +187,9 @@ static enum status open_layout(struct run *run) {
     memory_release(&parts);
     TRY(status);
     const bool sharded = run->settings->parallel.shard;
-    return shard_create(&run->shard, run->layout, sharded ? run->comm->rank : 0,
-                        sharded ? run->comm->size : 1);
+    TRY(shard_create(&run->shard, run->layout, sharded ? run->comm->rank : 0,
+                     sharded ? run->comm->size : 1));
+    return shard_create(&run->deal, run->layout, run->comm->rank, run->comm->size);
 }
 
 /* The policy without its adapter, or as it is at the start: a frozen copy of the weights. Only one
@@ -253,6 +256,7 @@ static enum status open_data(struct run *run, int threads, const struct absent *
     run->rule = update_find(settings_word(settings, "update.rule"));
     ASSERT(run->method != NULL && run->rule != NULL);
     TRY(run->method->check(settings));
+    TRY(run_checkpoint_check_best(settings));
     run->loss = loss_of(settings, run->method);
     TRY(tiles_init(&run->tiles, settings->rollout.prompts_per_step,
                    (int)settings->update.mini_batches, settings->parallel.groups_per_tile,
@@ -322,12 +326,14 @@ void run_unreserve(struct run *run) {
     adapter_destroy(&run->lm.adapter);
     weights_destroy(&run->lm.weights);
     shard_destroy(&run->shard);
+    shard_destroy(&run->deal);
     vector_layout_destroy(&run->layout);
     if (run->master != NULL)
         backend_release(&run->lm.backend, &run->master);
 }
 
 void run_close(struct run *run) {
+    saving_abandon(run);
     run_output_close(run);
     run_unreserve(run);
     stream_destroy(&run->stream);

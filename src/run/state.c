@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "file/bytes.h"
+
 int state_values(struct run *run, struct checkpoint_value out[STATE_VALUES_MAX]) {
     struct run_counters *counters = &run->counters;
     struct flat *flat = &run->flat;
@@ -21,6 +23,9 @@ int state_values(struct run *run, struct checkpoint_value out[STATE_VALUES_MAX])
         {"flat/had_form", "1", "1: some answers had the form of the format reward", flags, 1, &flat->had_form},
         {"flat/had_end", "1", "1: in some step most answers ended by themselves", flags, 1, &flat->had_end},
         {"flat/longest", "tokens", "largest mean length of a step's answers", reals, 1, &flat->longest_tokens},
+        {"best/step", "steps", "step of the best checkpoint by checkpoint.best, 0: none", integers, 1, &run->best.step},
+        {"best/metric", "1", "CRC-32 of checkpoint.best", integers, 1, &run->best.metric},
+        {"best/value", "1", "that metric at that step", reals, 1, &run->best.value},
         {"data/position", "prompts", "prompts given so far: in all, then of each source of data.train", integers, stream_position_size(run->stream), run->position},
     };
     /* clang-format on */
@@ -30,26 +35,30 @@ int state_values(struct run *run, struct checkpoint_value out[STATE_VALUES_MAX])
     return count;
 }
 
-float *state_vector(const struct run *run, enum checkpoint_section section) {
-    float *const vectors[CHECKPOINT_SECTIONS] = {
-        [CHECKPOINT_PARAMETERS] = run->master,
-        [CHECKPOINT_EXP_AVG] = run->optimizer->exp_avg,
-        [CHECKPOINT_EXP_AVG_SQ] = run->optimizer->exp_avg_sq,
+struct state_vector state_vector(const struct run *run, enum checkpoint_section section) {
+    const bool packed = run->shard->size > 1;
+    const struct state_vector vectors[CHECKPOINT_SECTIONS] = {
+        [CHECKPOINT_PARAMETERS] = {run->master, false},
+        [CHECKPOINT_EXP_AVG] = {run->optimizer->exp_avg, packed},
+        [CHECKPOINT_EXP_AVG_SQ] = {run->optimizer->exp_avg_sq, packed},
     };
-    ASSERT(vectors[section] != NULL);
+    ASSERT(vectors[section].values != NULL);
     return vectors[section];
 }
 
-enum status state_check_whole(const struct run *run) {
-    if (run->shard->size == 1)
-        return STATUS_OK;
-    return FAIL(STATUS_INPUT, "parallel.shard: checkpoints are not made of shards yet");
+/* What the best is measured by, as a number: another metric begins anew. */
+static int64_t best_metric(const struct run *run) {
+    const char *name = run->settings->checkpoint.best;
+    return name != NULL ? (int64_t)bytes_crc32(name, strlen(name)) : 0;
 }
 
 void state_gather(struct run *run) {
     stream_position_get(run->stream, run->position);
+    run->best.metric = best_metric(run);
 }
 
 enum status state_apply(struct run *run) {
+    if (run->best.metric != best_metric(run))
+        run->best = (struct best){.step = 0};
     return stream_position_set(run->stream, run->position, stream_position_size(run->stream));
 }

@@ -7,6 +7,8 @@
 #ifndef RUN_STATE_H
 #define RUN_STATE_H
 
+#include <stdbool.h>
+
 #include "base/status.h"
 #include "run/checkpoint.h"
 #include "run/run.h"
@@ -16,11 +18,13 @@ enum { STATE_VALUES_MAX = 64 };
 /* The numbers: fills `out` and returns how many there are. They point into the run. */
 int state_values(struct run *run, struct checkpoint_value out[STATE_VALUES_MAX]);
 
-/* The vector of a section, aligned with the flat vector of parameters. */
-float *state_vector(const struct run *run, enum checkpoint_section section);
-
-/* Vectors that stand in shards (run->shard) are neither written nor read yet. */
-enum status state_check_whole(const struct run *run) MUST_USE;
+/* The vectors: backend memory, aligned with the flat vector of parameters, or `packed`, this rank's
+ * pieces of run->deal one behind the other. */
+struct state_vector {
+    float *values;
+    bool packed;
+};
+struct state_vector state_vector(const struct run *run, enum checkpoint_section section);
 
 /* Before the numbers are written, and after they were read: between the table and what keeps its
  * numbers to itself. */

@@ -11,6 +11,7 @@
 #include "base/stop.h"
 #include "run/placement.h"
 #include "run/report.h"
+#include "run/saving.h"
 #include "run/step_name.h"
 
 enum { CHECKPOINT_BYTES = 12 }; /* of a parameter: itself and two moments */
@@ -43,6 +44,7 @@ static enum status run_step(struct run *run, struct metrics *metrics) {
     TRY(comm_agree(run->comm, begin_step(run)));
     TRY(run->method->collect(&context, run->counters.step + 1, &step->rollout,
                              &step->clock.collect));
+    TRY(saving_poll(run));
     TRY(run_update(run));
     run->counters.step++;
     return run_measure(run, metrics);
@@ -107,7 +109,7 @@ static enum status drop_step(struct run *run) {
     log_info("run", "stopping after step %lld, asked by %s; the step that was at work is %s",
              (long long)run->counters.step, status_sentence(), lost);
     if (run->step.changed)
-        return STATUS_OK;
+        return saving_finish(run);
     TRY(comm_agree(run->comm, stream_position_set(run->stream, run->position,
                                                   stream_position_size(run->stream))));
     return run_output_stop(run);
@@ -173,6 +175,17 @@ static enum status name_checkpoint(const struct run *run) {
                 step_name(name, run->files.checkpoint_step));
 }
 
+/* A run that fails where all ranks know it leaves the checkpoint that was in the making whole. */
+static void finish_saving(struct run *run, enum status status) {
+    char sentence[STATUS_SENTENCE_MAX];
+    if (status == STATUS_OK || comm_leaves_alone(run->comm, status))
+        return;
+    snprintf(sentence, sizeof sentence, "%s", status_sentence());
+    if (saving_finish(run) != STATUS_OK)
+        log_warning("checkpoint", "the one in the making is lost: %s", status_sentence());
+    status_set_sentence(sentence);
+}
+
 enum status run_train(struct run *run) {
     struct metrics metrics;
     TRY(comm_agree(run->comm, metrics_init(&metrics, run->step.pass_count)));
@@ -187,6 +200,7 @@ enum status run_train(struct run *run) {
                                 (double)run->layout->elements * CHECKPOINT_BYTES);
     if (status == STATUS_OK)
         status = run_loop(run, &metrics);
+    finish_saving(run, status);
     if (status == STATUS_NUMERIC && run->comm->rank == 0)
         status = name_checkpoint(run);
     comm_on_wait(run->comm, NULL, NULL);

@@ -6,7 +6,7 @@ lines() {
     if [ -f "$1" ]; then wc -l <"$1"; else echo 0; fi
 }
 
-# begin RANKS RUN [SETTING...]: starts a long run and waits until 3 steps are written; $job is the job.
+# begin RANKS RUN [SETTING...]: starts a long run and waits until 5 steps are written; $job is the job.
 begin() {
     ranks=$1
     run=$2
@@ -14,10 +14,10 @@ begin() {
     job "$ranks" train "$SYSTEM_WORK/input.cfg" run.directory="$work/$run" run.steps=20000 "$@" &
     job=$!
     for _ in $(seq 600); do
-        [ "$(lines "$run/metrics.jsonl")" -lt 3 ] || break
+        [ "$(lines "$run/metrics.jsonl")" -lt 5 ] || break
         sleep 0.05
     done
-    [ "$(lines "$run/metrics.jsonl")" -ge 3 ] || fail "$run does not begin: $(cat err)"
+    [ "$(lines "$run/metrics.jsonl")" -ge 5 ] || fail "$run does not begin: $(cat err)"
 }
 
 # complete RUN: everything that its finished steps wrote is there and whole.

@@ -45,11 +45,11 @@ flip() {
 
 bits() {
     go 1 whole $steps
-    # Stopped at three steps, gone on with by another number of ranks each time.
+    # Stopped at three steps, gone on with by another number of ranks each time, once in shards.
     go 1 parts 2
-    go 3 parts 7
+    go 3 parts 7 parallel.shard=true
     says parts "goes on after step 2, from .*checkpoints/step-000002.h5"
-    says parts "settings: other than before: run.steps is 7, was 2"
+    says parts "settings: other than before: run.steps is 7, was 2; parallel.shard is true, was false"
     go 2 parts $steps
     grep -q '"state": "finished", "step": 12, .*"checkpoint_step": 12, "next": "done", .*"attempt": 3,' parts/status.json ||
         fail "parts: status.json says $(cat parts/status.json)"

@@ -107,6 +107,7 @@ BACKEND_OPERATIONS(X)
 static const struct backend_ops check_ops = {
     .name = "check",
     .text = "the cpu backend under guard: copies, poison, sentinels; slow, finds defects",
+    .host_memory = true,
     .allocate = allocate,
     .release = release,
     .upload = upload,

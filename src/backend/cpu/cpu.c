@@ -176,6 +176,7 @@ static void close_backend(struct backend *backend) {
 const struct backend_ops cpu_ops = {
     .name = "cpu",
     .text = "host memory; kernels for AVX-512, AVX2 and plain C, threads by OpenMP",
+    .host_memory = true,
     .allocate = allocate,
     .release = release,
     .upload = copy,

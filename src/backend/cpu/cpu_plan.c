@@ -76,6 +76,7 @@ static enum dtype activations(const struct backend *backend, enum dtype weights)
 
 static const struct backend_ops plan_ops = {.name = "plan of cpu",
                                             .text = "memory that is counted, nothing computed",
+                                            .host_memory = true,
                                             .allocate = allocate,
                                             .release = release,
                                             .upload = leave,

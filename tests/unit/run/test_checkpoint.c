@@ -60,7 +60,11 @@ static enum status write_checkpoint(const char *path) {
     const struct checkpoint_content what = content();
     struct checkpoint_writer *writer;
     TRY(checkpoint_layout(&writer, path, &what));
-    const enum status status = write_blocks(writer);
+    enum status status = write_blocks(writer);
+    if (status == STATUS_OK)
+        status = checkpoint_flush(writer);
+    for (int part = 0; part < 3 && status == STATUS_OK; part++)
+        status = checkpoint_check(writer, part, 3);
     if (status == STATUS_OK)
         return checkpoint_commit(&writer);
     checkpoint_abandon(&writer);
@@ -223,6 +227,7 @@ static void check_difference(const struct checkpoint_content *what, const char *
     struct checkpoint_writer *writer;
     CHECK_OK(checkpoint_layout(&writer, other, what));
     CHECK_OK(write_blocks(writer));
+    CHECK_OK(checkpoint_check(writer, 0, 1));
     CHECK_OK(checkpoint_commit(&writer));
     CHECK_OK(checkpoint_first_difference(folder_file("one.h5"), other, name));
     CHECK_TEXT(name, expected);
@@ -252,10 +257,10 @@ static void test_prune(void) {
     folder_write(folder_file("step-1000000.h5"), "", 0);
     folder_write(folder_file("step-000004.h5.gradus.part"), "", 0);
     folder_write(folder_file("step-x.h5"), "", 0);
-    CHECK_OK(checkpoint_prune(folder_path, 2));
+    CHECK_OK(checkpoint_prune(folder_path, 2, 0));
     CHECK_EQ(folder_entries(folder_path), 4);
     CHECK_OK(checkpoint_verify(folder_file("step-000003.h5")));
-    CHECK_STATUS(checkpoint_prune(folder_file("none"), 2), STATUS_IO, "none");
+    CHECK_STATUS(checkpoint_prune(folder_file("none"), 2, 0), STATUS_IO, "none");
 }
 
 int main(void) {

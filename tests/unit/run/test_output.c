@@ -63,7 +63,8 @@ static void test_files(void) {
         CHECK_EQ(lines_of("metrics.jsonl"), step);
         CHECK_EQ(is_there("rollouts/step-000002.h5"), step >= 2);
         CHECK_EQ(is_there("rollouts/step-000004.h5"), step >= 4);
-        CHECK_EQ(is_there("checkpoints/step-000003.h5"), step >= 3);
+        CHECK_EQ(is_there("checkpoints/step-000003.h5.gradus.part"), step == 3); /* in the making */
+        CHECK_EQ(is_there("checkpoints/step-000003.h5"), step >= 4);
         CHECK_EQ(is_there("checkpoints/step-000004.h5"), step >= 4);
     }
     CHECK(!is_there("rollouts/step-000001.h5") && !is_there("rollouts/step-000003.h5"));
@@ -73,6 +74,42 @@ static void test_files(void) {
     CHECK(is_there("model/model.safetensors") && is_there("model/config.json"));
     metrics_release(&metrics);
     scene_close(&scene);
+}
+
+/* The newest and the best stay; a restart remembers which that was. */
+static void test_best(void) {
+    static const double rewards[] = {0.5, 0.9, 0.7, 0.2};
+    struct scene scene;
+    struct metrics metrics;
+    char words[512];
+    struct restart restart = {.fresh = false};
+    snprintf(words, sizeof words, "run.directory=%s checkpoint.every=1 checkpoint.keep=1 %s",
+             folder_file("best"), "checkpoint.best=reward output.rollouts_every=0");
+    for (int half = 0; half < 2; half++) {
+        scene_open(&scene, words);
+        struct run *run = &scene.run;
+        CHECK_OK(metrics_init(&metrics, run->step.pass_count));
+        CHECK_OK(restart_choose(&scene.settings, &scene.comm, &restart));
+        CHECK_OK(restart_load(run, &restart));
+        CHECK_OK(run_output_open(run, &restart));
+        CHECK_EQ(run->counters.step, 2 * half);
+        for (int i = 0; i < 2; i++) {
+            metrics.step[METRIC_REWARD] = rewards[run->counters.step++];
+            CHECK_OK(run_output_step(run, &metrics, i == 1));
+        }
+        CHECK_EQ(run->best.step, 2);
+        metrics_release(&metrics);
+        scene_close(&scene);
+    }
+    CHECK_EQ(folder_entries(folder_file("best/checkpoints")), 2);
+    CHECK(access(folder_file("best/checkpoints/step-000002.h5"), F_OK) == 0);
+    CHECK(access(folder_file("best/checkpoints/step-000004.h5"), F_OK) == 0);
+    CHECK_OK(scene_settings(&scene.settings, "checkpoint.best=rewrd"));
+    CHECK_STATUS(run_checkpoint_check_best(&scene.settings), STATUS_INPUT, "rewrd is no metric");
+    settings_release(&scene.settings);
+    CHECK_OK(scene_settings(&scene.settings, "checkpoint.best=-loss"));
+    CHECK_OK(run_checkpoint_check_best(&scene.settings));
+    settings_release(&scene.settings);
 }
 
 static void test_failure(void) {
@@ -107,6 +144,7 @@ int main(void) {
     scene_make();
     test_due();
     test_files();
+    test_best();
     test_failure();
     folder_remove();
     return CHECK_END();

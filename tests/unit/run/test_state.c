@@ -9,7 +9,7 @@
 #include "unit/run/scene.h"
 
 #include "base/memory.h"
-#include "run/save.h"
+#include "run/saving.h"
 
 /* Every member of these is an int64_t, so that a new one is filled and compared without being named
  * here. */
@@ -31,11 +31,12 @@ static void fill(struct run *run) {
     run->optimizer->steps = 202;
     run->flat =
         (struct flat){.steps = 203, .had_form = true, .had_end = false, .longest_tokens = 204.5};
+    run->best = (struct best){.step = 205, .value = 206.5};
     for (int i = 0; i < 7; i++)
         stream_next(run->stream, &item);
     for (int section = 0; section < CHECKPOINT_SECTIONS; section++)
         for (int64_t i = 0; i < run->layout->elements; i++)
-            state_vector(run, (enum checkpoint_section)section)[i] = element(section, i);
+            state_vector(run, (enum checkpoint_section)section).values[i] = element(section, i);
 }
 
 static void check(struct run *run) {
@@ -48,14 +49,17 @@ static void check(struct run *run) {
     CHECK_EQ(run->flat.steps, 203);
     CHECK(run->flat.had_form && !run->flat.had_end);
     CHECK_NEAR(run->flat.longest_tokens, 204.5, 0);
+    CHECK_EQ(run->best.step, 205);
+    CHECK_NEAR(run->best.value, 206.5, 0);
     stream_next(run->stream, &item);
     CHECK_EQ(item.serial, 7);
     CHECK_EQ(item.data.row, 7);
     for (int section = 0; section < CHECKPOINT_SECTIONS; section++)
         for (int64_t i = 0; i < run->layout->elements; i++)
-            if (state_vector(run, (enum checkpoint_section)section)[i] != element(section, i)) {
+            if (state_vector(run, (enum checkpoint_section)section).values[i] !=
+                element(section, i)) {
                 CHECK_FAILED("section %d: element %lld is %g", section, (long long)i,
-                             (double)state_vector(run, (enum checkpoint_section)section)[i]);
+                             (double)state_vector(run, (enum checkpoint_section)section).values[i]);
                 break;
             }
 }
@@ -66,7 +70,8 @@ static void test_comes_back(void) {
     scene_open(&scene, "");
     CHECK_OK(run_output_open(&scene.run, &restart));
     fill(&scene.run);
-    CHECK_OK(run_checkpoint_save(&scene.run));
+    CHECK_OK(saving_begin(&scene.run));
+    CHECK_OK(saving_finish(&scene.run));
     scene_close(&scene);
     scene_open(&scene, "");
     CHECK_OK(restart_choose(&scene.settings, &scene.comm, &restart));
