@@ -3,35 +3,8 @@
 
 #include <stdio.h>
 
-#include "base/clock.h"
 #include "base/memory.h"
 #include "base/random.h"
-
-void bench_print_ceilings(const struct bench *bench) {
-    const struct machine_ceilings *c = &bench->ceilings;
-    printf("threads %d\n", bench->backend->threads);
-    printf("%-34s %10.1f GFLOP/s on one core, %.1f on all\n", "multiply-add peak, fp32",
-           1e-9 * c->fma_flops_1, 1e-9 * c->fma_flops_all);
-    printf("%-34s %10.1f GB/s on one core, %.1f on all\n", "memory read", 1e-9 * c->read_bytes_1,
-           1e-9 * c->read_bytes_all);
-    printf("%-34s %10.1f GB/s on all\n", "memory copy (read + write)", 1e-9 * c->copy_bytes_all);
-}
-
-/* Seconds of the fastest call among those that fit into bench->seconds (three at least). */
-static enum status best_time(const struct bench *bench, enum status (*call)(void *context),
-                             void *context, double *best_s) {
-    double total_s = 0.0;
-    *best_s = 1e30;
-    for (int round = 0; round < 3 || total_s < bench->seconds; round++) {
-        const double start_s = clock_now_s();
-        TRY(call(context));
-        TRY(bench->backend->ops->synchronize(bench->backend));
-        const double taken_s = clock_now_s() - start_s;
-        total_s += taken_s;
-        *best_s = taken_s < *best_s ? taken_s : *best_s;
-    }
-    return STATUS_OK;
-}
 
 enum product { PRODUCT_FORWARD, PRODUCT_FORWARD_BF16, PRODUCT_DX, PRODUCT_DW };
 
@@ -40,44 +13,37 @@ struct product_case {
     enum product kind;
     int64_t M, N, K;
     struct weight weight;
-    float *x, *y, *dw;
+    enum dtype dtype; /* of x and y */
+    void *x, *y;
+    float *dw;
 };
 
 static enum status run_product(void *context) {
     struct product_case *c = context;
     if (c->kind == PRODUCT_FORWARD || c->kind == PRODUCT_FORWARD_BF16)
-        return backend_run(c->backend, gemm, .x = c->x, .weight = c->weight, .y = c->y, .M = c->M,
-                           .ldx = c->K, .ldy = c->N);
+        return backend_run(c->backend, gemm, .x = c->x, .weight = c->weight, .y = c->y,
+                           .x_dtype = c->dtype, .y_dtype = c->dtype, .M = c->M, .ldx = c->K,
+                           .ldy = c->N);
     if (c->kind == PRODUCT_DX)
         return backend_run(c->backend, gemm_dx, .dy = c->y, .weight = c->weight, .dx = c->x,
-                           .M = c->M, .ldy = c->N, .ldx = c->K);
-    return backend_run(c->backend, gemm_dw, .dy = c->y, .x = c->x, .dw = c->dw, .M = c->M,
-                       .N = c->N, .K = c->K, .ldy = c->N, .ldx = c->K);
+                           .dy_dtype = c->dtype, .dx_dtype = c->dtype, .M = c->M, .ldy = c->N,
+                           .ldx = c->K);
+    return backend_run(c->backend, gemm_dw, .dy = c->y, .x = c->x, .dw = c->dw,
+                       .dy_dtype = c->dtype, .x_dtype = c->dtype, .M = c->M, .N = c->N, .K = c->K,
+                       .ldy = c->N, .ldx = c->K);
 }
 
-/* Fills with numbers of the size that activations and weights have. */
-static enum status fill_random(struct backend *backend, float *values, int64_t n, float size) {
-    float *host;
-    TRY(memory_new(&host, n, "random numbers"));
-    for (int64_t i = 0; i < n; i++)
-        host[i] =
-            size *
-            (float)(random_uniform(1, RANDOM_TEST, (uint32_t)i, (uint32_t)(i >> 32), 0, 0) - 0.5);
-    const enum status status =
-        backend->ops->upload(backend, values, host, (size_t)n * sizeof *host);
-    memory_release(&host);
-    return status;
-}
-
-static enum status open_product(struct product_case *c, enum dtype dtype) {
-    TRY(weight_create(c->backend, &c->weight, c->N, c->K, dtype, "bench weight"));
-    TRY(backend_new(c->backend, &c->x, c->M * c->K, "bench input"));
-    TRY(backend_new(c->backend, &c->y, c->M * c->N, "bench output"));
-    TRY(backend_new(c->backend, &c->dw, c->N * c->K, "bench gradient"));
-    TRY(fill_random(c->backend, c->x, c->M * c->K, 1.0f));
-    TRY(fill_random(c->backend, c->y, c->M * c->N, 1.0f));
-    TRY(fill_random(c->backend, c->dw, c->N * c->K, 0.1f));
-    return backend_run(c->backend, pack, .source = c->dw, .weight = c->weight);
+static enum status open_product(struct product_case *c, enum dtype weights) {
+    struct backend *backend = c->backend;
+    const size_t size = dtype_bytes(c->dtype);
+    TRY(weight_create(backend, &c->weight, c->N, c->K, weights, "bench weight"));
+    TRY(backend_allocate(backend, &c->x, (size_t)(c->M * c->K), size, "bench input"));
+    TRY(backend_allocate(backend, &c->y, (size_t)(c->M * c->N), size, "bench output"));
+    TRY(backend_new(backend, &c->dw, c->N * c->K, "bench gradient"));
+    TRY(bench_fill(backend, c->x, c->dtype, c->M * c->K, 1.0f));
+    TRY(bench_fill(backend, c->y, c->dtype, c->M * c->N, 1.0f));
+    TRY(bench_fill(backend, c->dw, DTYPE_F32, c->N * c->K, 0.1f));
+    return backend_run(backend, pack, .source = c->dw, .weight = c->weight);
 }
 
 static void close_product(struct product_case *c) {
@@ -90,11 +56,12 @@ static void close_product(struct product_case *c) {
 static enum status time_product(const struct bench *bench, struct product_case c) {
     static const char *const names[] = {"forward", "forward, bf16", "input gradient",
                                         "weight gradient"};
-    const enum dtype dtype = c.kind == PRODUCT_FORWARD_BF16 ? DTYPE_BF16 : DTYPE_F32;
+    const enum dtype dtype = c.kind == PRODUCT_FORWARD_BF16 ? DTYPE_BF16 : bench->dtype;
     double best_s = 0.0;
+    c.dtype = bench->backend->ops->activations(bench->backend, dtype);
     enum status status = open_product(&c, dtype);
     if (status == STATUS_OK)
-        status = best_time(bench, run_product, &c, &best_s);
+        status = bench_best_time(bench->backend, bench->seconds, run_product, &c, &best_s);
     close_product(&c);
     TRY(status);
     const double flops = 2.0 * (double)c.M * (double)c.N * (double)c.K / best_s;
@@ -106,23 +73,29 @@ static enum status time_product(const struct bench *bench, struct product_case c
     return STATUS_OK;
 }
 
+/* All products of a shape; gradients only of many rows, as they come. */
+static enum status time_products(const struct bench *bench, int64_t M, int64_t N, int64_t K) {
+    const int last = M >= 256 ? PRODUCT_DW : PRODUCT_FORWARD_BF16;
+    for (int kind = PRODUCT_FORWARD; kind <= last; kind++)
+        if (kind != PRODUCT_FORWARD_BF16 || bench->dtype != DTYPE_BF16)
+            TRY(time_product(bench, (struct product_case){.backend = bench->backend,
+                                                          .kind = (enum product)kind,
+                                                          .M = M,
+                                                          .N = N,
+                                                          .K = K}));
+    return STATUS_OK;
+}
+
 enum status bench_gemm(const struct bench *bench, const struct hparams *hparams) {
-    static const int64_t rows[] = {1, 8, 32, 256, 1024};
     const int64_t heads = (hparams->H + 2 * hparams->K) * hparams->D;
     const int64_t shapes[][2] = {{heads, hparams->C},
                                  {hparams->C, hparams->H * hparams->D},
                                  {2 * hparams->F, hparams->C},
                                  {hparams->C, hparams->F}};
     printf("%-16s %24s\n", "product", "rows x outputs x inputs");
-    for (size_t r = 0; r < sizeof rows / sizeof *rows; r++)
+    for (int r = 0; r < bench->row_count; r++)
         for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
-            for (int kind = PRODUCT_FORWARD;
-                 kind <= (rows[r] >= 256 ? PRODUCT_DW : PRODUCT_FORWARD_BF16); kind++)
-                TRY(time_product(bench, (struct product_case){.backend = bench->backend,
-                                                              .kind = (enum product)kind,
-                                                              .M = rows[r],
-                                                              .N = shapes[s][0],
-                                                              .K = shapes[s][1]}));
+            TRY(time_products(bench, bench->rows[r], shapes[s][0], shapes[s][1]));
     return STATUS_OK;
 }
 
@@ -146,7 +119,7 @@ static enum status check_positions(const struct hparams *hparams, int64_t needed
                       what, (long long)needed, (long long)hparams->max_positions);
 }
 
-enum { DECODE_PROMPT = 64, DECODE_STEPS = 24, DECODE_MOST = 32 };
+enum { DECODE_PROMPT = 64, DECODE_STEPS = 24, DECODE_MOST = BENCH_ANSWERS_MOST };
 
 struct decode_case {
     struct model *model;
@@ -188,7 +161,7 @@ static enum status decode_steps(void *context) {
 static enum status time_decode(const struct bench *bench, struct decode_case *c) {
     const struct hparams *h = model_hparams(c->model);
     double best_s;
-    TRY(best_time(bench, decode_steps, c, &best_s));
+    TRY(bench_best_time(bench->backend, bench->seconds, decode_steps, c, &best_s));
     const double step_s = best_s / DECODE_STEPS, weights = block_elements(h) + head_elements(h);
     const double weight_bytes = (double)dtype_bytes(weights_dtype(model_weights(c->model)));
     const double keys = 2.0 * (double)(h->layers * h->K * h->D) *
@@ -203,26 +176,31 @@ static enum status time_decode(const struct bench *bench, struct decode_case *c)
     return STATUS_OK;
 }
 
-enum status bench_decode(const struct bench *bench, struct model *model) {
-    static const int64_t batches[] = {1, 8, 32};
-    struct decode_case c = {.model = model};
+static enum status time_decodes(const struct bench *bench, struct decode_case *c) {
     int32_t prompt[DECODE_PROMPT];
-    enum status status;
-    TRY(check_positions(model_hparams(model), DECODE_PROMPT + DECODE_STEPS, "decode"));
     for (int i = 0; i < DECODE_PROMPT; i++)
-        prompt[i] = (int32_t)((i * 7919 + 13) % model_hparams(model)->V);
-    TRY_ELSE(status, done, cache_create(&c.cache, model_backend(model), model_hparams(model)));
-    TRY_ELSE(status, done, model_prefill(model, c.cache, prompt, DECODE_PROMPT, &c.prompt, 0));
-    for (size_t i = 0; i < sizeof batches / sizeof *batches; i++) {
-        c.B = batches[i];
-        TRY_ELSE(status, done, time_decode(bench, &c));
+        prompt[i] = (int32_t)((i * 7919 + 13) % model_hparams(c->model)->V);
+    TRY(cache_create(&c->cache, model_backend(c->model), model_hparams(c->model)));
+    TRY(model_prefill(c->model, c->cache, prompt, DECODE_PROMPT, &c->prompt, 0));
+    for (int i = 0; i < bench->answer_count; i++) {
+        c->B = bench->answers[i];
+        TRY(time_decode(bench, c));
     }
-done:
-    for (int b = 0; b < DECODE_MOST && c.cache != NULL; b++)
-        cache_sequence_release(c.cache, &c.own[b]);
-    if (c.cache != NULL)
-        cache_sequence_release(c.cache, &c.prompt);
-    cache_destroy(&c.cache);
+    return STATUS_OK;
+}
+
+enum status bench_decode(const struct bench *bench, struct model *model) {
+    struct decode_case *c;
+    TRY(check_positions(model_hparams(model), DECODE_PROMPT + DECODE_STEPS, "decode"));
+    TRY(memory_new(&c, 1, "bench decode"));
+    c->model = model;
+    const enum status status = time_decodes(bench, c);
+    for (int b = 0; b < DECODE_MOST && c->cache != NULL; b++)
+        cache_sequence_release(c->cache, &c->own[b]);
+    if (c->cache != NULL)
+        cache_sequence_release(c->cache, &c->prompt);
+    cache_destroy(&c->cache);
+    memory_release(&c);
     return status;
 }
 
@@ -231,8 +209,7 @@ enum { STEP_PROMPT = 100, STEP_ANSWERS = 8, STEP_TOKENS = 128 };
 struct step_case {
     struct model *model;
     struct batch batch;
-    float logprob[STEP_ANSWERS * STEP_TOKENS], entropy[STEP_ANSWERS * STEP_TOKENS],
-        d_logprob[STEP_ANSWERS * STEP_TOKENS];
+    float *logprob, *entropy, *d_logprob; /* of all answers' tokens */
 };
 
 static enum status swallow(void *context, const struct gradient_piece *piece) {
@@ -252,18 +229,28 @@ static enum status forward_backward(void *context) {
     return model_backward(c->model, &c->batch, 1.0f, c->d_logprob, NULL, &sink);
 }
 
-static enum status fill_step(struct step_case *c) {
+static enum status append_group(struct step_case *c, int64_t group) {
     const int64_t V = model_hparams(c->model)->V;
     int32_t tokens[STEP_TOKENS], segment;
     for (int i = 0; i < STEP_TOKENS; i++)
-        tokens[i] = (int32_t)((i * 104729 + 7) % V);
+        tokens[i] = (int32_t)((i * 104729LL + 7 + group) % V);
     TRY(batch_append_prompt(&c->batch, tokens, STEP_PROMPT, &segment));
     for (int a = 0; a < STEP_ANSWERS; a++) {
         for (int i = 0; i < STEP_TOKENS; i++)
-            tokens[i] = (int32_t)((i * 15485863LL + 31 * a) % V);
+            tokens[i] = (int32_t)((i * 15485863LL + 31 * a + group) % V);
         TRY(batch_append_answer(&c->batch, segment, tokens, STEP_TOKENS));
     }
-    for (int i = 0; i < STEP_ANSWERS * STEP_TOKENS; i++)
+    return STATUS_OK;
+}
+
+static enum status fill_step(struct step_case *c, int64_t groups) {
+    const int64_t targets = groups * STEP_ANSWERS * STEP_TOKENS;
+    TRY(memory_new(&c->logprob, targets, "bench step"));
+    TRY(memory_new(&c->entropy, targets, "bench step"));
+    TRY(memory_new(&c->d_logprob, targets, "bench step"));
+    for (int64_t g = 0; g < groups; g++)
+        TRY(append_group(c, g));
+    for (int64_t i = 0; i < targets; i++)
         c->d_logprob[i] = 1e-3f * (float)(i % 7 - 3);
     return STATUS_OK;
 }
@@ -288,21 +275,19 @@ static void print_step(const struct bench *bench, const struct step_case *c,
 
 enum status bench_step(const struct bench *bench, struct model *model,
                        const struct adapter *adapter) {
-    const struct hparams *h = model_hparams(model);
-    struct step_case *c;
+    struct step_case c = {.model = model, .batch = BATCH_EMPTY};
     double forward_s = 0.0, both_s = 0.0;
-    TRY(check_positions(h, STEP_PROMPT + STEP_TOKENS, "step"));
-    TRY(memory_new(&c, 1, "bench step"));
-    c->model = model;
-    c->batch = BATCH_EMPTY;
-    enum status status = fill_step(c);
+    TRY(check_positions(model_hparams(model), STEP_PROMPT + STEP_TOKENS, "step"));
+    enum status status = fill_step(&c, bench->groups);
     if (status == STATUS_OK)
-        status = best_time(bench, forward_only, c, &forward_s);
+        status = bench_best_time(bench->backend, bench->seconds, forward_only, &c, &forward_s);
     if (status == STATUS_OK)
-        status = best_time(bench, forward_backward, c, &both_s);
+        status = bench_best_time(bench->backend, bench->seconds, forward_backward, &c, &both_s);
     if (status == STATUS_OK)
-        print_step(bench, c, adapter, forward_s, both_s);
-    batch_release(&c->batch);
-    memory_release(&c);
+        print_step(bench, &c, adapter, forward_s, both_s);
+    batch_release(&c.batch);
+    memory_release(&c.logprob);
+    memory_release(&c.entropy);
+    memory_release(&c.d_logprob);
     return status;
 }

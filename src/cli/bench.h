@@ -8,28 +8,32 @@
 #define CLI_BENCH_H
 
 #include "backend/backend.h"
-#include "backend/cpu/cpu_ceiling.h"
 #include "base/status.h"
+#include "cli/bench_machine.h"
 #include "model/model.h"
 
 struct bench {
     struct backend *backend;
     struct machine_ceilings ceilings;
-    double seconds; /* for each figure */
+    double seconds;         /* for each figure */
+    enum dtype dtype;       /* of the model's matrices */
+    int64_t groups;         /* that a step has */
+    const int64_t *rows;    /* (row_count): of products */
+    const int64_t *answers; /* (answer_count): decoded together */
+    int row_count, answer_count;
 };
 
-/* The ceilings themselves. */
-void bench_print_ceilings(const struct bench *bench);
+enum { BENCH_ANSWERS_MOST = 512 };
 
 /* gemm, gemm_dx and gemm_dw on the shapes of a model of that shape,
  * against the multiply-add peak. */
 enum status bench_gemm(const struct bench *bench, const struct hparams *hparams) MUST_USE;
 
-/* Decoding 1, 8 and 32 answers behind one prompt of 64 tokens: tokens/s, share of the read
+/* Decoding so many answers behind one prompt of 64 tokens: tokens/s, share of the read
  * bandwidth (weights and keys read once a step) and of the multiply-add peak. */
 enum status bench_decode(const struct bench *bench, struct model *model) MUST_USE;
 
-/* Forward and backward of one group (prompt 100, 8 answers of 128 tokens): positions/s and share of
+/* Forward and backward of the groups (each a prompt of 100, 8 answers of 128 tokens): positions/s and share of
  * the peak. `adapter` is the model's, which alone is trained then, or NULL. */
 enum status bench_step(const struct bench *bench, struct model *model,
                        const struct adapter *adapter) MUST_USE;

@@ -8,43 +8,99 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "base/random.h"
 #include "cli/bench.h"
 
-/* The shape that is timed when no model is given: that of SmolLM2-135M. */
-static const struct hparams default_shape = {.arch = ARCH_LLAMA,
-                                             .layers = 30,
-                                             .C = 576,
-                                             .F = 1536,
-                                             .H = 9,
-                                             .K = 3,
-                                             .D = 64,
-                                             .V = 49152,
-                                             .max_positions = 2048,
-                                             .rms_epsilon = 1e-5f,
-                                             .rope_theta = 1e5,
-                                             .tied = true,
-                                             .bos = -1};
+/* Shapes that can be timed without files; the first is that of no --shape. */
+static const struct {
+    const char *name;
+    struct hparams shape;
+} shapes[] = {
+    {"smollm2-135m",
+     {.arch = ARCH_LLAMA,
+      .layers = 30,
+      .C = 576,
+      .F = 1536,
+      .H = 9,
+      .K = 3,
+      .D = 64,
+      .V = 49152,
+      .max_positions = 2048,
+      .rms_epsilon = 1e-5f,
+      .rope_theta = 1e5,
+      .tied = true,
+      .bos = -1}},
+    {"qwen2.5-0.5b",
+     {.arch = ARCH_QWEN2,
+      .layers = 24,
+      .C = 896,
+      .F = 4864,
+      .H = 14,
+      .K = 2,
+      .D = 64,
+      .V = 151936,
+      .max_positions = 32768,
+      .rms_epsilon = 1e-6f,
+      .rope_theta = 1e6,
+      .tied = true,
+      .qkv_bias = true,
+      .bos = -1}},
+    {"qwen2.5-1.5b",
+     {.arch = ARCH_QWEN2,
+      .layers = 28,
+      .C = 1536,
+      .F = 8960,
+      .H = 12,
+      .K = 2,
+      .D = 128,
+      .V = 151936,
+      .max_positions = 32768,
+      .rms_epsilon = 1e-6f,
+      .rope_theta = 1e6,
+      .tied = true,
+      .qkv_bias = true,
+      .bos = -1}},
+    {"qwen2.5-7b",
+     {.arch = ARCH_QWEN2,
+      .layers = 28,
+      .C = 3584,
+      .F = 18944,
+      .H = 28,
+      .K = 4,
+      .D = 128,
+      .V = 152064,
+      .max_positions = 32768,
+      .rms_epsilon = 1e-6f,
+      .rope_theta = 1e6,
+      .qkv_bias = true,
+      .bos = -1}},
+};
+enum { SHAPE_COUNT = sizeof shapes / sizeof *shapes };
 
 enum { POSITIONS = 512 };
+
+static enum status find_shape(const char *name, struct hparams *shape) {
+    char quoted[STATUS_QUOTE_MAX];
+    *shape = shapes[0].shape;
+    if (name == NULL)
+        return STATUS_OK;
+    for (int i = 0; i < SHAPE_COUNT; i++)
+        if (strcmp(shapes[i].name, name) == 0) {
+            *shape = shapes[i].shape;
+            return STATUS_OK;
+        }
+    return FAIL(STATUS_USAGE, "--shape: there is no %s; there are %s, %s, %s, %s",
+                status_quote(quoted, name, (size_t)-1), shapes[0].name, shapes[1].name,
+                shapes[2].name, shapes[3].name);
+}
 
 /* Random weights of the size that trained ones have. */
 static enum status fill_weights(struct backend *backend, struct weights *weights) {
     const int64_t n = weights_parameters(weights)->elements;
-    float *host = NULL, *master = NULL;
-    enum status status;
-    TRY_ELSE(status, done, memory_new(&host, n, "random weights"));
-    TRY_ELSE(status, done, backend_new(backend, &master, n, "random weights"));
-    for (int64_t i = 0; i < n; i++)
-        host[i] =
-            0.07f *
-            ((float)(random_bits(1, RANDOM_WEIGHTS, 0, (uint32_t)i, (uint32_t)(i >> 32), 0) >> 40) *
-                 0x1p-24f -
-             0.5f);
-    TRY_ELSE(status, done, backend->ops->upload(backend, master, host, (size_t)n * sizeof *host));
-    status = weights_refresh(weights, master);
-done:
-    memory_release(&host);
+    float *master = NULL;
+    TRY(backend_new(backend, &master, n, "random weights"));
+    enum status status = bench_fill(backend, master, DTYPE_F32, n, 0.07f);
+    if (status == STATUS_OK)
+        status = weights_refresh(weights, master);
     backend_release(backend, &master);
     return status;
 }
@@ -53,7 +109,7 @@ static enum status open_model(struct cli *cli, struct backend *backend, struct h
                               struct weights **weights, struct model **model) {
     const char *directory = cli_value(cli, "model");
     enum dtype dtype;
-    *shape = default_shape;
+    TRY(find_shape(cli_value(cli, "shape"), shape));
     TRY(cli_precision(cli, &dtype));
     if (directory != NULL)
         TRY(hparams_read(directory, shape));
@@ -114,23 +170,46 @@ static enum status run_benches(struct cli *cli, struct bench *bench, const char 
     return status;
 }
 
+static bool is_known(const char *what) {
+    static const char *const known[] = {"all", "gemm", "decode", "step"};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(what, known[i]) == 0)
+            return true;
+    return false;
+}
+
+/* What fills a core, and what fills a GPU. */
+static struct bench sizes_for(const char *device) {
+    static const int64_t cpu_rows[] = {1, 8, 32, 256, 1024}, cpu_answers[] = {1, 8, 32},
+                         gpu_rows[] = {1, 64, 256, 16384}, gpu_answers[] = {1, 64, 256, 512};
+    const bool cpu = strcmp(device, "cpu") == 0;
+    return (struct bench){.seconds = 0.5,
+                          .groups = cpu ? 1 : 16,
+                          .rows = cpu ? cpu_rows : gpu_rows,
+                          .row_count = cpu ? 5 : 4,
+                          .answers = cpu ? cpu_answers : gpu_answers,
+                          .answer_count = cpu ? 3 : 4};
+}
+
 static enum status run_command(struct cli *cli) {
     const char *what = cli->argc > 0 ? cli->argv[0] : "all";
+    const char *device = cli_given(cli, "device") ? cli_value(cli, "device") : "cpu";
     struct backend backend;
-    struct bench bench = {.backend = &backend, .seconds = 0.5};
+    struct bench bench = sizes_for(device);
     int64_t threads = 0;
-    if (strcmp(what, "all") != 0 && strcmp(what, "gemm") != 0 && strcmp(what, "decode") != 0 &&
-        strcmp(what, "step") != 0) {
-        char quoted[STATUS_QUOTE_MAX];
+    char quoted[STATUS_QUOTE_MAX];
+    bench.backend = &backend;
+    if (!is_known(what))
         return FAIL(STATUS_USAGE, "bench: '%s' is not timed; there are gemm, decode, step",
                     status_quote(quoted, what, (size_t)-1));
-    }
     TRY(cli_integer(cli, "threads", 0, 4096, &threads));
+    TRY(cli_integer(cli, "groups", 1, 4096, &bench.groups));
     TRY(cli_real(cli, "seconds", 0.01, 3600.0, &bench.seconds));
-    TRY(backend_open(&backend, "cpu", (int)threads));
-    enum status status = cpu_measure_ceilings(backend.threads, bench.seconds, &bench.ceilings);
+    TRY(cli_precision(cli, &bench.dtype));
+    TRY(backend_open(&backend, device, (int)threads));
+    enum status status = bench_measure_ceilings(&backend, bench.seconds, &bench.ceilings);
     if (status == STATUS_OK) {
-        bench_print_ceilings(&bench);
+        bench_print_ceilings(&backend, &bench.ceilings);
         status = run_benches(cli, &bench, what);
     }
     backend_close(&backend);
@@ -143,9 +222,14 @@ const struct cli_command cmd_bench = {
     .text = "speed of this machine against its own measured ceilings",
     .more =
         "Measures the multiply-add peak and the memory bandwidth first, then products, decoding and\n"
-        "training of the model given (its shape and weights) or of a random one of SmolLM2-135M's\n"
-        "shape. Machines are noisy: compare shares of the ceilings of one run, not rates of several.",
+        "training of the model given (its shape and weights) or of a random one of a known shape:\n"
+        "smollm2-135m, qwen2.5-0.5b, qwen2.5-1.5b, qwen2.5-7b. Machines are noisy: compare shares of\n"
+        "the ceilings of one run, not rates of several.",
     .options = {{"model", "DIR", "model directory to take shape and weights from", false},
+                {"shape", "NAME", "shape of a random model [smollm2-135m]", false},
+                {"device", "NAME", "the backend that is timed [cpu]", false},
+                {"groups", "N", "groups in a step, of a prompt and 8 answers [1; of a GPU 16]",
+                 false},
                 {"threads", "N", "threads; by default one for each core this process may use",
                  false},
                 {"precision", "fp32|bf16", "what matrices of the model are held in [fp32]", false},
