@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-static const uint32_t round_constants[64] = {
+#include "base/sha256_blocks.h"
+
+const uint32_t sha256_round_constants[64] = {
     0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
     0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
     0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
@@ -33,7 +35,7 @@ static void compress(uint32_t state[8], const unsigned char block[64]) {
     uint32_t e = state[4], f = state[5], g = state[6], h = state[7];
     for (int i = 0; i < 64; i++) {
         const uint32_t s1 = rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25);
-        const uint32_t t1 = h + s1 + ((e & f) ^ (~e & g)) + round_constants[i] + w[i];
+        const uint32_t t1 = h + s1 + ((e & f) ^ (~e & g)) + sha256_round_constants[i] + w[i];
         const uint32_t s0 = rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22);
         const uint32_t t2 = s0 + ((a & b) ^ (a & c) ^ (b & c));
         h = g, g = f, f = e, e = d + t1, d = c, c = b, b = a, a = t1 + t2;
@@ -42,11 +44,22 @@ static void compress(uint32_t state[8], const unsigned char block[64]) {
     state[4] += e, state[5] += f, state[6] += g, state[7] += h;
 }
 
+void sha256_blocks_plain(uint32_t state[8], const unsigned char *data, size_t count) {
+    for (; count > 0; count--, data += 64)
+        compress(state, data);
+}
+
+static void take_blocks(struct sha256 *hash, const unsigned char *data, size_t count) {
+    (hash->instructions ? sha256_blocks_instructions : sha256_blocks_plain)(hash->state, data,
+                                                                            count);
+}
+
 void sha256_init(struct sha256 *hash) {
     static const uint32_t start[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
                                       0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
     memcpy(hash->state, start, sizeof start);
     hash->bytes = 0;
+    hash->instructions = sha256_has_instructions();
 }
 
 void sha256_update(struct sha256 *hash, const void *data, size_t bytes) {
@@ -55,9 +68,9 @@ void sha256_update(struct sha256 *hash, const void *data, size_t bytes) {
     hash->bytes += bytes;
     while (bytes > 0) {
         if (filled == 0 && bytes >= 64) {
-            compress(hash->state, at);
-            at += 64;
-            bytes -= 64;
+            take_blocks(hash, at, bytes / 64);
+            at += bytes / 64 * 64;
+            bytes %= 64;
             continue;
         }
         const size_t take = bytes < 64 - filled ? bytes : 64 - filled;
@@ -66,7 +79,7 @@ void sha256_update(struct sha256 *hash, const void *data, size_t bytes) {
         bytes -= take;
         filled += take;
         if (filled == 64) {
-            compress(hash->state, hash->block);
+            take_blocks(hash, hash->block, 1);
             filled = 0;
         }
     }

@@ -5,6 +5,7 @@
 #ifndef BASE_SHA256_H
 #define BASE_SHA256_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -12,6 +13,7 @@ struct sha256 {
     uint32_t state[8];
     uint64_t bytes;
     unsigned char block[64];
+    bool instructions; /* of the processor are used */
 };
 
 void sha256_init(struct sha256 *hash);
