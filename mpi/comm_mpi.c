@@ -5,13 +5,17 @@
  */
 #include "mpi/comm_mpi.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/guard.h"
 #include "base/memory.h"
 #include "mpi/mpi_state.h"
 
 enum { PIECE_BYTES = 1 << 22 }; /* stays in cache: 2 to 5 times as fast as 128 MiB on one node */
+
+#define START_S 1800.0 /* longest that processes of a job may start apart */
 
 static enum status mpi_broadcast(struct comm *comm, void *data, size_t bytes, int root) {
     const struct mpi_state *state = mpi_state_of(comm);
@@ -119,12 +123,34 @@ static enum status mpi_sum_exact(struct comm *comm, int64_t *values, int64_t n) 
 
 static enum status attach(struct comm *comm, MPI_Comm mpi, int64_t piece, bool ends_mpi);
 
+/* Calls of MPI that block, and cannot be looked at. */
+static void say_blocked(void *call, double seconds) {
+    fprintf(stderr,
+            "gradus: error: %s does not come back for %.0f s: another process is lost or hangs\n",
+            (const char *)call, seconds);
+}
+
+static enum status guard_library(struct guard **guard, double seconds, const char *call) {
+    *guard = NULL;
+    if (seconds <= 0.0)
+        return STATUS_OK;
+    return guard_create(guard, seconds, status_exit(STATUS_COMM), say_blocked,
+                        (void *)(uintptr_t)call);
+}
+
 static enum status mpi_split(struct comm *comm, int color, struct comm *out) {
     const struct mpi_state *state = mpi_state_of(comm);
     TRY(mpi_arrive(comm, 0.0, "split"));
     MPI_Comm part;
-    MPI(MPI_Comm_split(state->mpi, color, comm->rank, &part));
-    return attach(out, part, state->piece, false);
+    struct guard *guard;
+    TRY(guard_library(&guard, comm->deadline_s, "MPI_Comm_split"));
+    const int code = MPI_Comm_split(state->mpi, color, comm->rank, &part);
+    guard_destroy(&guard);
+    TRY(mpi_status(code, "MPI_Comm_split"));
+    TRY(attach(out, part, state->piece, false));
+    comm_on_wait(out, comm->wait, comm->wait_context);
+    comm_deadline(out, comm->deadline_s);
+    return STATUS_OK;
 }
 
 static void mpi_abort(struct comm *comm, int exit_status) {
@@ -135,14 +161,20 @@ static void mpi_abort(struct comm *comm, int exit_status) {
 
 static void mpi_close(struct comm *comm) {
     struct mpi_state *state = mpi_state_of(comm);
+    struct guard *guard = NULL;
+    if (!state->lost && mpi_arrive(comm, 0.0, "end of the job") != STATUS_OK)
+        fprintf(stderr, "gradus: error: %s\n", status_sentence());
     if (state->lost) /* MPI_Finalize would wait for the lost rank */
         mpi_abort(comm, status_exit(STATUS_COMM));
     const bool ends_mpi = state->ends_mpi;
+    if (guard_library(&guard, comm->deadline_s, "MPI_Finalize") != STATUS_OK)
+        status_clear(); /* without a thread it goes on unguarded */
     MPI_Op_free(&state->maximum_or_nan);
     MPI_Comm_free(&state->mpi);
     memory_release(&comm->state);
     if (ends_mpi)
         MPI_Finalize();
+    guard_destroy(&guard);
 }
 
 static const struct comm_ops comm_mpi = {
@@ -199,10 +231,15 @@ static enum status start(int *argc, char ***argv, bool *started) {
     int running = 0, have = MPI_THREAD_SINGLE;
     MPI(MPI_Initialized(&running));
     *started = !running;
-    if (running)
+    if (running) {
         MPI(MPI_Query_thread(&have));
-    else
-        MPI(MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &have));
+    } else {
+        struct guard *guard;
+        TRY(guard_library(&guard, START_S, "MPI_Init_thread"));
+        const int code = MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &have);
+        guard_destroy(&guard);
+        TRY(mpi_status(code, "MPI_Init_thread"));
+    }
     if (have < MPI_THREAD_FUNNELED)
         return FAIL(STATUS_COMM, "this MPI does not support threads beside the one that calls it "
                                  "(MPI_THREAD_FUNNELED): use a build of MPI that does");

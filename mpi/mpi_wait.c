@@ -87,12 +87,12 @@ enum status mpi_wait(struct comm *comm, MPI_Request *requests, int count, enum m
     patience.start_s = patience.called_s = clock_now_s();
     for (int64_t looks = 1;; looks++) {
         int done = 0;
-        MPI(MPI_Testall(count, requests, &done, MPI_STATUSES_IGNORE));
-        if (done)
+        enum status status =
+            mpi_status(MPI_Testall(count, requests, &done, MPI_STATUSES_IGNORE), "MPI_Testall");
+        if (status == STATUS_OK && done)
             return STATUS_OK;
-        if (!pause_between(pace, looks, &sleep_ns))
-            continue;
-        const enum status status = look(comm, &patience);
+        if (status == STATUS_OK && pause_between(pace, looks, &sleep_ns))
+            status = look(comm, &patience);
         state->lost = status != STATUS_OK;
         TRY(status);
     }

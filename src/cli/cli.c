@@ -17,6 +17,9 @@ static const struct cli_command *const commands[] = {
     &cmd_verify, &cmd_inspect,  &cmd_tokenize, &cmd_params, &cmd_bench,
 };
 
+/* Longest wait for another rank where no parameter says so. */
+#define CLI_DEADLINE_S 1800.0
+
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
 
 /* --- help --- */
@@ -217,6 +220,7 @@ enum status cli_comm_open(struct cli *cli, struct comm *comm) {
         cli->host->job_abort(status_exit(status));
         return status;
     }
+    comm_deadline(comm, CLI_DEADLINE_S);
     cli->rank = comm->rank;
     log_set_rank(comm->rank);
     return STATUS_OK;

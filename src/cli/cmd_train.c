@@ -15,10 +15,12 @@ static enum status run_command(struct cli *cli) {
     stop_watch();
     enum status status = comm_agree(&comm, settings_read(cli->argv[0], cli->argv + 1, cli->argc - 1,
                                                          SETTINGS_FOR_TRAINING, &settings));
-    if (status == STATUS_OK)
-        status = job_run(
-            &settings, &comm,
-            &(struct job){.fresh = cli_given(cli, "fresh"), .picked = cli_value(cli, "restart")});
+    if (status == STATUS_OK) {
+        const struct job job = {.fresh = cli_given(cli, "fresh"),
+                                .picked = cli_value(cli, "restart")};
+        comm_deadline(&comm, (double)settings.parallel.deadline_s);
+        status = job_run(&settings, &comm, &job);
+    }
     settings_release(&settings);
     return cli_comm_close(cli, &comm, status);
 }

@@ -22,7 +22,7 @@ enum { NOTE_BYTES_MAX = 1 << 16, NAME_MAX_BYTES = 256 };
 /* Everything that a run writes. status.json comes first and goes last: it says that the rest is a
  * run's. */
 static const char *const root_names[] = {"diagnostics.h5", "metrics.jsonl", "log.txt",
-                                         "settings.cfg", "status.json"};
+                                         "settings.cfg",   "heartbeat",     "status.json"};
 static const char *const step_folders[] = {"rollouts", "checkpoints"};
 
 enum {

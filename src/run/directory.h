@@ -4,7 +4,7 @@
  *
  *     settings.cfg log.txt status.json metrics.jsonl diagnostics.h5   rollouts/ checkpoints/
  *     model/ or adapter/   when it has finished
- *     run.lock     while a run is at work (run/lock.h)
+ *     run.lock heartbeat   while a run is at work (run/lock.h, run/heartbeat.h)
  *
  * Nothing is removed that no run has written. Names are compared one by one in the opened
  * directory; links are never followed out of it. A run.directory is known by its status.json, its

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "base/process.h"
 #include "file/json.h"
 
 enum { PATH_BYTES = 4096, RECORD_BYTES = 4096, SETTLE_S = 2 };
@@ -23,39 +24,6 @@ struct lock {
 };
 
 /* --- who a process is --- */
-
-/* The first line of a small file, or "" where there is none. */
-static void read_line(const char *path, char *out, size_t size) {
-    FILE *stream = fopen(path, "r");
-    out[0] = '\0';
-    if (stream == NULL)
-        return;
-    if (fgets(out, (int)size, stream) == NULL)
-        out[0] = '\0';
-    out[strcspn(out, "\n")] = '\0';
-    fclose(stream);
-}
-
-/* When a process began, in the machine's ticks, field 22 of /proc/PID/stat; 0: there is no such
- * process, −1: the system does not tell. */
-static int64_t process_start(int64_t pid) {
-    char path[64], text[1024];
-    long long start;
-    if (access("/proc/self/stat", R_OK) != 0)
-        return -1;
-    snprintf(path, sizeof path, "/proc/%lld/stat", (long long)pid);
-    read_line(path, text, sizeof text);
-    const char *at = strrchr(text, ')'); /* the name before it may hold anything */
-    if (at == NULL)
-        return 0;
-    at += 2;
-    const bool zombie = *at == 'Z' || *at == 'X';
-    for (int field = 3; field < 22 && at != NULL; field++) {
-        at = strchr(at, ' ');
-        at = at != NULL ? at + 1 : NULL;
-    }
-    return zombie || at == NULL || sscanf(at, "%lld", &start) != 1 ? 0 : (int64_t)start;
-}
 
 /* Names in print, whatever a machine is called. */
 static void keep_ascii(char *text) {
@@ -80,7 +48,7 @@ static void find_job(struct lock_holder *holder) {
 static void describe_self(struct lock_holder *holder) {
     *holder = (struct lock_holder){.pid = (int64_t)getpid(), .beat_s = (int64_t)time(NULL)};
     gethostname(holder->host, sizeof holder->host - 1);
-    read_line("/proc/sys/kernel/random/boot_id", holder->machine, sizeof holder->machine);
+    process_read_line("/proc/sys/kernel/random/boot_id", holder->machine, sizeof holder->machine);
     const ssize_t length = readlink("/proc/self/ns/pid", holder->pids, sizeof holder->pids - 1);
     holder->pids[length > 0 ? length : 0] = '\0';
     holder->process_start = process_start(holder->pid);

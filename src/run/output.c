@@ -62,6 +62,7 @@ static enum status write_status(struct run *run, struct run_state state) {
 
 void run_output_beat(struct run *run) {
     char sentence[STATUS_SENTENCE_MAX];
+    heartbeat_beat(run->heartbeat);
     if (run->files.lock == NULL || clock_now_s() - run->files.beat_s < STATUS_FILE_BEAT_S)
         return;
     snprintf(sentence, sizeof sentence, "%s", status_sentence());
@@ -291,6 +292,7 @@ enum status run_output_step(struct run *run, const struct metrics *metrics, bool
     const double start_s = clock_now_s();
     const int64_t every = run->settings->output.rollouts_every;
     const bool rollouts = every > 0 && run->counters.step % every == 0;
+    heartbeat_phase(run->heartbeat, "writing", run->counters.step);
     enum status status = rollouts ? collect_answers(run) : STATUS_OK;
     if (status == STATUS_OK && run->comm->rank == 0)
         status = write_step(run, metrics, rollouts);
@@ -331,6 +333,7 @@ static enum status report_memory(struct run *run) {
 }
 
 enum status run_output_finish(struct run *run) {
+    heartbeat_phase(run->heartbeat, "end", run->counters.step);
     TRY(comm_agree(run->comm, run->comm->rank == 0 ? finish_files(run) : STATUS_OK));
     return report_memory(run);
 }

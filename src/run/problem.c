@@ -147,6 +147,7 @@ static enum status next_microbatch(struct run *run, const struct gradient_call *
         if (!place->inside)
             microbatch_begin(microbatch, tile);
         place->inside = true;
+        heartbeat_tile(run->heartbeat, place->tile);
         TRY(microbatch_next(microbatch, &run->step.rollout, tile,
                             run->settings->parallel.tokens_per_pass));
         if (microbatch->answer_count > 0)
@@ -233,12 +234,15 @@ static struct gradient_call gradient_call_of(struct run *run, int mini_batch, in
 static enum status summed_gradient(struct run *run, const struct gradient_call *call,
                                    enum gradient_outcome *outcome) {
     struct step_clock *clock = &run->step.clock;
+    const int64_t step = run->counters.step + 1;
     TRY(comm_agree(run->comm, gradient_begin(run->gradient, 2 * call->microbatches)));
     for (;; run->step.rescaled++) {
         const double start_s = clock_now_s();
         clock->exchange_s = 0.0;
+        heartbeat_phase(run->heartbeat, "gradient", step);
         TRY(comm_agree(run->comm, own_gradient(run, call)));
         const double computed_s = clock_now_s();
+        heartbeat_phase(run->heartbeat, "reduction", step);
         TRY(comm_agree(run->comm, gradient_finish(run->gradient, outcome)));
         clock->gradient_s += computed_s - start_s - clock->exchange_s;
         clock->reduce_s += clock_now_s() - computed_s + clock->exchange_s;
@@ -323,6 +327,7 @@ static enum status problem_step(void *context) {
     struct run *run = context;
     TRY(saving_release(run));
     const double start_s = clock_now_s();
+    heartbeat_phase(run->heartbeat, "optimizer", run->counters.step + 1);
     TRY(comm_agree(run->comm, own_step(run)));
     TRY(share_parameters(run));
     TRY(comm_agree(run->comm, model_refresh(run->lm.model, run->master)));

@@ -38,6 +38,7 @@
 #include "rollout/rollout.h"
 #include "rollout/tile.h"
 #include "run/flat.h"
+#include "run/heartbeat.h"
 #include "run/language_model.h"
 #include "run/lock.h"
 #include "run/metrics.h"
@@ -126,8 +127,9 @@ struct run {
     struct row_lengths longest; /* of the stream */
     int64_t max_positions;      /* of the longest sequence that the models take */
     struct tiles tiles;
-    int64_t *position;  /* of the stream, before the current step; for state.c, after it */
-    struct pulse pulse; /* beats between the parts of a step */
+    int64_t *position;           /* of the stream, before the current step; for state.c, after it */
+    struct pulse pulse;          /* beats between the parts of a step */
+    struct heartbeat *heartbeat; /* while it trains */
 
     float *master; /* flat fp32 parameters, backend memory */
     struct vector_layout *layout;

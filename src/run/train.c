@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/stop.h"
+#include "run/directory.h"
 #include "run/placement.h"
 #include "run/report.h"
 #include "run/saving.h"
@@ -41,6 +42,7 @@ static enum status run_step(struct run *run, struct metrics *metrics) {
                                            .stop_id_count = run->lm.hparams.eos_count,
                                            .pulse = &run->pulse};
     struct step *step = &run->step;
+    heartbeat_phase(run->heartbeat, "rollout", run->counters.step + 1);
     TRY(comm_agree(run->comm, begin_step(run)));
     TRY(run->method->collect(&context, run->counters.step + 1, &step->rollout,
                              &step->clock.collect));
@@ -84,9 +86,9 @@ static enum status beat(void *context) {
 }
 
 static enum status beat_while_waiting(void *context, const char *what, double waited_s) {
-    (void)what, (void)waited_s;
-    run_output_beat(context);
-    return STATUS_OK;
+    struct run *run = context;
+    run_output_beat(run);
+    return heartbeat_wait(run->heartbeat, what, waited_s);
 }
 
 /* Whether any rank has a reason to stop; all ranks hear the same. */
@@ -186,13 +188,24 @@ static void finish_saving(struct run *run, enum status status) {
     status_set_sentence(sentence);
 }
 
+/* From now on ranks that wait know for whom. */
+static enum status open_heartbeat(struct run *run) {
+    char path[DIRECTORY_PATH_BYTES];
+    TRY(comm_agree(run->comm, directory_path(run->settings->run.directory, path, "heartbeat")));
+    TRY(heartbeat_open(&run->heartbeat, path, run->comm,
+                       (double)run->settings->parallel.deadline_s));
+    comm_on_wait(run->comm, beat_while_waiting, run);
+    return STATUS_OK;
+}
+
 enum status run_train(struct run *run) {
     struct metrics metrics;
     TRY(comm_agree(run->comm, metrics_init(&metrics, run->step.pass_count)));
     run->pulse = (struct pulse){.beat = beat, .context = run};
-    comm_on_wait(run->comm, beat_while_waiting, run);
     log_set_quiet(run->comm->rank == 0 && isatty(STDERR_FILENO));
     enum status status = comm_agree(run->comm, report_start(run));
+    if (status == STATUS_OK)
+        status = open_heartbeat(run);
     if (status == STATUS_OK)
         status = placement_report(run->comm, run->lm.backend.ops->name, run->lm.backend.threads);
     if (status == STATUS_OK)
@@ -204,6 +217,7 @@ enum status run_train(struct run *run) {
     if (status == STATUS_NUMERIC && run->comm->rank == 0)
         status = name_checkpoint(run);
     comm_on_wait(run->comm, NULL, NULL);
+    heartbeat_close(&run->heartbeat, status == STATUS_OK || status == STATUS_STOPPED);
     metrics_release(&metrics);
     return status;
 }

@@ -5,6 +5,7 @@
  *   never     it does not come: the others name the phase, and closing ends the job
  *   defect    it dies of a defect: the hook ends the others too
  *   alone     it fails and brings its status to nobody: it says so and ends the others too
+ *   close     it does not come to the end: the others say so and end the job
  *   together  all agree that it failed: rank 0 says so, and nobody is ended
  */
 #include "check.h"
@@ -39,6 +40,14 @@ static void never(struct comm *comm, bool late) {
     CHECK_NEAR(clock_now_s() - start, 0.3, 0.25);
     printf("gave up: %s\n", status_sentence());
     fflush(stdout);
+}
+
+static void end(struct comm *comm, bool late) {
+    comm_deadline(comm, 1.0);
+    if (late)
+        sleep(60);
+    comm_close(comm);
+    printf("the end came without the last rank\n");
 }
 
 static void end_job(void) {
@@ -77,6 +86,8 @@ int main(int argc, char **argv) {
         slow(&comm, late);
     else if (strcmp(argv[1], "never") == 0)
         never(&comm, late);
+    else if (strcmp(argv[1], "close") == 0)
+        end(&comm, late);
     else if (strcmp(argv[1], "defect") == 0)
         leave(&comm, late);
     else

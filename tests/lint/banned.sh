@@ -1,9 +1,9 @@
 #!/bin/sh
 # banned.sh ROOT: functions that hide their bounds, their errors or a state are not called; the process is not ended but
-# where a whole job, a second interrupt or a forked child asks for it (`enders`); GRADUS_WITH_ stands in src/main.c alone.
+# where a whole job, a second interrupt, a guard or a forked child asks for it (`enders`); GRADUS_WITH_ stands in src/main.c alone.
 set -eu
 cd "$1"
-enders="src/base/status.c src/base/stop.c src/comm/comm_self.c mpi/comm_mpi.c src/cli/cmd_inspect.c cuda/host/fiber.cpp"
+enders="src/base/status.c src/base/guard.c src/base/stop.c src/comm/comm_self.c mpi/comm_mpi.c src/cli/cmd_inspect.c cuda/host/fiber.cpp"
 files=$(find src mpi cuda -name '*.[ch]' -o -name '*.cu' -o -name '*.cpp' | grep -v '^cuda/lab/' | sort)
 # shellcheck disable=SC2086
 awk -v enders=" $enders " '
