@@ -53,42 +53,69 @@ int launch_gather_rows(void *stream, const struct gather_rows_launch *args) {
 
 /* --- sums --- */
 
-/* Whether an index in [begin, end) is `row`; the first such place, or end. By a warp. */
-static __device__ __forceinline__ int64_t find_row(const int32_t *rows, int64_t begin, int64_t end,
-                                                   int32_t row) {
-    for (int64_t first = begin; first < end; first += 32) {
-        const int64_t other = first + lane_index();
-        const uint32_t same = warp_ballot(other < end && rows[other < end ? other : begin] == row);
-        for (int i = 0; same != 0; i++)
-            if ((same >> i & 1u) != 0)
-                return first + i;
+enum { CHUNK = 128 }; /* places that a warp looks at together */
+
+/* Four indices from `at` on, of those that there are. */
+struct indices {
+    int32_t v[4];
+};
+
+static __device__ __forceinline__ indices read_indices(const scatter_rows_launch &a, int64_t at) {
+    indices out = {{-1, -1, -1, -1}};
+    if (at + 4 <= a.R && (uintptr_t)a.rows % 16 == 0) {
+        const vec16 four = load_16(a.rows + at);
+#pragma unroll
+        for (int i = 0; i < 4; i++)
+            out.v[i] = (int32_t)four.w[i];
+    } else {
+#pragma unroll
+        for (int i = 0; i < 4; i++)
+            if (at + i < a.R)
+                out.v[i] = a.rows[at + i];
     }
-    return end;
+    return out;
 }
 
-/* links[r]: the next place with the index of r, R for none; links[R + r]: whether r is the first. */
+/* links[r]: the place before r with the same index, −1 for none; and from that place, links[R + ·], to
+ * r. A place that has none behind it is not written there: whether what stands there is a link shows
+ * in the other direction. A warp for each r. */
 static __global__ void __launch_bounds__(EMBED_THREADS) link_kernel(scatter_rows_launch a) {
     const int64_t r = (int64_t)blockIdx.x * (EMBED_THREADS / 32) + warp_index();
     if (r >= a.R)
         return;
     const int32_t row = a.rows[r];
-    const int64_t next = find_row(a.rows, r + 1, a.R, row);
-    const bool first = find_row(a.rows, 0, r, row) == r;
-    if (lane_index() == 0) {
-        a.links[r] = (int32_t)next;
-        a.links[a.R + r] = first;
+    int32_t before = -1;
+    for (int64_t chunk = r / CHUNK; chunk >= 0 && before < 0; chunk--) {
+        const int64_t at = chunk * CHUNK + 4 * lane_index();
+        const indices other = read_indices(a, at);
+        int32_t own = -1;
+#pragma unroll
+        for (int i = 0; i < 4; i++)
+            own = at + i < r && other.v[i] == row ? (int32_t)at + i : own;
+        if (warp_ballot(own >= 0) != 0)
+            before = warp_maximum(own);
     }
+    if (lane_index() != 0)
+        return;
+    a.links[r] = before;
+    if (before >= 0)
+        a.links[a.R + before] = (int32_t)r;
+}
+
+static __device__ __forceinline__ int64_t next_place(const scatter_rows_launch &a, int64_t place) {
+    const int64_t next = a.links[a.R + place];
+    return next > place && next < a.R && a.links[next] == place ? next : a.R;
 }
 
 enum { AHEAD = 8 };
 
-/* A quad of columns of all rows that go together, read AHEAD at a time. */
+/* A quad of columns of all rows that go together, read AHEAD at a time, from their first on. */
 template <bool ALIGNED>
 static __global__ void __launch_bounds__(EMBED_THREADS)
     scatter_kernel(scatter_rows_launch a, uint32_t quads) {
     const uint32_t i = blockIdx.x * EMBED_THREADS + threadIdx.x, r = i / quads;
     const int64_t c = 4 * (int64_t)(i % quads), left = a.C - c;
-    if (r >= a.R || a.links[a.R + r] == 0)
+    if (r >= a.R || a.links[r] >= 0)
         return;
     float *to = a.out + a.rows[r] * a.C + c;
     quad sum = read_quad<ALIGNED>(to, left);
@@ -99,7 +126,7 @@ static __global__ void __launch_bounds__(EMBED_THREADS)
         for (int k = 0; k < AHEAD; k++)
             if (at < a.R) {
                 x[k] = read_quad<ALIGNED>(a.x + at * a.C + c, left);
-                at = a.links[at];
+                at = next_place(a, at);
                 count++;
             }
 #pragma unroll

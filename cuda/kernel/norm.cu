@@ -58,7 +58,7 @@ static __device__ __forceinline__ void load_norm_row(const norm_rows<T> &a, int6
 }
 
 template <typename T, int VECS, int ROWS, bool ALIGNED>
-static __global__ void __launch_bounds__(ROW_THREADS_MAX) rmsnorm_kernel(norm_rows<T> a) {
+static __global__ void __launch_bounds__(ROW_THREADS_MAX, 2) rmsnorm_kernel(norm_rows<T> a) {
     float *scratch = (float *)shared_memory();
     const int64_t first = (int64_t)blockIdx.x * ROWS;
     quad x[ROWS][VECS];
