@@ -22,9 +22,10 @@ enum { BACKEND_COUNT = sizeof backends / sizeof backends[0] };
 static const struct {
     const char *name;
     size_t offset;
-} slots[] = {SLOT(allocate) SLOT(release) SLOT(upload) SLOT(download) SLOT(clear) SLOT(synchronize)
-                 SLOT(close) SLOT(weight_bytes) SLOT(activations) SLOT(attention_prepare)
-                     SLOT(attention_discard) BACKEND_OPERATIONS(SLOT)};
+} slots[] = {SLOT(allocate) SLOT(release) SLOT(reserve) SLOT(commit) SLOT(upload) SLOT(download)
+                 SLOT(clear) SLOT(synchronize) SLOT(close) SLOT(weight_bytes) SLOT(activations)
+                     SLOT(attention_prepare) SLOT(attention_discard) SLOT(decode_prepare)
+                         SLOT(decode_discard) SLOT(repeat) BACKEND_OPERATIONS(SLOT)};
 
 /* The name of the first operation that the table lacks, or NULL. */
 static const char *empty_slot(const struct backend_ops *ops) {

@@ -194,32 +194,48 @@ struct attention_backward_args {
     void *dqkv;                    /* (T, (H + 2 K) D) = */
 };
 
-/* Keys and values of earlier positions, in pages of CACHE_PAGE positions. A page holds, for each
- * layer and key/value head, the keys as [CACHE_PAGE / 32][D][32] (positions innermost, so that
- * scores are products with a packed weight) and then the values as [CACHE_PAGE][D]. Floats of a
- * page: layers × K × 2 × CACHE_PAGE × D. A fresh page must be zeroed. */
+/* Keys and values of earlier positions, in pages of CACHE_PAGE positions of one sequence, all of them
+ * numbered in one pool. A page holds, for each layer and key/value head, the keys of its positions
+ * and then their values, in an order of the backend's own (CPU: keys as [CACHE_PAGE / 32][D][32],
+ * positions innermost, so that scores are products with a packed weight; values as
+ * [CACHE_PAGE][D]). What stands at positions that nothing was stored at does not matter. */
 enum { CACHE_PAGE = 64 };
-struct cache_run { /* the keys of one sequence: those of a shared prompt, then its own */
-    float *const *prompt_pages;
-    float *const *own_pages;
-    int32_t prompt_length, own_length; /* own_length counts the position being computed */
+struct cache_pool {
+    void *memory;          /* from ops->reserve; page p begins p · page_elements behind it */
+    int64_t page_elements; /* layers × K × 2 × CACHE_PAGE × D */
+    int64_t page_count;    /* of those that may be used */
+    int64_t K, D;
+    enum dtype dtype; /* that of the activations */
 };
 
 struct cache_store_args {
-    const void *qkv;      /* (B, (H + 2 K) D), rotated */
-    float *const *pages;  /* host, (B): the page that takes row b */
-    const int32_t *slots; /* host, (B): position inside that page, 0..CACHE_PAGE-1 */
-    enum dtype dtype;     /* of qkv */
-    int64_t B, H, K, D, layer;
+    const void *qkv; /* (B, (H + 2 K) D), rotated */
+    struct cache_pool pool;
+    const int32_t *pages; /* (B): the page that takes row b */
+    const int32_t *slots; /* (B): position inside that page; negative: the row is not stored */
+    int64_t B, H, layer;
+};
+
+/* Rows that are decoded together, as the host knows them between two looks: made when they change
+ * (ops->decode_prepare), used by every layer of every step until then. */
+struct decode_plan {
+    int64_t B, H, K, D;
+    const int32_t *prompts; /* host, (B): rows of one prompt have one number and stand together */
+    int64_t longest;        /* no row will have more keys than that */
+    void *state;            /* what the backend makes of it, or NULL */
 };
 
 struct attention_decode_args {
+    const struct decode_plan *plan;
     const void *qkv; /* (B, (H + 2 K) D), rotated */
-    /* host, (B); rows with the same prompt_pages address share the prompt and stand together */
-    const struct cache_run *runs;
-    void *out;        /* (B, H D) */
-    enum dtype dtype; /* of qkv and out */
-    int64_t B, H, K, D, layer;
+    struct cache_pool pool;
+    const int32_t *page_numbers;  /* (page_number_count): each sequence's pages, in their order */
+    const int32_t *prompt_begin;  /* (B): where the numbers of the prompt's pages begin */
+    const int32_t *own_begin;     /* (B): and those of the row's own */
+    const int32_t *prompt_length; /* (B): positions; 0: no prompt */
+    const int32_t *own_length;    /* (B): with the position being computed */
+    void *out;                    /* (B, H D) */
+    int64_t page_number_count, layer;
 };
 
 struct swiglu_args {
@@ -308,14 +324,47 @@ struct sample_settings {
 };
 
 struct sample_args {
-    const float *logits;    /* (B, V) row stride ld */
-    const double *uniforms; /* (B), in [0, 1) */
-    const int32_t *const
-        *seen; /* host, (B): tokens of the answer so far; NULL when presence_penalty is 0 */
-    const int32_t *seen_counts; /* host, (B) */
-    int32_t *tokens;            /* (B) = */
-    int64_t B, V, ld;
+    const float *logits; /* (B, V) row stride ld */
+    /* The uniform numbers (B), in [0, 1); or NULL: random_uniform(seed, RANDOM_SAMPLE, counters),
+     * computed where the token is drawn */
+    const double *uniforms;
+    const uint32_t *counters; /* (B, 4): step, prompt, answer, position; read without uniforms */
+    const uint64_t *seed;     /* one; the same */
+    /* Tokens of the answer so far: the first seen_counts[b] of row seen_rows[b] of `seen` (·,
+     * seen_ld); not read when presence_penalty is 0. */
+    const int32_t *seen, *seen_rows, *seen_counts;
+    int32_t *tokens; /* (B) =; −1 where a logit is not finite */
+    int64_t B, V, ld, seen_ld;
     struct sample_settings settings;
+};
+
+/* Notes what was drawn for rows that are being decoded, and makes them ready for the next step: by
+ * this operation decoding goes on without the host. With n tokens in its answer, the last is what a
+ * row is fed next; that is position n − 1 of its own and prompt_length + n − 1 of the whole. A row
+ * that has ended stays as it is and is not stored in the cache any more. */
+enum decode_end {
+    DECODE_OPEN,
+    DECODE_STOP,       /* the last token is one of stop_ids */
+    DECODE_FULL,       /* it has as many tokens as it may */
+    DECODE_NOT_FINITE, /* a number of its draw is not finite; nothing was noted */
+};
+struct decode_append_args {
+    const int32_t *drawn;                                    /* (B) by sample */
+    const float *logprob, *entropy;                          /* (B) */
+    int32_t *tokens;                                         /* (B): fed next */
+    int32_t *positions;                                      /* (B): where it stands */
+    int32_t *counts;                                         /* (B): tokens of the answer */
+    uint32_t *counters;                                      /* (B, 4): as sample wants them */
+    int32_t *pages, *slots;                                  /* (B): as cache_store wants them */
+    int32_t *ends;                                           /* (B): enum decode_end */
+    const int32_t *prompt_length, *own_begin, *page_numbers; /* as in attention_decode_args */
+    const int32_t *budgets;                                  /* (B): most tokens of the answer */
+    const int32_t *answers;  /* (B): the row's own row in the three tables (·, most): */
+    int32_t *answer_tokens;  /* tokens */
+    float *answer_logprobs;  /* their log-probabilities */
+    float *answer_entropies; /* and entropies */
+    const int32_t *stop_ids; /* (stop_id_count) */
+    int64_t B, most, stop_id_count, page_number_count;
 };
 
 /* Tile gradients become 64-bit fixed point before they are added, so that the order of the sum
@@ -383,8 +432,8 @@ struct adamw_args {
     X(pack) X(load) X(unpack) X(embed) X(gemm) X(gemm_dx) X(gemm_dw) X(rmsnorm)                    \
     X(rmsnorm_backward) X(rope) X(rope_backward) X(attention) X(attention_backward)                \
     X(cache_store) X(attention_decode) X(swiglu) X(swiglu_backward) X(gather_rows)                 \
-    X(scatter_rows) X(head_block) X(head_finish) X(head_backward) X(sample) X(accumulate)          \
-    X(resolve) X(dot) X(copy) X(add) X(lerp) X(adamw)
+    X(scatter_rows) X(head_block) X(head_finish) X(head_backward) X(sample) X(decode_append)       \
+    X(accumulate) X(resolve) X(dot) X(copy) X(add) X(lerp) X(adamw)
 /* clang-format on */
 
 struct backend;
@@ -392,11 +441,17 @@ struct backend;
 /* One implementation; filled with designated initialisers. */
 struct backend_ops {
     const char *name, *text;
-    bool host_memory; /* the host may read and write at the addresses */
+    bool host_memory;    /* the host may read and write at the addresses */
+    int64_t steps_ahead; /* steps of decoding that are best queued between two looks of the host */
 
     /* Memory: zeroed, aligned to 64 bytes; NULL is allowed in release. */
     enum status (*allocate)(struct backend *, void **out, size_t bytes, const char *label);
     void (*release)(struct backend *, void *memory);
+    /* Room for a pool that grows in place: reserve takes addresses for `most` bytes, commit makes the
+     * first `bytes` of them memory, which is zeroed; what was memory stays so. Given back by
+     * release. */
+    enum status (*reserve)(struct backend *, void **out, size_t most, const char *label);
+    enum status (*commit)(struct backend *, void *memory, size_t bytes);
     enum status (*upload)(struct backend *, void *to, const void *from_host, size_t bytes);
     enum status (*download)(struct backend *, void *to_host, const void *from, size_t bytes);
     enum status (*clear)(struct backend *, void *memory, size_t bytes);
@@ -413,6 +468,15 @@ struct backend_ops {
      * one list serves the next. Refuses heads for which there is no attention. */
     enum status (*attention_prepare)(struct backend *, struct attention_plan *plan);
     void (*attention_discard)(struct backend *, struct attention_plan *plan);
+
+    /* The same for rows that are decoded. */
+    enum status (*decode_prepare)(struct backend *, struct decode_plan *plan);
+    void (*decode_discard)(struct backend *, struct decode_plan *plan);
+
+    /* Does `step` so many times: operations that take nothing from the host and give it nothing, so
+     * that a backend may record what the first one queues and play it again. */
+    enum status (*repeat)(struct backend *, int64_t times, enum status (*step)(void *context),
+                          void *context);
 
     /* The operations: each reads its struct OP_args. */
 #define X(op) enum status (*op)(struct backend *, const struct op##_args *);

@@ -21,7 +21,8 @@
 struct header {
     size_t bytes;
     int account;
-    void *start; /* what the C library gave */
+    void *start;     /* what the C library gave, or where the addresses begin */
+    size_t reserved; /* bytes of addresses from there on; 0: from the C library */
 };
 
 /* --- books --- */
@@ -128,6 +129,64 @@ enum status memory_pretend(void *pointer, size_t count, size_t size, const char 
     return new_block(pointer, bytes, 0, label);
 }
 
+/* --- blocks that grow in place --- */
+
+/* Bytes before a block: a whole page, so that it holds the header and the block can be aligned. */
+static size_t margin(void) {
+    return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+static enum status protect(struct header *header, size_t bytes) {
+    const size_t wanted = margin() + bytes, page = margin();
+    const size_t whole = (wanted + page - 1) / page * page;
+    if (mprotect(header->start, whole < header->reserved ? whole : header->reserved,
+                 PROT_READ | PROT_WRITE) != 0)
+        return FAIL(STATUS_MEMORY, "%s: the machine cannot give %.1f MiB of memory",
+                    accounts[header->account].label, (double)bytes / 1048576.0);
+    return STATUS_OK;
+}
+
+enum status memory_reserve(void *pointer, size_t most, const char *label) {
+    size_t bytes;
+    TRY(count_of(most, 1, label, &bytes));
+    const size_t reserved = (margin() + bytes + margin() - 1) / margin() * margin();
+    char *start =
+        mmap(NULL, reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (start == MAP_FAILED)
+        return FAIL(STATUS_MEMORY, "%s: the machine cannot give addresses for %.1f MiB", label,
+                    (double)bytes / 1048576.0);
+    struct header first = {.account = account_of(label), .start = start, .reserved = reserved};
+    const enum status status = protect(&first, 0);
+    if (status != STATUS_OK) {
+        munmap(start, reserved);
+        return status;
+    }
+    char *block = start + margin();
+    memcpy(block - ALIGNMENT, &first, sizeof first);
+    atomic_fetch_add(&allocations, 1);
+    memcpy(pointer, &block, sizeof block);
+    return STATUS_OK;
+}
+
+static enum status count_more(struct header *header, size_t bytes) {
+    book(header->account, (int64_t)bytes - (int64_t)header->bytes);
+    header->bytes = bytes;
+    return STATUS_OK;
+}
+
+enum status memory_commit(void *block, size_t bytes) {
+    struct header *header = (void *)((char *)block - ALIGNMENT);
+    ASSERT(header->reserved >= margin() + bytes);
+    if (bytes <= header->bytes)
+        return STATUS_OK;
+    TRY(protect(header, bytes));
+    return count_more(header, bytes);
+}
+
+enum status memory_pretend_more(void *block, size_t bytes) {
+    return count_more((void *)((char *)block - ALIGNMENT), bytes);
+}
+
 static const struct header *header_of(const void *block) {
     return (const void *)((const char *)block - ALIGNMENT);
 }
@@ -149,8 +208,12 @@ void memory_release(void *pointer) {
     void *block;
     memcpy(&block, pointer, sizeof block);
     if (block != NULL) {
-        book(header_of(block)->account, -(int64_t)header_of(block)->bytes);
-        free(header_of(block)->start);
+        const struct header header = *header_of(block);
+        book(header.account, -(int64_t)header.bytes);
+        if (header.reserved > 0)
+            munmap(header.start, header.reserved);
+        else
+            free(header.start);
     }
     block = NULL;
     memcpy(pointer, &block, sizeof block);

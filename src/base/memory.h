@@ -24,6 +24,14 @@ enum status memory_resize(void *pointer, size_t count, size_t size, const char *
  * moved inside the block and released, but not followed. For plans. */
 enum status memory_pretend(void *pointer, size_t count, size_t size, const char *label) MUST_USE;
 
+/* Addresses for `most` bytes, none of them memory yet, and the first `bytes` of them made memory
+ * (zeroed; never less than before). Only what is memory counts. Given back by memory_release. */
+enum status memory_reserve(void *pointer, size_t most, const char *label) MUST_USE;
+enum status memory_commit(void *block, size_t bytes) MUST_USE;
+
+/* The books of memory_commit for a block of memory_pretend. */
+enum status memory_pretend_more(void *block, size_t bytes) MUST_USE;
+
 /* These bytes of a file, mapped read-only from `mapping` on, have been read: their pages leave the
  * resident size, and would come again from the file. */
 void memory_forget_mapped(void *mapping, const void *from, size_t bytes);

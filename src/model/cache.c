@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Pages of keys and values. Pages that come back wait in a list for the next sequence; a page is
- * zeroed when it is handed out, because scores are computed for whole panels of positions.
+ * Pages that come back wait in a list; the last one given serves first.
  */
 #include "model/cache.h"
 
@@ -9,76 +8,76 @@
 
 struct cache {
     struct backend *backend;
-    float **all, **free_pages;
-    int64_t count, free_count, capacity; /* of pages; both lists have room for `capacity` */
-    int64_t page_floats;
+    struct cache_pool pool;
+    int32_t *free_pages; /* (most_pages) */
+    int64_t free_count, most_pages;
 };
 
-enum status cache_create(struct cache **out, struct backend *backend, const struct hparams *h) {
+static int64_t page_bytes(const struct cache *cache) {
+    return cache->pool.page_elements * (int64_t)dtype_bytes(cache->pool.dtype);
+}
+
+static enum status create_parts(struct cache *cache) {
+    const int64_t bytes = cache->most_pages * page_bytes(cache);
+    TRY(memory_new(&cache->free_pages, cache->most_pages, "list of free cache pages"));
+    return cache->backend->ops->reserve(cache->backend, &cache->pool.memory, (size_t)bytes,
+                                        "pages of keys and values");
+}
+
+enum status cache_create(struct cache **out, struct backend *backend, const struct hparams *h,
+                         enum dtype dtype, int64_t most_pages) {
     struct cache *cache = NULL;
+    if (most_pages > INT32_MAX)
+        return FAIL(STATUS_INPUT,
+                    "%lld pages of keys and values are more than can be numbered; lower "
+                    "rollout.answers_in_flight or rollout.max_new_tokens",
+                    (long long)most_pages);
     TRY(memory_new(&cache, 1, "a cache of keys and values"));
     cache->backend = backend;
-    cache->page_floats = h->layers * h->K * 2 * CACHE_PAGE * h->D;
+    cache->most_pages = most_pages;
+    cache->pool = (struct cache_pool){.page_elements = h->layers * h->K * 2 * CACHE_PAGE * h->D,
+                                      .K = h->K,
+                                      .D = h->D,
+                                      .dtype = dtype};
+    const enum status status = create_parts(cache);
+    if (status != STATUS_OK)
+        cache_destroy(&cache);
     *out = cache;
-    return STATUS_OK;
+    return status;
 }
 
 void cache_destroy(struct cache **pointer) {
     struct cache *cache = *pointer;
     if (cache == NULL)
         return;
-    for (int64_t i = 0; i < cache->count; i++)
-        backend_release(cache->backend, &cache->all[i]);
-    memory_release(&cache->all);
+    backend_release(cache->backend, &cache->pool.memory);
     memory_release(&cache->free_pages);
     memory_release(pointer);
 }
 
 int64_t cache_bytes(const struct cache *cache) {
-    return cache->count * cache->page_floats * (int64_t)sizeof(float);
+    return cache->pool.page_count * page_bytes(cache);
 }
 
-static enum status grow_lists(struct cache *cache) {
-    if (cache->count < cache->capacity)
-        return STATUS_OK;
-    const int64_t capacity = cache->capacity > 0 ? 2 * cache->capacity : 64;
-    TRY(memory_grow(&cache->all, capacity, "list of cache pages"));
-    TRY(memory_grow(&cache->free_pages, capacity, "list of free cache pages"));
-    cache->capacity = capacity;
-    return STATUS_OK;
+struct cache_pool cache_pool_of(const struct cache *cache) {
+    return cache->pool;
 }
 
-static enum status take_page(struct cache *cache, float **page) {
+enum status cache_take(struct cache *cache, int32_t *page) {
     struct backend *backend = cache->backend;
     if (cache->free_count > 0) {
         *page = cache->free_pages[--cache->free_count];
-        return backend->ops->clear(backend, *page, (size_t)cache->page_floats * sizeof(float));
+        return STATUS_OK;
     }
-    TRY(grow_lists(cache));
-    TRY(backend_new(backend, page, cache->page_floats, "a page of keys and values"));
-    cache->all[cache->count++] = *page;
+    const int64_t count = cache->pool.page_count + 1;
+    ASSERT(count <= cache->most_pages);
+    TRY(backend->ops->commit(backend, cache->pool.memory, (size_t)(count * page_bytes(cache))));
+    *page = (int32_t)cache->pool.page_count;
+    cache->pool.page_count = count;
     return STATUS_OK;
 }
 
-enum status cache_sequence_reserve(struct cache *cache, struct cache_sequence *sequence,
-                                   int64_t length) {
-    const int64_t pages = (length + CACHE_PAGE - 1) / CACHE_PAGE;
-    if (pages > sequence->page_capacity) {
-        const int64_t twice = 2 * (int64_t)sequence->page_capacity;
-        const int64_t capacity = twice > pages ? twice : pages;
-        TRY(memory_grow(&sequence->pages, capacity, "pages of a sequence"));
-        sequence->page_capacity = (int32_t)capacity;
-    }
-    while (sequence->page_count < pages) {
-        TRY(take_page(cache, &sequence->pages[sequence->page_count]));
-        sequence->page_count++;
-    }
-    return STATUS_OK;
-}
-
-void cache_sequence_release(struct cache *cache, struct cache_sequence *sequence) {
-    for (int32_t i = 0; i < sequence->page_count; i++)
-        cache->free_pages[cache->free_count++] = sequence->pages[i];
-    memory_release(&sequence->pages);
-    *sequence = (struct cache_sequence){.pages = NULL};
+void cache_give(struct cache *cache, int32_t page) {
+    ASSERT(cache->free_count < cache->pool.page_count);
+    cache->free_pages[cache->free_count++] = page;
 }

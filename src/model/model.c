@@ -66,7 +66,6 @@ void model_destroy(struct model **pointer) {
     struct model *model = *pointer;
     if (model == NULL)
         return;
-    decode_release(model);
     if (model->settings.shares == NULL) {
         workspace_release(model);
         backend_release(model->backend, &model->rope);

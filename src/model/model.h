@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A decoder-only transformer (Qwen2, Qwen3, Llama) over packed batches: forward, log-probabilities
- * and entropies at the targets, backward, and steps of decoding with a cache of keys and values.
+ * and entropies at the targets, and backward. Decoding with a cache is decoder.h's.
  *
  * A model is weights (weights.h), perhaps an adapter (adapter.h), and a workspace for activations.
  * What is trained, all weights or the adapter's factors, is its parameter set: named tensors in one
@@ -17,7 +17,6 @@
 #include "base/status.h"
 #include "model/adapter.h"
 #include "model/batch.h"
-#include "model/cache.h"
 #include "model/hparams.h"
 #include "model/parameters.h"
 #include "model/weights.h"
@@ -51,7 +50,7 @@ enum status model_refresh(struct model *model, const float *master) MUST_USE;
 
 /* Runs the blocks over the batch and the head over its targets. logprob and entropy are host arrays
  * (target_count), of softmax(z / temperature). keep: activations stay for model_backward, until the
- * next forward. Like model_prefill, model_decode and model_draw it fails with STATUS_NUMERIC when a
+ * next forward. It fails with STATUS_NUMERIC when a
  * result is not finite, naming the tensor or the layer from which that comes. */
 enum status model_forward(struct model *model, const struct batch *batch, float temperature,
                           bool keep, float *logprob, float *entropy) MUST_USE;
@@ -88,39 +87,5 @@ enum status model_backward(struct model *model, const struct batch *batch, float
  * backward does not count), and the part of them that prefills and decoding took. */
 int64_t model_positions_computed(const struct model *model);
 int64_t model_positions_decoded(const struct model *model);
-
-/* --- decoding --- */
-
-/* Computes a prompt of n tokens, fills `sequence` (empty before) with its keys and values, and
- * leaves the hidden state of its last position in row `row` of the model's decode rows. */
-enum status model_prefill(struct model *model, struct cache *cache, const int32_t *tokens,
-                          int64_t n, struct cache_sequence *sequence, int64_t row) MUST_USE;
-
-struct decode_row {
-    int32_t token, position;       /* the token that is fed and where it stands */
-    struct cache_sequence *prompt; /* shared with the neighbours of the same group */
-    struct cache_sequence *own;    /* grows by one position */
-};
-
-/* One step for B rows: feeds each row's token, appends to its own cache, leaves the hidden states
- * in decode rows 0..B-1. Rows of one prompt stand together. */
-enum status model_decode(struct model *model, struct cache *cache, const struct decode_row *rows,
-                         int64_t B) MUST_USE;
-
-/* Draws the next token from the hidden state of decode row source[b], for b = 0..B-1 (a prompt's
- * row serves all its answers): token, its log-probability and the entropy under softmax(z /
- * temperature) (host arrays (B); temperature 0 counts as 1 there). uniforms, seen and seen_counts
- * as in sample_args. */
-struct draw_args {
-    const int32_t *source;
-    const double *uniforms;
-    const int32_t *const *seen;
-    const int32_t *seen_counts;
-    int64_t B;
-    struct sample_settings settings;
-    int32_t *tokens;
-    float *logprob, *entropy;
-};
-enum status model_draw(struct model *model, const struct draw_args *args) MUST_USE;
 
 #endif

@@ -122,15 +122,12 @@ struct head_shift *head_shifts(const struct model *model, int64_t R) {
     return (struct head_shift *)(void *)(scores + 2 * R);
 }
 
-enum status head_close(struct model *model, int64_t R, float temperature, float *logprob,
-                       float *entropy) {
-    struct backend *backend = model->backend;
+enum status head_scores(struct model *model, int64_t R, float temperature) {
     float *scores = model->workspace->memory[SPACE_SCORES];
-    const size_t bytes = (size_t)R * sizeof(float);
-    RUN(head_finish, .rows = model->workspace->memory[SPACE_HEAD_ROWS], .logprob = scores,
-        .entropy = scores + R, .shift = head_shifts(model, R), .R = R, .temperature = temperature);
-    TRY(backend->ops->download(backend, logprob, scores, bytes));
-    return backend->ops->download(backend, entropy, scores + R, bytes);
+    return backend_run(model->backend, head_finish,
+                       .rows = model->workspace->memory[SPACE_HEAD_ROWS], .logprob = scores,
+                       .entropy = scores + R, .shift = head_shifts(model, R), .R = R,
+                       .temperature = temperature);
 }
 
 static enum status head_forward(struct model *model, const float *x,
@@ -146,7 +143,12 @@ static enum status head_forward(struct model *model, const float *x,
         TRY(head_logits(model, begin, columns, ld, R));
         TRY(head_pass(model, begin, columns, ld, R, in->target_tokens, temperature));
     }
-    return head_close(model, R, temperature, logprob, entropy);
+    TRY(head_scores(model, R, temperature));
+    struct backend *backend = model->backend;
+    const float *scores = model->workspace->memory[SPACE_SCORES];
+    const size_t bytes = (size_t)R * sizeof(float);
+    TRY(backend->ops->download(backend, logprob, scores, bytes));
+    return backend->ops->download(backend, entropy, scores + R, bytes);
 }
 
 /* --- the whole --- */

@@ -31,8 +31,8 @@ enum space {
     SPACE_LOGITS,      /* (R, HEAD_BLOCK), or (R, V) for a draw */
     SPACE_HEAD_ROWS,   /* (R) struct head_row */
     SPACE_SCORES,      /* (R) log-probabilities, (R) entropies, (R) struct head_shift */
-    SPACE_INTEGERS,    /* (2 T + 2 R): tokens, positions, target rows, target tokens */
-    SPACE_UNIFORMS,    /* (R) double, for a draw */
+    /* (2 T + 2 R): tokens, positions, target rows, target tokens; of a prompt 2 T more: pages, slots */
+    SPACE_INTEGERS,
     /* the backward */
     SPACE_D_X,         /* (T, C) */
     SPACE_D_PRODUCT,   /* * (T, F) */
@@ -52,8 +52,8 @@ enum space {
 /* What a batch asks of the workspace. */
 struct space_shape {
     int64_t T, R;
-    bool keep, recompute; /* keep: for a backward */
-    bool backward, draw;
+    bool keep, recompute;        /* keep: for a backward */
+    bool backward, prompt, draw; /* prompt, draw: of a decoder */
     int64_t adapted,
         layer_factors; /* of the adapter: its widest group, its floats in a layer; or 0 */
     enum dtype activations;
@@ -82,12 +82,9 @@ struct model {
     float *rope; /* (settings.max_positions, D); of settings.shares where that is given */
     struct workspace *workspace; /* likewise */
 
-    float *hidden; /* (hidden_rows, C): decode rows */
-    int64_t hidden_rows;
     int32_t *token_places;            /* host, (V): scratch of the embedding's backward */
     int32_t *row_places, *row_tokens; /* host, (row_capacity): the same */
     int64_t row_capacity;
-    struct decode_scratch *decode;
     int64_t positions, positions_decoded;
     bool watched; /* activations are looked through as they are made (model_finite.h) */
 };
@@ -117,7 +114,7 @@ struct layer_state layer_state(const struct model *model, const struct space_sha
 
 /* Integers of a batch in backend memory. */
 struct batch_integers {
-    int32_t *tokens, *positions, *target_rows, *target_tokens;
+    int32_t *tokens, *positions, *target_rows, *target_tokens, *pages, *slots;
 };
 struct batch_integers batch_integers(const struct model *model, const struct space_shape *shape);
 
@@ -152,12 +149,8 @@ enum status head_logits(struct model *model, int64_t begin, int64_t columns, int
                         int64_t R) MUST_USE;
 enum status head_pass(struct model *model, int64_t begin, int64_t columns, int64_t ld, int64_t R,
                       const int32_t *targets, float temperature) MUST_USE;
-/* Sums to scores, downloaded to the host arrays (R). */
-enum status head_close(struct model *model, int64_t R, float temperature, float *logprob,
-                       float *entropy) MUST_USE;
+/* Sums to scores, in SPACE_SCORES. */
+enum status head_scores(struct model *model, int64_t R, float temperature) MUST_USE;
 struct head_shift *head_shifts(const struct model *model, int64_t R); /* in SPACE_SCORES */
-
-/* model_decode.c */
-void decode_release(struct model *model);
 
 #endif

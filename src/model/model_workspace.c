@@ -35,8 +35,8 @@ static int64_t most(int64_t a, int64_t b) {
     X(LOGITS, "logits", R *(s->draw ? h->V : block) * f)                                           \
     X(HEAD_ROWS, "sums of the head", R *(int64_t)sizeof(struct head_row))                          \
     X(SCORES, "log-probabilities and entropies", 4 * R * f)                                        \
-    X(INTEGERS, "tokens and positions", (2 * T + 2 * R) * (int64_t)sizeof(int32_t))                \
-    X(UNIFORMS, "uniform numbers", s->draw ? R *(int64_t)sizeof(double) : 0)                       \
+    X(INTEGERS, "tokens and positions",                                                            \
+      ((s->prompt ? 4 : 2) * T + 2 * R) * (int64_t)sizeof(int32_t))                                \
     X(D_X, "gradient of the residual stream", back *T *C *f)                                       \
     X(D_PRODUCT, "gradient of the gated product", back *T *F *a)                                   \
     X(D_GATE_UP, "gradient of gate and up", back *T * 2 * F * a)                                   \
@@ -172,5 +172,7 @@ struct layer_state layer_state(const struct model *model, const struct space_sha
 struct batch_integers batch_integers(const struct model *model, const struct space_shape *shape) {
     int32_t *tokens = model->workspace->memory[SPACE_INTEGERS];
     int32_t *targets = tokens + 2 * shape->T;
-    return (struct batch_integers){tokens, tokens + shape->T, targets, targets + shape->R};
+    int32_t *pages = targets + 2 * shape->R;
+    return (struct batch_integers){tokens, tokens + shape->T, targets, targets + shape->R,
+                                   pages,  pages + shape->T};
 }

@@ -4,41 +4,25 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "base/random.h"
+#include "model/decoder.h"
 
-/* A prompt whose answers are being decoded. */
-struct live_prompt {
-    struct cache_sequence sequence;
-    int64_t open_answers; /* begun or waiting */
-};
-
-/* An answer on its way. The arrays grow to max_new_tokens at once: their size is known and small
- * beside the cache. */
+/* An answer on its way, beside its row of the decoder. */
 struct live_answer {
-    struct cache_sequence sequence;
-    int32_t *tokens;
-    float *logprob, *entropy;
-    int32_t n;
     int64_t request, answer;
+    int64_t n; /* tokens that the report counts */
 };
 
-struct decoder {
-    struct model *model;
+struct generation {
+    struct decoder *decoder;
     struct tokenizer *tokenizer;
     const struct generate_settings *settings;
     const struct generate_request *requests;
     struct rollout_columns columns;
-    struct cache *cache;
-    struct live_prompt *prompts; /* (request_count) */
-    struct live_answer
-        *live; /* (capacity): those being decoded come first, then those that wait with one token */
-    int64_t live_count, capacity;
-    /* One row per answer of a draw. */
-    struct decode_row *rows;
-    int32_t *source, *drawn, *seen_counts;
-    const int32_t **seen;
-    double *uniforms;
-    float *logprob, *entropy;
+    struct generate_report *report;
+    struct decoder_answer *answers; /* of a request */
+    struct live_answer *live;       /* (rows of the decoder) */
+    bool *done;                     /* the same */
+    int32_t *tokens;                /* the last tokens of an answer */
 };
 
 struct generate_settings generate_settings_of(const struct settings *settings,
@@ -61,226 +45,201 @@ struct generate_settings generate_settings_of(const struct settings *settings,
         .step = (uint32_t)step};
 }
 
-static enum status reserve_rows(struct decoder *decoder, int64_t rows) {
-    TRY(memory_new(&decoder->rows, rows, "decode rows"));
-    TRY(memory_new(&decoder->source, rows, "decode rows"));
-    TRY(memory_new(&decoder->drawn, rows, "decode rows"));
-    TRY(memory_new(&decoder->seen_counts, rows, "decode rows"));
-    TRY(memory_new(&decoder->seen, rows, "decode rows"));
-    TRY(memory_new(&decoder->uniforms, rows, "decode rows"));
-    TRY(memory_new(&decoder->logprob, rows, "decode rows"));
-    return memory_new(&decoder->entropy, rows, "decode rows");
-}
+/* --- stop texts --- */
 
-static void live_release(struct decoder *decoder, struct live_answer *live) {
-    cache_sequence_release(decoder->cache, &live->sequence);
-    memory_release(&live->tokens);
-    memory_release(&live->logprob);
-    memory_release(&live->entropy);
-}
-
-static void decoder_release(struct decoder *decoder, int64_t request_count) {
-    for (int64_t i = 0; i < decoder->live_count; i++)
-        live_release(decoder, &decoder->live[i]);
-    for (int64_t i = 0; decoder->prompts != NULL && i < request_count; i++)
-        cache_sequence_release(decoder->cache, &decoder->prompts[i].sequence);
-    memory_release(&decoder->prompts);
-    memory_release(&decoder->live);
-    memory_release(&decoder->rows);
-    memory_release(&decoder->source);
-    memory_release(&decoder->drawn);
-    memory_release(&decoder->seen_counts);
-    memory_release(&decoder->seen);
-    memory_release(&decoder->uniforms);
-    memory_release(&decoder->logprob);
-    memory_release(&decoder->entropy);
-    cache_destroy(&decoder->cache);
-}
-
-static bool is_stop_id(const struct generate_settings *settings, int32_t token) {
-    for (int64_t i = 0; i < settings->stop_id_count; i++)
-        if (settings->stop_ids[i] == token)
-            return true;
-    return false;
-}
-
-/* Whether the text of the last tokens contains a stop text. A stop text of n bytes spans at most n
- * tokens. */
-static enum status ends_in_stop_text(const struct decoder *decoder, const struct live_answer *live,
-                                     bool *ends) {
-    const struct generate_settings *settings = decoder->settings;
-    *ends = false;
+static int64_t longest_stop_text(const struct generate_settings *settings) {
     size_t longest = 0;
     for (int64_t i = 0; i < settings->stop_text_count; i++)
         longest =
             strlen(settings->stop_texts[i]) > longest ? strlen(settings->stop_texts[i]) : longest;
-    if (longest == 0)
-        return STATUS_OK;
-    const int32_t look = live->n < (int32_t)longest + 4 ? live->n : (int32_t)longest + 4;
+    return (int64_t)longest;
+}
+
+/* Whether the text of these tokens contains a stop text. */
+static enum status contains_stop_text(const struct generation *g, const int32_t *tokens, int64_t n,
+                                      bool *contains) {
+    const struct generate_settings *settings = g->settings;
     struct strbuf text = STRBUF_EMPTY;
-    enum status status =
-        tokenizer_decode(decoder->tokenizer, live->tokens + live->n - look, look, false, &text);
+    enum status status = tokenizer_decode(g->tokenizer, tokens, n, false, &text);
+    *contains = false;
     for (int64_t i = 0; status == STATUS_OK && i < settings->stop_text_count; i++)
-        *ends = *ends || strstr(strbuf_text(&text), settings->stop_texts[i]) != NULL;
+        *contains = *contains || strstr(strbuf_text(&text), settings->stop_texts[i]) != NULL;
     strbuf_release(&text);
     return status;
 }
 
-/* Hands a finished answer over to the rollout and frees its place in the cache. */
-static enum status finish(struct decoder *decoder, struct live_answer *live,
-                          enum finish_reason reason) {
-    const struct generate_request *request = &decoder->requests[live->request];
-    struct rollout_answer *answer = &request->answers[live->answer];
-    TRY(rollout_answer_reserve(answer, live->n, decoder->columns));
+/* Looks for a stop text behind each token that has come since the last look, *n in all, as if they
+ * had come one by one; *n becomes their number up to where it ends. A stop text of n bytes spans at
+ * most n tokens; a stop id as the last token has the word before it. */
+static enum status find_stop_text(struct generation *g, int64_t row, int64_t *n, bool *found) {
+    const int64_t most = longest_stop_text(g->settings) + 4, before = g->live[row].n,
+                  count = *n - (decoder_end(g->decoder, row) == DECODE_STOP ? 1 : 0),
+                  begin = before + 1 > most ? before + 1 - most : 0;
+    *found = false;
+    if (g->settings->stop_text_count == 0 || most == 4 || count <= before)
+        return STATUS_OK;
+    TRY(decoder_read(g->decoder, row, begin, count,
+                     &(struct decoder_numbers){.tokens = g->tokens}));
+    for (int64_t t = before + 1; t <= count && !*found; t++) {
+        const int64_t look = t < most ? t : most;
+        TRY(contains_stop_text(g, g->tokens + (t - look - begin), look, found));
+        if (*found)
+            *n = t;
+    }
+    return STATUS_OK;
+}
+
+/* --- answers --- */
+
+/* Hands the first n tokens of a row over to the rollout. */
+static enum status finish(struct generation *g, int64_t row, int64_t n, enum finish_reason reason) {
+    const struct live_answer *live = &g->live[row];
+    struct rollout_answer *answer = &g->requests[live->request].answers[live->answer];
+    TRY(rollout_answer_reserve(answer, n, g->columns));
     answer->finish = reason;
-    memcpy(answer->tokens, live->tokens, (size_t)live->n * sizeof *answer->tokens);
-    if (decoder->columns.sampler)
-        memcpy(answer->logprob_sampler, live->logprob, (size_t)live->n * sizeof *live->logprob);
-    memcpy(answer->entropy, live->entropy, (size_t)live->n * sizeof *live->entropy);
-    if (decoder->tokenizer != NULL)
-        TRY(tokenizer_decode(decoder->tokenizer, answer->tokens, answer->n, false, &answer->text));
-    live_release(decoder, live);
-    struct live_prompt *prompt = &decoder->prompts[live->request];
-    if (--prompt->open_answers == 0)
-        cache_sequence_release(decoder->cache, &prompt->sequence);
+    TRY(decoder_read(
+        g->decoder, row, 0, n,
+        &(struct decoder_numbers){.tokens = answer->tokens,
+                                  .logprob = g->columns.sampler ? answer->logprob_sampler : NULL,
+                                  .entropy = answer->entropy}));
+    if (g->tokenizer != NULL)
+        TRY(tokenizer_decode(g->tokenizer, answer->tokens, answer->n, false, &answer->text));
     return STATUS_OK;
 }
 
-/* Draws the next token of the answers live[first .. first + B) from the decode rows in
- * decoder->source. */
-static enum status draw(struct decoder *decoder, int64_t first, int64_t B) {
-    const struct generate_settings *settings = decoder->settings;
-    for (int64_t b = 0; b < B; b++) {
-        const struct live_answer *live = &decoder->live[first + b];
-        decoder->uniforms[b] = random_uniform(settings->seed, RANDOM_SAMPLE, settings->step,
-                                              decoder->requests[live->request].prompt_index,
-                                              (uint32_t)live->answer, (uint32_t)live->n);
-        decoder->seen[b] = live->tokens;
-        decoder->seen_counts[b] = live->n;
-    }
-    TRY(model_draw(decoder->model, &(struct draw_args){.source = decoder->source,
-                                                       .uniforms = decoder->uniforms,
-                                                       .seen = decoder->seen,
-                                                       .seen_counts = decoder->seen_counts,
-                                                       .B = B,
-                                                       .settings = settings->sampling,
-                                                       .tokens = decoder->drawn,
-                                                       .logprob = decoder->logprob,
-                                                       .entropy = decoder->entropy}));
-    for (int64_t b = 0; b < B; b++) {
-        struct live_answer *live = &decoder->live[first + b];
-        live->tokens[live->n] = decoder->drawn[b];
-        live->logprob[live->n] = decoder->logprob[b];
-        live->entropy[live->n++] = decoder->entropy[b];
-    }
-    return STATUS_OK;
+/* What a row has become since the last look. */
+static enum status look_at(struct generation *g, int64_t row) {
+    struct live_answer *live = &g->live[row];
+    const enum decode_end end = decoder_end(g->decoder, row);
+    int64_t n = decoder_count(g->decoder, row);
+    bool stop_text;
+    TRY(find_stop_text(g, row, &n, &stop_text));
+    g->report->tokens += n - live->n;
+    g->report->positions +=
+        n - (live->n > 0 ? live->n : 1); /* the first is drawn from the prompt */
+    live->n = n;
+    g->done[row] = stop_text || end != DECODE_OPEN;
+    if (!g->done[row])
+        return STATUS_OK;
+    return finish(g, row, n,
+                  stop_text            ? FINISH_STOP_TEXT
+                  : end == DECODE_STOP ? FINISH_STOP
+                                       : FINISH_LENGTH);
 }
 
-/* Takes the finished answers out of live[first ..]; the others keep their order, so that a group
- * stays together. */
-static enum status sweep(struct decoder *decoder, int64_t first) {
+/* Looks at the rows from `first` on and takes the finished ones out; the others keep their order, so
+ * that a group stays together. */
+static enum status sweep(struct generation *g, int64_t first) {
+    const int64_t rows = decoder_rows(g->decoder);
     int64_t kept = first;
-    enum status status = STATUS_OK;
-    for (int64_t i = first; i < decoder->live_count; i++) {
-        struct live_answer *live = &decoder->live[i];
-        bool stop_text = false;
-        const bool stop = is_stop_id(decoder->settings, live->tokens[live->n - 1]);
-        if (status == STATUS_OK && !stop)
-            status = ends_in_stop_text(decoder, live, &stop_text);
-        const bool full = live->n == decoder->settings->max_new_tokens;
-        if (status == STATUS_OK && (stop || stop_text || full))
-            status = finish(decoder, live,
-                            stop        ? FINISH_STOP
-                            : stop_text ? FINISH_STOP_TEXT
-                                        : FINISH_LENGTH);
-        else
-            decoder->live[kept++] = *live;
-    }
-    decoder->live_count = kept;
-    return status;
+    memset(g->done, 0, (size_t)rows * sizeof *g->done);
+    for (int64_t row = first; row < rows; row++)
+        TRY(look_at(g, row));
+    for (int64_t row = first; row < rows; row++)
+        if (!g->done[row])
+            g->live[kept++] = g->live[row];
+    decoder_drop(g->decoder, g->done);
+    return STATUS_OK;
 }
 
 /* Computes a prompt and draws the first token of all its answers. */
-static enum status begin(struct decoder *decoder, int64_t index, struct generate_report *report) {
-    const struct generate_request *request = &decoder->requests[index];
-    struct live_prompt *prompt = &decoder->prompts[index];
-    TRY(model_prefill(decoder->model, decoder->cache, request->prompt, request->prompt_length,
-                      &prompt->sequence, 0));
-    const int64_t first = decoder->live_count;
-    prompt->open_answers = request->answer_count;
+static enum status begin(struct generation *g, int64_t index) {
+    const struct generate_request *request = &g->requests[index];
+    const int64_t first = decoder_rows(g->decoder);
     for (int64_t i = 0; i < request->answer_count; i++) {
-        struct live_answer *live = &decoder->live[decoder->live_count++];
-        *live = (struct live_answer){.request = index, .answer = i};
-        TRY(memory_new(&live->tokens, decoder->settings->max_new_tokens, "answer tokens"));
-        TRY(memory_new(&live->logprob, decoder->settings->max_new_tokens, "numbers per token"));
-        TRY(memory_new(&live->entropy, decoder->settings->max_new_tokens, "numbers per token"));
-        decoder->source[i] = 0;
+        g->live[first + i] = (struct live_answer){.request = index, .answer = i};
+        g->answers[i] =
+            (struct decoder_answer){.index = (uint32_t)i, .budget = g->settings->max_new_tokens};
     }
-    report->positions += request->prompt_length;
-    report->tokens += request->answer_count;
-    TRY(draw(decoder, first, request->answer_count));
-    return sweep(decoder, first);
+    TRY(decoder_begin(g->decoder, &(struct decoder_prompt){.tokens = request->prompt,
+                                                           .n = request->prompt_length,
+                                                           .index = request->prompt_index,
+                                                           .answers = g->answers,
+                                                           .answer_count = request->answer_count}));
+    g->report->positions += request->prompt_length;
+    return sweep(g, first);
 }
 
-/* One token more for the first B live answers. */
-static enum status advance(struct decoder *decoder, int64_t B, struct generate_report *report) {
-    for (int64_t b = 0; b < B; b++) {
-        struct live_answer *live = &decoder->live[b];
-        decoder->rows[b] = (struct decode_row){
-            .token = live->tokens[live->n - 1],
-            .position = (int32_t)decoder->requests[live->request].prompt_length + live->n - 1,
-            .prompt = &decoder->prompts[live->request].sequence,
-            .own = &live->sequence};
-        decoder->source[b] = (int32_t)b;
+/* Some tokens more for the first B rows. */
+static enum status advance(struct generation *g, int64_t B, int64_t steps) {
+    TRY(decoder_advance(g->decoder, B, steps));
+    return sweep(g, 0);
+}
+
+/* Sizes of the requests together. */
+struct demand {
+    int64_t answers, largest_group, longest_prompt;
+};
+
+static struct demand demand_of(const struct generate_request *requests, int64_t count) {
+    struct demand d = {.answers = 0, .largest_group = 1, .longest_prompt = 1};
+    for (int64_t i = 0; i < count; i++) {
+        const struct generate_request *r = &requests[i];
+        d.answers += r->answer_count;
+        d.largest_group = r->answer_count > d.largest_group ? r->answer_count : d.largest_group;
+        d.longest_prompt =
+            r->prompt_length > d.longest_prompt ? r->prompt_length : d.longest_prompt;
     }
-    TRY(model_decode(decoder->model, decoder->cache, decoder->rows, B));
-    report->positions += B;
-    report->tokens += B;
-    TRY(draw(decoder, 0, B));
-    return sweep(decoder, 0);
+    return d;
+}
+
+static enum status open_generation(struct generation *g, struct model *model,
+                                   const struct demand *demand, int64_t in_flight, int64_t steps) {
+    const struct generate_settings *s = g->settings;
+    const struct decoder_settings how = {.sampling = s->sampling,
+                                         .most_rows = in_flight + demand->largest_group,
+                                         .most_tokens = s->max_new_tokens,
+                                         .most_prompt = demand->longest_prompt,
+                                         .stop_ids = s->stop_ids,
+                                         .stop_id_count = s->stop_id_count,
+                                         .seed = s->seed,
+                                         .step = s->step};
+    TRY(memory_new(&g->answers, demand->largest_group, "live answers"));
+    TRY(memory_new(&g->live, how.most_rows, "live answers"));
+    TRY(memory_new(&g->done, how.most_rows, "live answers"));
+    TRY(memory_new(&g->tokens, longest_stop_text(s) + 4 + steps, "last tokens of an answer"));
+    return decoder_create(&g->decoder, model, &how);
+}
+
+static void close_generation(struct generation *g) {
+    decoder_destroy(&g->decoder);
+    memory_release(&g->answers);
+    memory_release(&g->live);
+    memory_release(&g->done);
+    memory_release(&g->tokens);
 }
 
 enum status generate_answers(struct model *model, struct tokenizer *tokenizer,
                              const struct generate_settings *settings,
                              const struct generate_request *requests, int64_t request_count,
                              struct rollout_columns columns, struct generate_report *report) {
-    struct decoder decoder = {.model = model,
-                              .tokenizer = tokenizer,
-                              .settings = settings,
-                              .requests = requests,
-                              .columns = columns};
+    struct generation g = {.tokenizer = tokenizer,
+                           .settings = settings,
+                           .requests = requests,
+                           .columns = columns,
+                           .report = report};
+    const struct demand demand = demand_of(requests, request_count);
+    const int64_t total = demand.answers, wanted = settings->answers_in_flight,
+                  in_flight = wanted > 0 && wanted < total ? wanted : (total > 0 ? total : 1),
+                  steps = settings->steps_ahead > 0 ? settings->steps_ahead
+                                                    : model_backend(model)->ops->steps_ahead;
     enum status status;
-    int64_t total = 0, largest = 1, begun = 0;
+    int64_t begun = 0, live = 0;
     *report = (struct generate_report){.tokens = 0};
-    for (int64_t i = 0; i < request_count; i++) {
-        total += requests[i].answer_count;
-        largest = requests[i].answer_count > largest ? requests[i].answer_count : largest;
-    }
-    const int64_t in_flight = settings->answers_in_flight > 0 && settings->answers_in_flight < total
-                                  ? settings->answers_in_flight
-                                  : (total > 0 ? total : 1);
-    decoder.capacity = in_flight + largest;
-    TRY_ELSE(status, done, memory_new(&decoder.prompts, request_count, "live prompts"));
-    TRY_ELSE(status, done, memory_new(&decoder.live, decoder.capacity, "live answers"));
-    TRY_ELSE(status, done, reserve_rows(&decoder, decoder.capacity));
-    TRY_ELSE(status, done,
-             cache_create(&decoder.cache, model_backend(model), model_hparams(model)));
-    for (int64_t next = 0; next < request_count || decoder.live_count > 0;) {
+    TRY_ELSE(status, done, open_generation(&g, model, &demand, in_flight, steps));
+    for (int64_t next = 0; next < request_count || live > 0;) {
         TRY_ELSE(status, done, pulse_beat(settings->pulse));
-        if (next < request_count && decoder.live_count < in_flight) {
+        if (next < request_count && live < in_flight) {
             begun += requests[next].answer_count;
-            TRY_ELSE(status, done, begin(&decoder, next++, report));
+            TRY_ELSE(status, done, begin(&g, next++));
         } else {
-            TRY_ELSE(status, done,
-                     advance(&decoder,
-                             decoder.live_count < in_flight ? decoder.live_count : in_flight,
-                             report));
+            TRY_ELSE(status, done, advance(&g, live < in_flight ? live : in_flight, steps));
         }
+        live = decoder_rows(g.decoder);
         if (settings->listener.hear != NULL)
-            settings->listener.hear(settings->listener.context, begun - decoder.live_count,
-                                    report->tokens);
+            settings->listener.hear(settings->listener.context, begun - live, report->tokens);
     }
 done:
-    decoder_release(&decoder, request_count);
+    close_generation(&g);
     return status;
 }

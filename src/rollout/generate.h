@@ -31,6 +31,7 @@ struct generate_settings {
     struct sample_settings sampling;
     int64_t max_new_tokens;
     int64_t answers_in_flight; /* 0: all */
+    int64_t steps_ahead;       /* tokens between two looks of the host; 0: as the backend likes */
     const int32_t *stop_ids;   /* (stop_id_count): end an answer and stay in it */
     int64_t stop_id_count;
     const char *const *stop_texts; /* (stop_text_count): end an answer whose text contains one */

@@ -26,6 +26,14 @@ static void release(struct backend *backend, void *memory) {
     check_memory_release(&state_of(backend)->memory, memory);
 }
 
+static enum status reserve(struct backend *backend, void **out, size_t most, const char *label) {
+    return check_memory_reserve(&state_of(backend)->memory, out, most, label);
+}
+
+static enum status commit(struct backend *backend, void *memory, size_t bytes) {
+    return check_memory_commit(&state_of(backend)->memory, memory, bytes);
+}
+
 static enum status upload(struct backend *backend, void *to, const void *from_host, size_t bytes) {
     struct check_state *state = state_of(backend);
     if (bytes == 0)
@@ -83,6 +91,21 @@ static void attention_discard(struct backend *backend, struct attention_plan *pl
     state->inner.ops->attention_discard(&state->inner, plan);
 }
 
+static enum status decode_prepare(struct backend *backend, struct decode_plan *plan) {
+    struct check_state *state = state_of(backend);
+    return state->inner.ops->decode_prepare(&state->inner, plan);
+}
+
+static void decode_discard(struct backend *backend, struct decode_plan *plan) {
+    struct check_state *state = state_of(backend);
+    state->inner.ops->decode_discard(&state->inner, plan);
+}
+
+static enum status repeat(struct backend *backend, int64_t times,
+                          enum status (*step)(void *context), void *context) {
+    return state_of(backend)->inner.ops->repeat(backend, times, step, context);
+}
+
 /* --- operations --- */
 
 static enum status start(struct check_state *state, const char *op, struct check_list *list) {
@@ -108,8 +131,11 @@ static const struct backend_ops check_ops = {
     .name = "check",
     .text = "the cpu backend under guard: copies, poison, sentinels; slow, finds defects",
     .host_memory = true,
+    .steps_ahead = 1,
     .allocate = allocate,
     .release = release,
+    .reserve = reserve,
+    .commit = commit,
     .upload = upload,
     .download = download,
     .clear = clear,
@@ -119,6 +145,9 @@ static const struct backend_ops check_ops = {
     .activations = activations,
     .attention_prepare = attention_prepare,
     .attention_discard = attention_discard,
+    .decode_prepare = decode_prepare,
+    .decode_discard = decode_discard,
+    .repeat = repeat,
 #define X(op) .op = checked_##op,
     BACKEND_OPERATIONS(X)
 #undef X

@@ -8,17 +8,35 @@
 
 enum { QUARANTINE_BYTES = 64 << 20 };
 
-enum status check_memory_allocate(struct check_memory *memory, void **out, size_t bytes,
-                                  const char *label) {
+static enum status reserve_block(struct check_memory *memory) {
     if (memory->count == memory->capacity) {
         const int64_t capacity = memory->capacity > 0 ? 2 * memory->capacity : 64;
         TRY(memory_grow(&memory->blocks, capacity, "blocks of the check backend"));
         memory->capacity = capacity;
     }
-    TRY(memory->inner->ops->allocate(memory->inner, out, bytes, label));
+    return STATUS_OK;
+}
+
+static void add_block(struct check_memory *memory, void *address, size_t bytes, const char *label) {
     struct check_block *block = &memory->blocks[memory->count++];
-    *block = (struct check_block){.memory = *out, .bytes = bytes, .live = true};
+    *block = (struct check_block){.memory = address, .bytes = bytes, .live = true};
     snprintf(block->label, sizeof block->label, "%s", label);
+}
+
+enum status check_memory_allocate(struct check_memory *memory, void **out, size_t bytes,
+                                  const char *label) {
+    TRY(reserve_block(memory));
+    TRY(memory->inner->ops->allocate(memory->inner, out, bytes, label));
+    add_block(memory, *out, bytes, label);
+    return STATUS_OK;
+}
+
+/* What is not committed yet is no memory: the block grows with every commit. */
+enum status check_memory_reserve(struct check_memory *memory, void **out, size_t most,
+                                 const char *label) {
+    TRY(reserve_block(memory));
+    TRY(memory->inner->ops->reserve(memory->inner, out, most, label));
+    add_block(memory, *out, 0, label);
     return STATUS_OK;
 }
 
@@ -66,6 +84,15 @@ void check_memory_release(struct check_memory *memory, void *pointer) {
     block->live = false;
     memory->quarantined += block->bytes;
     shrink_quarantine(memory, QUARANTINE_BYTES);
+}
+
+enum status check_memory_commit(struct check_memory *memory, void *pointer, size_t bytes) {
+    struct check_block *block = find(memory, pointer);
+    if (block == NULL || block->memory != pointer || !block->live)
+        return FAIL(STATUS_DEFECT, "check: commit was given an address that was not reserved");
+    TRY(memory->inner->ops->commit(memory->inner, pointer, bytes));
+    block->bytes = bytes > block->bytes ? bytes : block->bytes;
+    return STATUS_OK;
 }
 
 void check_memory_close(struct check_memory *memory) {

@@ -27,6 +27,9 @@ struct check_memory {
 
 enum status check_memory_allocate(struct check_memory *memory, void **out, size_t bytes,
                                   const char *label) MUST_USE;
+enum status check_memory_reserve(struct check_memory *memory, void **out, size_t most,
+                                 const char *label) MUST_USE;
+enum status check_memory_commit(struct check_memory *memory, void *pointer, size_t bytes) MUST_USE;
 void check_memory_release(struct check_memory *memory, void *pointer);
 void check_memory_close(struct check_memory *memory);
 

@@ -29,22 +29,25 @@ static void activations(struct check_list *list, const char *name, void *slot, e
         check_add(list, name, slot, dtype == DTYPE_F32 ? CHECK_FLOAT : CHECK_BF16, access, shape);
 }
 
-/* n indices, each at least 0 and below `limit`; gives one more than the largest, 0 when they cannot
- * be read. */
-static int64_t indices(struct check_list *list, const char *name, const int32_t **slot, int64_t n,
-                       int64_t limit, bool host) {
-    const bool readable = host
-                              ? check_add_host(list, name, slot, CHECK_INT32, CHECK_READ, VECTOR(n))
-                              : check_add(list, name, slot, CHECK_INT32, CHECK_READ, VECTOR(n));
+/* n indices, each at least `least` and below `limit`; gives one more than the largest, 0 when they
+ * cannot be read. */
+static int64_t indices_from(struct check_list *list, const char *name, const int32_t **slot,
+                            int64_t n, int64_t least, int64_t limit) {
+    const bool readable = check_add(list, name, slot, CHECK_INT32, CHECK_READ, VECTOR(n));
     int64_t end = 0;
     for (int64_t i = 0; i < n && readable; i++) {
         const int32_t index = (*slot)[i];
-        if (index < 0 || index >= limit)
-            CHECK_REFUSE(list, "check: %s: element %lld of argument %s is %d, outside [0, %lld)",
-                         list->op, (long long)i, name, index, (long long)limit);
+        if (index < least || index >= limit)
+            CHECK_REFUSE(list, "check: %s: element %lld of argument %s is %d, outside [%lld, %lld)",
+                         list->op, (long long)i, name, index, (long long)least, (long long)limit);
         end = index + 1 > end ? index + 1 : end;
     }
     return end;
+}
+
+static int64_t indices(struct check_list *list, const char *name, const int32_t **slot, int64_t n,
+                       int64_t limit) {
+    return indices_from(list, name, slot, n, 0, limit);
 }
 
 static void weight(struct check_list *list, const char *name, struct weight *weight,
@@ -87,7 +90,7 @@ void check_list_unpack(struct check_list *list, struct unpack_args *a) {
 
 void check_list_embed(struct check_list *list, struct embed_args *a) {
     weight(list, "table", &a->table, CHECK_READ);
-    indices(list, "tokens", &a->tokens, a->T, a->table.rows, false);
+    indices(list, "tokens", &a->tokens, a->T, a->table.rows);
     floats(list, "out", &a->out, CHECK_WRITE, MATRIX(a->T, a->table.columns));
 }
 
@@ -136,7 +139,7 @@ void check_list_rmsnorm_backward(struct check_list *list, struct rmsnorm_backwar
 
 /* What rope and its backward both read. */
 static void rope_inputs(struct check_list *list, struct rope_args *a) {
-    const int64_t positions = indices(list, "positions", &a->positions, a->T, INT32_MAX, false);
+    const int64_t positions = indices(list, "positions", &a->positions, a->T, INT32_MAX);
     floats(list, "table", &a->table, CHECK_READ, MATRIX(positions, a->D));
     if ((a->q_norm == NULL) != (a->k_norm == NULL))
         CHECK_REFUSE(list, "check: %s: one of the arguments q_norm and k_norm is NULL", list->op);
@@ -187,33 +190,49 @@ void check_list_attention_backward(struct check_list *list, struct attention_bac
     activations(list, "dqkv", &a->dqkv, f->dtype, CHECK_WRITE, shape);
 }
 
-void check_list_cache_store(struct check_list *list, struct cache_store_args *a) {
-    activations(list, "qkv", &a->qkv, a->dtype, CHECK_READ,
-                MATRIX(a->B, qkv_width(a->H, a->K, a->D)));
-    indices(list, "slots", &a->slots, a->B, CACHE_PAGE, true);
-    if (!check_add_bytes(list, "pages", &a->pages, (size_t)a->B * sizeof *a->pages))
-        return;
-    for (int64_t b = 0; b < a->B && list->status == STATUS_OK; b++)
-        check_add_page(list, a->pages[b], (struct check_page_shape){a->layer, a->K, a->D},
-                       (uint64_t)1 << a->slots[b]);
+static void add_page(struct check_list *list, const struct cache_pool *pool, int64_t page,
+                     int64_t layer, uint64_t slots) {
+    if (page < 0 || page >= pool->page_count)
+        CHECK_REFUSE(list, "check: %s: page %lld is outside the %lld of the pool", list->op,
+                     (long long)page, (long long)pool->page_count);
+    else if (list->status == STATUS_OK)
+        check_add_page(list, (float *)pool->memory + page * pool->page_elements,
+                       (struct check_page_shape){layer, pool->K, pool->D}, slots);
 }
 
-static void run_pages(struct check_list *list, const struct attention_decode_args *a,
-                      float *const *pages, int32_t length) {
+void check_list_cache_store(struct check_list *list, struct cache_store_args *a) {
+    const struct cache_pool *pool = &a->pool;
+    activations(list, "qkv", &a->qkv, pool->dtype, CHECK_READ,
+                MATRIX(a->B, qkv_width(a->H, pool->K, pool->D)));
+    indices_from(list, "slots", &a->slots, a->B, -1, CACHE_PAGE);
+    indices(list, "pages", &a->pages, a->B, pool->page_count);
+    for (int64_t b = 0; b < a->B && list->status == STATUS_OK; b++)
+        if (a->slots[b] >= 0)
+            add_page(list, pool, a->pages[b], a->layer, (uint64_t)1 << a->slots[b]);
+}
+
+static void sequence_pages(struct check_list *list, const struct attention_decode_args *a,
+                           int32_t begin, int32_t length) {
     for (int32_t at = 0; at < length && list->status == STATUS_OK; at += CACHE_PAGE)
-        check_add_page(list, pages[at / CACHE_PAGE],
-                       (struct check_page_shape){a->layer, a->K, a->D}, 0);
+        if (begin + at / CACHE_PAGE >= a->page_number_count)
+            CHECK_REFUSE(list, "check: %s: a sequence ends behind the page numbers", list->op);
+        else
+            add_page(list, &a->pool, a->page_numbers[begin + at / CACHE_PAGE], a->layer, 0);
 }
 
 void check_list_attention_decode(struct check_list *list, struct attention_decode_args *a) {
-    activations(list, "qkv", &a->qkv, a->dtype, CHECK_READ,
-                MATRIX(a->B, qkv_width(a->H, a->K, a->D)));
-    activations(list, "out", &a->out, a->dtype, CHECK_WRITE, MATRIX(a->B, a->H * a->D));
-    if (!check_add_bytes(list, "runs", &a->runs, (size_t)a->B * sizeof *a->runs))
-        return;
-    for (int64_t b = 0; b < a->B; b++) {
-        run_pages(list, a, a->runs[b].prompt_pages, a->runs[b].prompt_length);
-        run_pages(list, a, a->runs[b].own_pages, a->runs[b].own_length);
+    const struct decode_plan *plan = a->plan;
+    const int64_t B = plan->B, width = qkv_width(plan->H, plan->K, plan->D);
+    activations(list, "qkv", &a->qkv, a->pool.dtype, CHECK_READ, MATRIX(B, width));
+    activations(list, "out", &a->out, a->pool.dtype, CHECK_WRITE, MATRIX(B, plan->H * plan->D));
+    indices(list, "page_numbers", &a->page_numbers, a->page_number_count, a->pool.page_count);
+    indices(list, "prompt_begin", &a->prompt_begin, B, a->page_number_count);
+    indices(list, "own_begin", &a->own_begin, B, a->page_number_count);
+    indices(list, "prompt_length", &a->prompt_length, B, INT32_MAX);
+    indices(list, "own_length", &a->own_length, B, INT32_MAX);
+    for (int64_t b = 0; b < B && list->status == STATUS_OK; b++) {
+        sequence_pages(list, a, a->prompt_begin[b], a->prompt_length[b]);
+        sequence_pages(list, a, a->own_begin[b], a->own_length[b]);
     }
 }
 
@@ -230,13 +249,13 @@ void check_list_swiglu_backward(struct check_list *list, struct swiglu_backward_
 }
 
 void check_list_gather_rows(struct check_list *list, struct gather_rows_args *a) {
-    const int64_t rows = indices(list, "rows", &a->rows, a->R, INT32_MAX, false);
+    const int64_t rows = indices(list, "rows", &a->rows, a->R, INT32_MAX);
     floats(list, "x", &a->x, CHECK_READ, MATRIX(rows, a->C));
     floats(list, "out", &a->out, CHECK_WRITE, MATRIX(a->R, a->C));
 }
 
 void check_list_scatter_rows(struct check_list *list, struct scatter_rows_args *a) {
-    const int64_t rows = indices(list, "rows", &a->rows, a->R, INT32_MAX, false);
+    const int64_t rows = indices(list, "rows", &a->rows, a->R, INT32_MAX);
     floats(list, "x", &a->x, CHECK_READ, MATRIX(a->R, a->C));
     floats(list, "out", &a->out, CHECK_UPDATE, MATRIX(rows, a->C));
 }
@@ -247,7 +266,7 @@ void check_list_head_block(struct check_list *list, struct head_block_args *a) {
         CHECK_REFUSE(list, "check: head_block: begin is %lld, no multiple of %d",
                      (long long)a->begin, HEAD_BLOCK);
     floats(list, "logits", &a->logits, CHECK_READ, STRIDED(a->R, a->columns, a->ld));
-    indices(list, "targets", &a->targets, a->R, INT32_MAX, false);
+    indices_from(list, "targets", &a->targets, a->R, -1, INT32_MAX);
     check_add(list, "rows", &a->rows, CHECK_OPAQUE, a->begin == 0 ? CHECK_WRITE : CHECK_UPDATE,
               VECTOR(bytes));
 }
@@ -262,27 +281,70 @@ void check_list_head_finish(struct check_list *list, struct head_finish_args *a)
 
 void check_list_head_backward(struct check_list *list, struct head_backward_args *a) {
     floats(list, "logits", &a->logits, CHECK_UPDATE, STRIDED(a->R, a->columns, a->ld));
-    indices(list, "targets", &a->targets, a->R, INT32_MAX, false);
+    indices(list, "targets", &a->targets, a->R, INT32_MAX);
     floats(list, "shift", &a->shift, CHECK_READ, VECTOR(2 * a->R));
     floats(list, "entropy", &a->entropy, CHECK_READ, VECTOR(a->R));
     floats(list, "d_logprob", &a->d_logprob, CHECK_READ, VECTOR(a->R));
     floats(list, "d_entropy", &a->d_entropy, CHECK_READ, VECTOR(a->R));
 }
 
-void check_list_sample(struct check_list *list, struct sample_args *a) {
-    const bool penalty = a->settings.presence_penalty != 0.0f;
-    floats(list, "logits", &a->logits, CHECK_READ, STRIDED(a->B, a->V, a->ld));
-    check_add(list, "uniforms", &a->uniforms, CHECK_DOUBLE, CHECK_READ, VECTOR(a->B));
-    check_add(list, "tokens", &a->tokens, CHECK_INT32, CHECK_WRITE, VECTOR(a->B));
-    if (!penalty || !check_add_bytes(list, "seen", &a->seen, (size_t)a->B * sizeof *a->seen) ||
-        !check_add_bytes(list, "seen_counts", &a->seen_counts,
-                         (size_t)a->B * sizeof *a->seen_counts))
+/* Tokens seen are looked at one by one. */
+static void seen(struct check_list *list, struct sample_args *a) {
+    const int64_t rows = indices(list, "seen_rows", &a->seen_rows, a->B, INT32_MAX);
+    indices(list, "seen_counts", &a->seen_counts, a->B, a->seen_ld + 1);
+    if (!check_add(list, "seen", &a->seen, CHECK_INT32, CHECK_READ, MATRIX(rows, a->seen_ld)) ||
+        list->status != STATUS_OK)
         return;
     for (int64_t b = 0; b < a->B; b++)
-        for (int32_t i = 0; i < a->seen_counts[b]; i++)
-            if (a->seen[b][i] < 0 || a->seen[b][i] >= a->V)
+        for (int32_t i = 0; i < a->seen_counts[b]; i++) {
+            const int32_t token = a->seen[a->seen_rows[b] * a->seen_ld + i];
+            if (token < 0 || token >= a->V)
                 CHECK_REFUSE(list, "check: sample: argument seen holds %d, outside [0, %lld)",
-                             a->seen[b][i], (long long)a->V);
+                             token, (long long)a->V);
+        }
+}
+
+void check_list_sample(struct check_list *list, struct sample_args *a) {
+    floats(list, "logits", &a->logits, CHECK_READ, STRIDED(a->B, a->V, a->ld));
+    if (a->uniforms != NULL) {
+        check_add(list, "uniforms", &a->uniforms, CHECK_DOUBLE, CHECK_READ, VECTOR(a->B));
+    } else {
+        check_add(list, "counters", &a->counters, CHECK_INT32, CHECK_READ, VECTOR(4 * a->B));
+        check_add(list, "seed", &a->seed, CHECK_INT64, CHECK_READ, VECTOR(1));
+    }
+    check_add(list, "tokens", &a->tokens, CHECK_INT32, CHECK_UPDATE, VECTOR(a->B));
+    if (a->settings.presence_penalty != 0.0f)
+        seen(list, a);
+}
+
+static void integers(struct check_list *list, const char *name, void *slot,
+                     enum check_access access, struct check_shape shape) {
+    check_add(list, name, slot, CHECK_INT32, access, shape);
+}
+
+void check_list_decode_append(struct check_list *list, struct decode_append_args *a) {
+    const int64_t B = a->B;
+    const int64_t rows = indices(list, "answers", &a->answers, B, INT32_MAX);
+    const struct check_shape table = MATRIX(rows, a->most);
+    integers(list, "drawn", &a->drawn, CHECK_READ, VECTOR(B));
+    floats(list, "logprob", &a->logprob, CHECK_READ, VECTOR(B));
+    floats(list, "entropy", &a->entropy, CHECK_READ, VECTOR(B));
+    integers(list, "tokens", &a->tokens, CHECK_UPDATE, VECTOR(B));
+    integers(list, "positions", &a->positions, CHECK_UPDATE, VECTOR(B));
+    integers(list, "counts", &a->counts, CHECK_UPDATE, VECTOR(B));
+    integers(list, "counters", &a->counters, CHECK_UPDATE, VECTOR(4 * B));
+    integers(list, "pages", &a->pages, CHECK_UPDATE, VECTOR(B));
+    integers(list, "slots", &a->slots, CHECK_UPDATE, VECTOR(B));
+    integers(list, "ends", &a->ends, CHECK_UPDATE, VECTOR(B));
+    indices(list, "prompt_length", &a->prompt_length, B, INT32_MAX);
+    indices(list, "own_begin", &a->own_begin, B, a->page_number_count);
+    integers(list, "page_numbers", &a->page_numbers, CHECK_READ, VECTOR(a->page_number_count));
+    indices(list, "budgets", &a->budgets, B, a->most + 1);
+    integers(list, "answer_tokens", &a->answer_tokens, CHECK_UPDATE, table);
+    floats(list, "answer_logprobs", &a->answer_logprobs, CHECK_UPDATE, table);
+    floats(list, "answer_entropies", &a->answer_entropies, CHECK_UPDATE, table);
+    integers(list, "stop_ids", &a->stop_ids, CHECK_READ, VECTOR(a->stop_id_count));
+    list->finite = false; /* draws that are not finite are what it is to notice */
 }
 
 void check_list_accumulate(struct check_list *list, struct accumulate_args *a) {

@@ -19,6 +19,16 @@ static void release(struct backend *backend, void *memory) {
     memory_release(&memory);
 }
 
+static enum status reserve(struct backend *backend, void **out, size_t most, const char *label) {
+    (void)backend;
+    return memory_reserve(out, most, label);
+}
+
+static enum status commit(struct backend *backend, void *memory, size_t bytes) {
+    (void)backend;
+    return memory_commit(memory, bytes);
+}
+
 static enum status copy(struct backend *backend, void *to, const void *from, size_t bytes) {
     (void)backend;
     if (bytes > 0)
@@ -47,6 +57,14 @@ static size_t weight_bytes(int64_t rows, int64_t columns, enum dtype dtype) {
 static enum dtype activations(const struct backend *backend, enum dtype weights) {
     (void)backend, (void)weights;
     return DTYPE_F32;
+}
+
+static enum status repeat(struct backend *backend, int64_t times,
+                          enum status (*step)(void *context), void *context) {
+    (void)backend;
+    for (int64_t i = 0; i < times; i++)
+        TRY(step(context));
+    return STATUS_OK;
 }
 
 /* --- scratch --- */
@@ -177,8 +195,11 @@ const struct backend_ops cpu_ops = {
     .name = "cpu",
     .text = "host memory; kernels for AVX-512, AVX2 and plain C, threads by OpenMP",
     .host_memory = true,
+    .steps_ahead = 1,
     .allocate = allocate,
     .release = release,
+    .reserve = reserve,
+    .commit = commit,
     .upload = copy,
     .download = copy,
     .clear = clear,
@@ -188,6 +209,9 @@ const struct backend_ops cpu_ops = {
     .activations = activations,
     .attention_prepare = cpu_attention_prepare,
     .attention_discard = cpu_attention_discard,
+    .decode_prepare = cpu_decode_prepare,
+    .decode_discard = cpu_decode_discard,
+    .repeat = repeat,
     .pack = cpu_pack,
     .load = cpu_load,
     .unpack = cpu_unpack,
@@ -211,6 +235,7 @@ const struct backend_ops cpu_ops = {
     .head_finish = cpu_head_finish,
     .head_backward = cpu_head_backward,
     .sample = cpu_sample,
+    .decode_append = cpu_decode_append,
     .accumulate = cpu_accumulate,
     .resolve = cpu_resolve,
     .dot = cpu_dot,

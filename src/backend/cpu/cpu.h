@@ -100,6 +100,8 @@ void cpu_run_items(struct backend *backend, int64_t n, int64_t operations,
 /* The operations, slot by slot as in backend.h. */
 enum status cpu_attention_prepare(struct backend *backend, struct attention_plan *plan);
 void cpu_attention_discard(struct backend *backend, struct attention_plan *plan);
+enum status cpu_decode_prepare(struct backend *backend, struct decode_plan *plan);
+void cpu_decode_discard(struct backend *backend, struct decode_plan *plan);
 enum status cpu_pack(struct backend *backend, const struct pack_args *args);
 enum status cpu_load(struct backend *backend, const struct load_args *args);
 enum status cpu_unpack(struct backend *backend, const struct unpack_args *args);
@@ -124,6 +126,7 @@ enum status cpu_head_block(struct backend *backend, const struct head_block_args
 enum status cpu_head_finish(struct backend *backend, const struct head_finish_args *args);
 enum status cpu_head_backward(struct backend *backend, const struct head_backward_args *args);
 enum status cpu_sample(struct backend *backend, const struct sample_args *args);
+enum status cpu_decode_append(struct backend *backend, const struct decode_append_args *args);
 enum status cpu_accumulate(struct backend *backend, const struct accumulate_args *args);
 enum status cpu_resolve(struct backend *backend, const struct resolve_args *args);
 enum status cpu_dot(struct backend *backend, const struct dot_args *args);

@@ -12,6 +12,21 @@ static enum status allocate(struct backend *backend, void **out, size_t bytes, c
     return memory_pretend(out, bytes, 1, label);
 }
 
+static enum status reserve(struct backend *backend, void **out, size_t most, const char *label) {
+    (void)backend, (void)most;
+    return memory_pretend(out, 0, 1, label);
+}
+
+static enum status commit(struct backend *backend, void *memory, size_t bytes) {
+    (void)backend;
+    return memory_pretend_more(memory, bytes);
+}
+
+static enum status repeat(struct backend *backend, int64_t times,
+                          enum status (*step)(void *context), void *context) {
+    return cpu_ops.repeat(backend, times, step, context);
+}
+
 static enum status leave(struct backend *backend, void *to, const void *from, size_t bytes) {
     (void)backend, (void)to, (void)from, (void)bytes;
     return STATUS_OK;
@@ -37,6 +52,7 @@ static enum status clear(struct backend *backend, void *memory, size_t bytes) {
     X(head_block)                                                                                  \
     X(head_finish)                                                                                 \
     X(head_backward)                                                                               \
+    X(decode_append)                                                                               \
     X(accumulate)                                                                                  \
     X(resolve)                                                                                     \
     X(dot)                                                                                         \
@@ -77,8 +93,11 @@ static enum dtype activations(const struct backend *backend, enum dtype weights)
 static const struct backend_ops plan_ops = {.name = "plan of cpu",
                                             .text = "memory that is counted, nothing computed",
                                             .host_memory = true,
+                                            .steps_ahead = 1,
                                             .allocate = allocate,
                                             .release = release,
+                                            .reserve = reserve,
+                                            .commit = commit,
                                             .upload = leave,
                                             .download = leave,
                                             .clear = clear,
@@ -88,6 +107,9 @@ static const struct backend_ops plan_ops = {.name = "plan of cpu",
                                             .activations = activations,
                                             .attention_prepare = cpu_attention_prepare,
                                             .attention_discard = cpu_attention_discard,
+                                            .decode_prepare = cpu_decode_prepare,
+                                            .decode_discard = cpu_decode_discard,
+                                            .repeat = repeat,
                                             .load = cpu_load,
                                             .gemm = cpu_gemm,
                                             .gemm_dx = cpu_gemm_dx,

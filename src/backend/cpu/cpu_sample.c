@@ -11,6 +11,7 @@
 
 #include "backend/cpu/cpu.h"
 #include "backend/cpu/cpu_kernel_row.h"
+#include "base/random.h"
 
 /* Masses are added up in WAYS sums side by side: token i goes to sum i mod WAYS. */
 enum { DIGITS = 1 << 11, WAYS = 4 };
@@ -69,9 +70,10 @@ static const float *adjust(const struct sample_args *args, int64_t b, float *adj
     const float *logits = args->logits + b * args->ld, penalty = args->settings.presence_penalty;
     if (penalty == 0.0f || args->seen_counts[b] == 0)
         return logits;
+    const int32_t *seen = args->seen + args->seen_rows[b] * args->seen_ld;
     memcpy(adjusted, logits, (size_t)args->V * sizeof *logits);
     for (int32_t i = 0; i < args->seen_counts[b]; i++)
-        adjusted[args->seen[b][i]] = logits[args->seen[b][i]] - penalty;
+        adjusted[seen[i]] = logits[seen[i]] - penalty;
     return adjusted;
 }
 
@@ -214,6 +216,13 @@ static int32_t greedy(const float *z, int64_t V, float largest) {
     return (int32_t)i;
 }
 
+static double uniform_of(const struct sample_args *args, int64_t b) {
+    if (args->uniforms != NULL)
+        return args->uniforms[b];
+    const uint32_t *c = args->counters + 4 * b;
+    return random_uniform(*args->seed, RANDOM_SAMPLE, c[0], c[1], c[2], c[3]);
+}
+
 /* −1 when a logit is not finite. */
 static int32_t sample_row(const struct sample_work *work, int64_t b, int thread) {
     const struct sample_args *a = work->args;
@@ -233,9 +242,9 @@ static int32_t sample_row(const struct sample_work *work, int64_t b, int thread)
                                        z + at, n, largest, scale);
     }
     if (settings->top_k <= 0 && settings->top_p >= 1.0f && settings->min_p <= 0.0f)
-        return draw_from_blocks(&space, a->uniforms[b]);
+        return draw_from_blocks(&space, uniform_of(a, b));
     filter(z, settings, &space);
-    const double wanted = a->uniforms[b] * total(&space.all);
+    const double wanted = uniform_of(a, b) * total(&space.all);
     return space.all.ids[invert(space.all.weights, space.all.n, wanted)];
 }
 
@@ -251,12 +260,5 @@ enum status cpu_sample(struct backend *backend, const struct sample_args *args) 
         return STATUS_OK;
     const struct sample_work work = {.backend = backend, .args = args};
     cpu_run(backend, args->B, 1, sample_rows, &work);
-    for (int64_t b = 0; b < args->B; b++)
-        if (args->tokens[b] < 0)
-            return FAIL(STATUS_NUMERIC,
-                        "a token cannot be drawn: the logits of row %lld are not finite: the "
-                        "weights have outgrown fp32; if training made them so, go back to an "
-                        "earlier checkpoint and lower optimizer.learning_rate",
-                        (long long)b);
     return STATUS_OK;
 }

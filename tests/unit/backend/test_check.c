@@ -56,7 +56,8 @@ static enum status writes_weight(struct backend *b, const struct gemm_args *args
 
 static enum status stores_elsewhere(struct backend *b, const struct cache_store_args *args) {
     TRY(correct->cache_store(b, args));
-    args->pages[0][args->slots[0] + 1] = 3; /* the next position's first key element */
+    float *page = (float *)args->pool.memory + args->pages[0] * args->pool.page_elements;
+    page[args->slots[0] + 1] = 3; /* the next position's first key element */
     return STATUS_OK;
 }
 
@@ -92,15 +93,19 @@ static enum status run_gemm(struct fixture *f) {
     return status;
 }
 
-static enum status run_cache_store(struct fixture *f) {
+static enum status run_cache_store(struct fixture *f, int32_t page) {
     enum { B = 2, H = 2, K = 1, D = 8, LAYERS = 2 };
     const float *qkv = fixture_normal(f, (int64_t)B * (H + 2 * K) * D, 0, 1);
-    float *page = fixture_floats(f, NULL, (int64_t)LAYERS * K * 2 * CACHE_PAGE * D);
-    float *const pages[B] = {page, page};
-    const int32_t slots[B] = {30, 33};
-    const enum status status =
-        backend_run(&f->backend, cache_store, .qkv = qkv, .pages = pages, .slots = slots, .B = B,
-                    .H = H, .K = K, .D = D, .layer = 1);
+    const int64_t elements = (int64_t)LAYERS * K * 2 * CACHE_PAGE * D;
+    const struct cache_pool pool = {.memory = fixture_floats(f, NULL, 2 * elements),
+                                    .page_elements = elements,
+                                    .page_count = 2,
+                                    .K = K,
+                                    .D = D};
+    const int32_t pages[B] = {1, page}, slots[B] = {30, 33};
+    const enum status status = backend_run(
+        &f->backend, cache_store, .qkv = qkv, .pool = pool, .pages = fixture_ints(f, pages, B),
+        .slots = fixture_ints(f, slots, B), .B = B, .H = H, .layer = 1);
     fixture_reset(f);
     return status;
 }
@@ -127,9 +132,10 @@ static void test_faulty_operations(void) {
     CHECK_STATUS(run_gemm(&f), STATUS_DEFECT, "gemm wrote to the gap between rows of argument y");
     faulty.gemm = writes_weight;
     CHECK_STATUS(run_gemm(&f), STATUS_DEFECT, "gemm wrote to the read-only argument weight");
-    CHECK_OK(run_cache_store(&f));
+    CHECK_OK(run_cache_store(&f, 1));
+    CHECK_STATUS(run_cache_store(&f, 2), STATUS_DEFECT, "argument pages is 2, outside [0, 2)");
     faulty.cache_store = stores_elsewhere;
-    CHECK_STATUS(run_cache_store(&f), STATUS_DEFECT, "cache_store changed element");
+    CHECK_STATUS(run_cache_store(&f, 1), STATUS_DEFECT, "cache_store changed element");
     fixture_close(&f);
 }
 
@@ -224,6 +230,27 @@ static void test_wrong_indices(void) {
     fixture_close(&f);
 }
 
+/* Memory that is reserved is none before it is committed, and no more than that. */
+static void test_commit(void) {
+    struct fixture f;
+    void *pool = NULL;
+    const float *x;
+    fixture_open(&f, "check", 1);
+    const struct backend_ops *ops = f.backend.ops;
+    CHECK_OK(ops->reserve(&f.backend, &pool, 1 << 20, "a pool"));
+    x = pool;
+    float *y = fixture_floats(&f, NULL, 16);
+    CHECK_STATUS(run_rmsnorm(&f, x, y), STATUS_DEFECT, "only 0 are left in its memory (a pool)");
+    CHECK_OK(ops->commit(&f.backend, pool, 60));
+    CHECK_STATUS(run_rmsnorm(&f, x, y), STATUS_DEFECT, "only 60 are left in its memory (a pool)");
+    CHECK_OK(ops->commit(&f.backend, pool, 64));
+    CHECK_OK(run_rmsnorm(&f, x, y));
+    CHECK_STATUS(ops->commit(&f.backend, y + 1, 64), STATUS_DEFECT, "not reserved");
+    backend_release(&f.backend, &pool);
+    CHECK_STATUS(run_rmsnorm(&f, x, y), STATUS_DEFECT, "released memory (a pool)");
+    fixture_close(&f);
+}
+
 /* A wrong release is told by the next operation. */
 static void test_wrong_release(void) {
     struct fixture f;
@@ -242,6 +269,7 @@ int main(void) {
     test_bf16();
     test_wrong_calls();
     test_wrong_indices();
+    test_commit();
     test_wrong_release();
     return CHECK_END();
 }

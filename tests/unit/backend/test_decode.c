@@ -6,62 +6,90 @@
  */
 #include "fixture.h"
 
-enum { TEXT = 170, LAYERS = 2, LAYER = 1, PAGES = 3 };
+enum { TEXT = 170, LAYERS = 2, LAYER = 1, PAGES = 3 }; /* pages of a whole text */
 
 struct heads {
     int64_t H, K, D;
 };
 
+/* A text whose keys and values stand in pages, numbered backwards so that nobody counts on their
+ * order; the numbers of the pages stand one after another. */
 struct cached {
     struct heads s;
     int64_t width;
     const float *qkv; /* (TEXT, width) */
-    float *pages[PAGES];
+    struct cache_pool pool;
+    int32_t numbers[2 * PAGES]; /* of the pages of a prompt, and of those of the answers */
 };
 
 static struct cached cached_text(struct fixture *f, struct heads s, const float *qkv) {
-    const int64_t width = (s.H + 2 * s.K) * s.D;
-    return (struct cached){.s = s, .width = width, .qkv = fixture_floats(f, qkv, TEXT * width)};
+    const int64_t width = (s.H + 2 * s.K) * s.D, elements = LAYERS * s.K * 2 * CACHE_PAGE * s.D;
+    struct cached c = {.s = s, .width = width, .qkv = fixture_floats(f, qkv, TEXT * width)};
+    float *memory = fixture_floats(f, NULL, 2 * PAGES * elements);
+    for (int64_t i = 0; i < 2 * PAGES * elements; i++) /* what stands there does not matter */
+        memory[i] = (float)(i % 97) - 40.5f;
+    c.pool = (struct cache_pool){
+        .memory = memory, .page_elements = elements, .page_count = 2 * PAGES, .K = s.K, .D = s.D};
+    for (int32_t i = 0; i < 2 * PAGES; i++)
+        c.numbers[i] = 2 * PAGES - 1 - i;
+    return c;
 }
 
-/* Pages of the fixture with the text's positions from `begin` on. */
-static void store(struct fixture *f, struct cached *c, int64_t begin, int64_t end) {
-    const int64_t floats = LAYERS * c->s.K * 2 * CACHE_PAGE * c->s.D;
-    for (int i = 0; i < PAGES; i++)
-        c->pages[i] = fixture_floats(f, NULL, floats);
-    float *pages[TEXT];
-    int32_t slots[TEXT];
-    for (int64_t t = begin; t < end; t++) {
-        pages[t - begin] = c->pages[(t - begin) / CACHE_PAGE];
-        slots[t - begin] = (int32_t)((t - begin) % CACHE_PAGE);
+/* Stores the positions begin … end − 1 of the text, from the page number `first` of the list on. */
+static void store(struct fixture *f, struct cached *c, int64_t begin, int64_t end, int64_t first) {
+    int32_t pages[TEXT], slots[TEXT];
+    for (int64_t t = 0; t < end - begin; t++) {
+        pages[t] = c->numbers[first + t / CACHE_PAGE];
+        slots[t] = (int32_t)(t % CACHE_PAGE);
     }
-    CHECK_OK(backend_run(&f->backend, cache_store, .qkv = c->qkv + begin * c->width, .pages = pages,
-                         .slots = slots, .B = end - begin, .H = c->s.H, .K = c->s.K, .D = c->s.D,
-                         .layer = LAYER));
+    CHECK_OK(backend_run(&f->backend, cache_store, .qkv = c->qkv + begin * c->width,
+                         .pool = c->pool, .pages = fixture_ints(f, pages, end - begin),
+                         .slots = fixture_ints(f, slots, end - begin), .B = end - begin,
+                         .H = c->s.H, .layer = LAYER));
 }
 
-static void decode(struct fixture *f, const struct cached *c, const struct cache_run *runs,
-                   int64_t row, int64_t B, float *out) {
-    CHECK_OK(backend_run(&f->backend, attention_decode, .qkv = c->qkv + row * c->width,
-                         .runs = runs, .out = out, .B = B, .H = c->s.H, .K = c->s.K, .D = c->s.D,
-                         .layer = LAYER));
+/* Where the keys of a row stand. */
+struct run {
+    int32_t prompt_begin, own_begin, prompt_length, own_length;
+};
+
+static void decode(struct fixture *f, const struct cached *c, const struct run *runs, int64_t row,
+                   int64_t B, float *out) {
+    int32_t columns[4][TEXT];
+    struct decode_plan plan = {.B = B, .H = c->s.H, .K = c->s.K, .D = c->s.D, .longest = TEXT};
+    for (int64_t b = 0; b < B; b++) {
+        columns[0][b] = runs[b].prompt_begin;
+        columns[1][b] = runs[b].own_begin;
+        columns[2][b] = runs[b].prompt_length;
+        columns[3][b] = runs[b].own_length;
+    }
+    plan.prompts = columns[0];
+    CHECK_OK(f->backend.ops->decode_prepare(&f->backend, &plan));
+    CHECK_OK(backend_run(
+        &f->backend, attention_decode, .plan = &plan, .qkv = c->qkv + row * c->width,
+        .pool = c->pool, .page_numbers = fixture_ints(f, c->numbers, 2 * PAGES),
+        .prompt_begin = fixture_ints(f, columns[0], B), .own_begin = fixture_ints(f, columns[1], B),
+        .prompt_length = fixture_ints(f, columns[2], B),
+        .own_length = fixture_ints(f, columns[3], B), .out = out, .page_number_count = 2 * PAGES,
+        .layer = LAYER));
+    f->backend.ops->decode_discard(&f->backend, &plan);
 }
 
 /* The positions behind `prompt`, each as a row that has not seen the later ones. */
 static void compare_cut(struct fixture *f, struct heads s, const float *qkv, const float *want,
                         int32_t prompt) {
-    struct cached before = cached_text(f, s, qkv), own = before;
-    struct cache_run runs[TEXT];
+    struct cached c = cached_text(f, s, qkv);
+    struct run runs[TEXT];
     const int64_t B = TEXT - prompt, N = s.H * s.D;
-    store(f, &before, 0, prompt);
-    store(f, &own, prompt, TEXT);
+    store(f, &c, 0, prompt, 0);
+    store(f, &c, prompt, TEXT, PAGES);
     for (int32_t b = 0; b < B; b++)
-        runs[b] = (struct cache_run){before.pages, own.pages, prompt, b + 1};
+        runs[b] = (struct run){0, PAGES, prompt, b + 1};
     float *out = fixture_floats(f, NULL, B * N);
-    decode(f, &own, runs, prompt, B, out);
+    decode(f, &c, runs, prompt, B, out);
     fixture_same(f, "rows decoded together and packed", out, want + prompt * N, B * N);
     for (int64_t b = 0; b < B; b += 13) {
-        decode(f, &own, runs + b, prompt + b, 1, out);
+        decode(f, &c, runs + b, prompt + b, 1, out);
         fixture_same(f, "a row decoded alone and packed", out, want + (prompt + b) * N, N);
     }
     fixture_reset(f);
@@ -69,19 +97,39 @@ static void compare_cut(struct fixture *f, struct heads s, const float *qkv, con
 
 /* Rows of two prompts in one call, the second without a prompt at all. */
 static void compare_two(struct fixture *f, struct heads s, const float *qkv, const float *want) {
-    enum { PROMPT = 90 };
-    struct cached before = cached_text(f, s, qkv), own = before, whole = before;
-    store(f, &before, 0, PROMPT);
-    store(f, &own, PROMPT, TEXT);
-    store(f, &whole, 0, TEXT);
-    struct cache_run runs[TEXT - PROMPT];
+    enum { PROMPT = 90, CUT = 26 };
+    struct cached c = cached_text(f, s, qkv);
+    store(f, &c, 0, PROMPT, 0);
+    store(f, &c, PROMPT, TEXT, 2); /* two pages; the prompt has two */
+    struct run runs[TEXT - PROMPT];
     const int64_t B = TEXT - PROMPT, N = s.H * s.D;
     for (int32_t b = 0; b < B; b++)
-        runs[b] = b < 7 ? (struct cache_run){before.pages, own.pages, PROMPT, b + 1}
-                        : (struct cache_run){NULL, whole.pages, 0, PROMPT + b + 1};
+        runs[b] = (struct run){0, 2, PROMPT, b + 1};
     float *out = fixture_floats(f, NULL, B * N);
-    decode(f, &own, runs, PROMPT, B, out);
+    decode(f, &c, runs, PROMPT, CUT, out);
+    store(f, &c, 0, TEXT, PAGES);
+    for (int32_t b = CUT; b < B; b++)
+        runs[b] = (struct run){1, PAGES, 0, PROMPT + b + 1};
+    decode(f, &c, runs, PROMPT, B, out);
     fixture_same(f, "rows of two prompts", out, want + PROMPT * N, B * N);
+    fixture_reset(f);
+}
+
+/* A row that is not to be stored changes nothing. */
+static void test_not_stored(struct fixture *f) {
+    const struct heads s = {3, 1, 16};
+    const float *qkv = fixture_normal(f, TEXT * (s.H + 2 * s.K) * s.D, 0, 1);
+    struct cached c = cached_text(f, s, qkv);
+    const int32_t pages[] = {1, 2, 3}, slots[] = {5, -1, 63};
+    const int64_t n = c.pool.page_count * c.pool.page_elements, each = c.pool.page_elements;
+    float *before = fixture_floats(f, NULL, n), *after = c.pool.memory;
+    memcpy(before, after, (size_t)n * sizeof *before);
+    CHECK_OK(backend_run(&f->backend, cache_store, .qkv = c.qkv, .pool = c.pool,
+                         .pages = fixture_ints(f, pages, 3), .slots = fixture_ints(f, slots, 3),
+                         .B = 3, .H = s.H, .layer = LAYER));
+    fixture_same(f, "a page that nothing is stored in", after + 2 * each, before + 2 * each, each);
+    CHECK(memcmp(after + each, before + each, (size_t)each * sizeof *after) != 0);
+    CHECK(memcmp(after + 3 * each, before + 3 * each, (size_t)each * sizeof *after) != 0);
     fixture_reset(f);
 }
 
@@ -104,7 +152,12 @@ static void test_decode(struct fixture *f) {
     }
 }
 
+static void test_all(struct fixture *f) {
+    test_decode(f);
+    test_not_stored(f);
+}
+
 int main(void) {
-    fixture_each(test_decode);
+    fixture_each(test_all);
     return CHECK_END();
 }

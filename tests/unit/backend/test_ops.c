@@ -181,17 +181,21 @@ static void test_decode(struct fixture *f) {
         {.start = PROMPT, .length = FIRST, .parent = 0, .position = PROMPT},
         {.start = PROMPT + FIRST, .length = SECOND, .parent = 0, .position = PROMPT}};
     const int64_t width = (H + 2 * K) * D, heads = H * D;
-    float *pages[PAGES], *of_row[T]; /* two pages of the prompt, one, and two */
-    int32_t slots[T];
+    /* two pages of the prompt, one, and two */
+    static const int32_t numbers[PAGES] = {4, 1, 0, 3, 2}, first_page[] = {0, 2, 3};
+    const int64_t elements = (int64_t)LAYERS * K * 2 * CACHE_PAGE * D;
+    int32_t pages[T], slots[T];
     const float *qkv = fixture_normal(f, T * width, 0, 1);
     double *want = fixture_host(f, T * heads), *last = fixture_host(f, B * heads);
-    for (int i = 0; i < PAGES; i++)
-        pages[i] = fixture_floats(f, NULL, (int64_t)LAYERS * K * 2 * CACHE_PAGE * D);
+    const struct cache_pool pool = {.memory = fixture_floats(f, NULL, PAGES * elements),
+                                    .page_elements = elements,
+                                    .page_count = PAGES,
+                                    .K = K,
+                                    .D = D};
     for (int32_t t = 0; t < T; t++) {
         const int32_t segment = t < PROMPT ? 0 : t < PROMPT + FIRST ? 1 : 2;
-        static const int32_t first_page[] = {0, 2, 3};
         const int32_t at = t - segments[segment].start;
-        of_row[t] = pages[first_page[segment] + at / CACHE_PAGE];
+        pages[t] = numbers[first_page[segment] + at / CACHE_PAGE];
         slots[t] = at % CACHE_PAGE;
     }
     reference_attention(&(struct reference_attention){.qkv = fixture_doubles(f, qkv, T * width),
@@ -202,10 +206,13 @@ static void test_decode(struct fixture *f) {
                                                       .K = K,
                                                       .D = D,
                                                       .segment_count = 3});
-    CHECK_OK(backend_run(&f->backend, cache_store, .qkv = qkv, .pages = of_row, .slots = slots,
-                         .B = T, .H = H, .K = K, .D = D, .layer = LAYER));
-    const struct cache_run runs[B] = {{pages, pages + 2, PROMPT, FIRST},
-                                      {pages, pages + 3, PROMPT, SECOND}};
+    CHECK_OK(backend_run(&f->backend, cache_store, .qkv = qkv, .pool = pool,
+                         .pages = fixture_ints(f, pages, T), .slots = fixture_ints(f, slots, T),
+                         .B = T, .H = H, .layer = LAYER));
+    static const int32_t prompt_begin[B] = {0, 0}, own_begin[B] = {2, 3},
+                         prompt_length[B] = {PROMPT, PROMPT}, own_length[B] = {FIRST, SECOND};
+    struct decode_plan plan = {
+        .B = B, .H = H, .K = K, .D = D, .prompts = prompt_begin, .longest = PROMPT + SECOND};
     const int64_t ends[B] = {PROMPT + FIRST - 1, T - 1};
     float *queries = fixture_floats(f, NULL, B * width), *out = fixture_floats(f, NULL, B * heads);
     for (int b = 0; b < B; b++) {
@@ -213,8 +220,15 @@ static void test_decode(struct fixture *f) {
                                         (size_t)width * sizeof *qkv));
         memcpy(last + b * heads, want + ends[b] * heads, (size_t)heads * sizeof *want);
     }
-    CHECK_OK(backend_run(&f->backend, attention_decode, .qkv = queries, .runs = runs, .out = out,
-                         .B = B, .H = H, .K = K, .D = D, .layer = LAYER));
+    CHECK_OK(f->backend.ops->decode_prepare(&f->backend, &plan));
+    CHECK_OK(backend_run(&f->backend, attention_decode, .plan = &plan, .qkv = queries, .pool = pool,
+                         .page_numbers = fixture_ints(f, numbers, PAGES),
+                         .prompt_begin = fixture_ints(f, prompt_begin, B),
+                         .own_begin = fixture_ints(f, own_begin, B),
+                         .prompt_length = fixture_ints(f, prompt_length, B),
+                         .own_length = fixture_ints(f, own_length, B), .out = out,
+                         .page_number_count = PAGES, .layer = LAYER));
+    f->backend.ops->decode_discard(&f->backend, &plan);
     fixture_compare(f, "attention_decode", out, last, B * heads, 1e-6);
     fixture_reset(f);
 }

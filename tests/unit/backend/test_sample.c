@@ -41,19 +41,22 @@ static void test_settings(struct fixture *f, int64_t V, const struct sample_sett
     enum { B = 16, SEEN = 3 };
     double uniforms[B];
     int32_t tokens[B], alone[B];
-    static const int32_t seen[SEEN] = {0, 5, 5};
-    const int32_t *lists[B], counts[B] = {SEEN, 0, SEEN, SEEN, 1};
+    static const int32_t seen[] = {9, 9, 9, 9, 0, 5, 5, 9}; /* the second of two rows */
+    int32_t rows[B];
+    const int32_t counts[B] = {SEEN, 0, SEEN, SEEN, 1};
     const float *logits = fixture_normal(f, B * V, 0, 3);
     const double *z = fixture_doubles(f, logits, B * V);
     double *probabilities = fixture_host(f, V);
     for (int b = 0; b < B; b++) {
         uniforms[b] = random_uniform(3, RANDOM_TEST, (uint32_t)b, 0, 0, 0);
-        lists[b] = seen;
+        rows[b] = 1;
     }
     struct sample_args args = {.logits = logits,
                                .uniforms = fixture_upload(f, uniforms, sizeof uniforms),
-                               .seen = lists,
-                               .seen_counts = counts,
+                               .seen = fixture_ints(f, seen, 8),
+                               .seen_rows = fixture_ints(f, rows, B),
+                               .seen_counts = fixture_ints(f, counts, B),
+                               .seen_ld = 4,
                                .tokens = fixture_ints(f, NULL, B),
                                .B = B,
                                .V = V,
@@ -63,7 +66,7 @@ static void test_settings(struct fixture *f, int64_t V, const struct sample_sett
     CHECK_OK(f->backend.ops->download(&f->backend, tokens, args.tokens, sizeof tokens));
     for (int b = 0; b < B; b++) {
         const int32_t count = settings->presence_penalty != 0 ? counts[b] : 0;
-        reference_sample(z + b * V, V, settings, seen, count, probabilities);
+        reference_sample(z + b * V, V, settings, seen + 4, count, probabilities);
         if (!agrees(probabilities, V, uniforms[b], tokens[b]))
             CHECK_FAILED("%s: %s, V = %lld: row %d drew %d (probability %.3g) for u = %.9g",
                          f->name, what, (long long)V, b, tokens[b],
@@ -73,7 +76,7 @@ static void test_settings(struct fixture *f, int64_t V, const struct sample_sett
         struct sample_args one = args;
         one.logits += b * V;
         one.uniforms += b;
-        one.seen += b;
+        one.seen_rows += b;
         one.seen_counts += b;
         one.tokens += b;
         one.B = 1;
@@ -169,11 +172,36 @@ static void test_nonfinite(struct fixture *f) {
             float logits[2 * 70] = {0};
             logits[70 + 33] = bad[i];
             int32_t tokens[2];
-            CHECK_STATUS(
-                sample(f, fixture_floats(f, logits, 140), 2, 70, uniforms, &settings, tokens),
-                STATUS_NUMERIC, "row 1");
+            CHECK_OK(sample(f, fixture_floats(f, logits, 140), 2, 70, uniforms, &settings, tokens));
+            CHECK(tokens[0] >= 0);
+            CHECK_EQ(tokens[1], -1);
             fixture_reset(f);
         }
+}
+
+/* The numbers of the counter generator are those that the host would hand over. */
+static void test_counters(struct fixture *f) {
+    enum { B = 9, V = 300 };
+    const uint64_t seed = 0x123456789abcdefu;
+    uint32_t counters[4 * B];
+    double uniforms[B];
+    int32_t want[B], tokens[B];
+    for (uint32_t b = 0; b < B; b++) {
+        const uint32_t c[] = {7, b / 3, 0xfffffffeu + b % 3, 40 * b};
+        memcpy(counters + 4 * b, c, sizeof c);
+        uniforms[b] = random_uniform(seed, RANDOM_SAMPLE, c[0], c[1], c[2], c[3]);
+    }
+    const float *logits = fixture_normal(f, B * V, 0, 1);
+    CHECK_OK(sample(f, logits, B, V, uniforms, &PLAIN, want));
+    int32_t *drawn = fixture_ints(f, NULL, B);
+    CHECK_OK(backend_run(&f->backend, sample, .logits = logits,
+                         .counters = fixture_upload(f, counters, sizeof counters),
+                         .seed = fixture_upload(f, &seed, sizeof seed), .tokens = drawn, .B = B,
+                         .V = V, .ld = V, .settings = PLAIN));
+    CHECK_OK(f->backend.ops->download(&f->backend, tokens, drawn, sizeof tokens));
+    for (int b = 0; b < B; b++)
+        CHECK_EQ(tokens[b], want[b]);
+    fixture_reset(f);
 }
 
 /* Counts of 6,000 draws from 12 tokens; the bound is passed by chance once in 10,000. */
@@ -222,6 +250,7 @@ static void test_all(struct fixture *f) {
     test_ties(f);
     test_ends(f);
     test_nonfinite(f);
+    test_counters(f);
     test_counts(f);
 }
 

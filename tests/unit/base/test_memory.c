@@ -65,6 +65,35 @@ static void many_labels(void) {
     CHECK_EQ(memory_totals().bytes, held);
 }
 
+/* A block that grows where it stands: only what is committed counts, and it is zero. */
+static void committed(void) {
+    const int64_t held = memory_totals().bytes;
+    unsigned char *block = NULL, *at;
+    CHECK_OK(memory_reserve(&block, (size_t)1 << 40, "plums")); /* 1 TiB of addresses */
+    CHECK_EQ((uintptr_t)block % 64, 0);
+    CHECK_EQ(memory_totals().bytes, held);
+    at = block;
+    for (size_t bytes = 1000; bytes <= 1000000; bytes *= 10) {
+        CHECK_OK(memory_commit(block, bytes));
+        CHECK_EQ(account_of("plums").bytes, (int64_t)bytes);
+        CHECK_EQ(block[bytes - 1], 0);
+        CHECK_EQ(block[999], bytes == 1000 ? 0 : 7);
+        block[999] = 7;
+    }
+    CHECK_OK(memory_commit(block, 10)); /* never less */
+    CHECK_EQ(account_of("plums").bytes, 1000000);
+    CHECK(at == block);
+    memory_release(&block);
+    CHECK(block == NULL);
+    CHECK_EQ(account_of("plums").bytes, 0);
+    CHECK_OK(memory_pretend(&block, 0, 1, "plums"));
+    CHECK_OK(memory_pretend_more(block, (size_t)1 << 40));
+    CHECK_EQ(account_of("plums").bytes, INT64_C(1) << 40);
+    memory_release(&block);
+    CHECK_EQ(memory_totals().bytes, held);
+    CHECK_STATUS(memory_reserve(&block, ((size_t)1 << 46) + 1, "moon"), STATUS_MEMORY, "moon");
+}
+
 int main(void) {
     const struct memory_totals before = memory_totals();
     int *values = NULL;
@@ -88,6 +117,7 @@ int main(void) {
     CHECK_STATUS(memory_allocate(&values, SIZE_MAX / 2, 4, "moon"), STATUS_MEMORY, "moon");
     CHECK(memory_peak_resident_bytes() > 0);
     accounts();
+    committed();
     many_labels();
     return CHECK_END();
 }

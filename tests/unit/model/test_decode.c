@@ -5,8 +5,8 @@
  * the packed group gives the sampler's log-probabilities and entropies bit for bit.
  */
 #include "base/memory.h"
-#include "base/random.h"
 #include "check.h"
+#include "model/decoder.h"
 #include "unit/model/tiny.h"
 
 enum { PROMPTS = 2, ANSWERS = 3, TOTAL = PROMPTS * ANSWERS, LONGEST = 75 };
@@ -21,76 +21,61 @@ struct answer {
 struct world {
     struct backend backend;
     struct model *model;
-    struct cache *cache;
+    struct decoder *decoder;
     struct sample_settings settings;
+    int64_t steps; /* between two looks */
     int32_t prompts[PROMPTS][80];
     struct answer answers[TOTAL];
 };
 
-static void draw(struct world *world, const int *who, const int *step, const int32_t *source,
-                 int64_t B) {
-    double uniforms[TOTAL];
-    const int32_t *seen[TOTAL];
-    int32_t counts[TOTAL], tokens[TOTAL];
-    float logprob[TOTAL], entropy[TOTAL];
-    for (int64_t b = 0; b < B; b++) {
-        uniforms[b] =
-            random_uniform(5, RANDOM_TEST, (uint32_t)who[b], (uint32_t)step[who[b]], 0, 0);
-        seen[b] = world->answers[who[b]].tokens;
-        counts[b] = step[who[b]];
+static void begin(struct world *world, int p, int first, int count) {
+    struct decoder_answer answers[ANSWERS];
+    for (int i = 0; i < count; i++)
+        answers[i] = (struct decoder_answer){.index = (uint32_t)((first + i) % ANSWERS),
+                                             .budget = lengths[first + i]};
+    CHECK_OK(decoder_begin(world->decoder, &(struct decoder_prompt){.tokens = world->prompts[p],
+                                                                    .n = prompt_lengths[p],
+                                                                    .index = (uint32_t)p,
+                                                                    .answers = answers,
+                                                                    .answer_count = count}));
+}
+
+/* Reads the rows that have ended and takes them out; `who` are the answers of the rows. */
+static void take(struct world *world, int *who) {
+    bool done[TOTAL];
+    int kept = 0;
+    for (int64_t row = 0; row < decoder_rows(world->decoder); row++) {
+        struct answer *answer = &world->answers[who[row]];
+        done[row] = decoder_end(world->decoder, row) != DECODE_OPEN;
+        if (!done[row]) {
+            who[kept++] = who[row];
+            continue;
+        }
+        CHECK_EQ(decoder_end(world->decoder, row), DECODE_FULL);
+        CHECK_EQ(decoder_count(world->decoder, row), lengths[who[row]]);
+        CHECK_OK(decoder_read(world->decoder, row, 0, lengths[who[row]],
+                              &(struct decoder_numbers){.tokens = answer->tokens,
+                                                        .logprob = answer->logprob,
+                                                        .entropy = answer->entropy}));
     }
-    CHECK_OK(model_draw(world->model, &(struct draw_args){.source = source,
-                                                          .uniforms = uniforms,
-                                                          .seen = seen,
-                                                          .seen_counts = counts,
-                                                          .B = B,
-                                                          .settings = world->settings,
-                                                          .tokens = tokens,
-                                                          .logprob = logprob,
-                                                          .entropy = entropy}));
-    for (int64_t b = 0; b < B; b++) {
-        struct answer *answer = &world->answers[who[b]];
-        answer->tokens[step[who[b]]] = tokens[b];
-        answer->logprob[step[who[b]]] = logprob[b];
-        answer->entropy[step[who[b]]] = entropy[b];
-    }
+    decoder_drop(world->decoder, done);
 }
 
 /* Decodes the answers first … first + count − 1 together; finished ones leave. */
 static void decode(struct world *world, int first, int count) {
-    struct cache_sequence prompts[PROMPTS] = {{.length = 0}}, own[TOTAL] = {{.length = 0}};
-    int step[TOTAL] = {0}, who[TOTAL] = {0};
-    int32_t source[TOTAL];
-    for (int p = 0; p < PROMPTS; p++)
-        CHECK_OK(model_prefill(world->model, world->cache, world->prompts[p], prompt_lengths[p],
-                               &prompts[p], p));
-    for (int i = 0; i < count; i++) {
+    int who[TOTAL];
+    for (int i = 0; i < count; i++)
         who[i] = first + i;
-        source[i] = (first + i) / ANSWERS;
+    for (int i = first, end; i < first + count; i = end) {
+        const int p = i / ANSWERS, last = (p + 1) * ANSWERS;
+        end = last < first + count ? last : first + count;
+        begin(world, p, i, end - i);
     }
-    draw(world, who, step, source, count);
-    for (int64_t B = count; B > 0;) {
-        struct decode_row rows[TOTAL];
-        int64_t kept = 0;
-        for (int64_t b = 0; b < B; b++)
-            if (++step[who[b]] < lengths[who[b]])
-                who[kept++] = who[b];
-            else
-                cache_sequence_release(world->cache, &own[who[b]]);
-        B = kept;
-        for (int64_t b = 0; b < B; b++) {
-            const int a = who[b], p = a / ANSWERS;
-            rows[b] = (struct decode_row){.token = world->answers[a].tokens[step[a] - 1],
-                                          .position = (int32_t)(prompt_lengths[p] + step[a] - 1),
-                                          .prompt = &prompts[p],
-                                          .own = &own[a]};
-            source[b] = (int32_t)b;
-        }
-        CHECK_OK(model_decode(world->model, world->cache, rows, B));
-        draw(world, who, step, source, B);
+    take(world, who);
+    while (decoder_rows(world->decoder) > 0) {
+        CHECK_OK(decoder_advance(world->decoder, decoder_rows(world->decoder), world->steps));
+        take(world, who);
     }
-    for (int p = 0; p < PROMPTS; p++)
-        cache_sequence_release(world->cache, &prompts[p]);
 }
 
 static void check_against_trainer(struct world *world) {
@@ -123,23 +108,35 @@ static void open_world(struct world *world, const char *backend, const char *nam
                        const struct sample_settings *settings) {
     memset(world, 0, sizeof *world);
     world->settings = *settings;
+    world->steps = 1;
     CHECK_OK(backend_open(&world->backend, backend, threads));
     CHECK_OK(tiny_open(&world->model, &world->backend, name, false, NULL));
-    CHECK_OK(cache_create(&world->cache, model_backend(world->model), model_hparams(world->model)));
+    CHECK_OK(decoder_create(&world->decoder, world->model,
+                            &(struct decoder_settings){.sampling = *settings,
+                                                       .most_rows = TOTAL,
+                                                       .most_tokens = LONGEST,
+                                                       .most_prompt = 80,
+                                                       .seed = 5,
+                                                       .step = 3}));
     for (int p = 0; p < PROMPTS; p++)
         tiny_tokens(p == 0 ? "prompt a" : "prompt b", model_hparams(world->model)->V,
                     world->prompts[p], prompt_lengths[p]);
 }
 
 static void close_world(struct world *world) {
-    cache_destroy(&world->cache);
+    decoder_destroy(&world->decoder);
     tiny_close(&world->model);
     backend_close(&world->backend);
 }
 
-/* Prompts once for each call of decode; an answer of n tokens feeds n − 1. */
-static int64_t positions_of(int calls) {
-    int64_t sum = (int64_t)calls * (prompt_lengths[0] + prompt_lengths[1]);
+/* The prompts that have answers among `together` ones, for each call of decode; an answer of n tokens
+ * feeds n − 1. */
+static int64_t positions_of(int together) {
+    int64_t sum = 0;
+    for (int first = 0; first < TOTAL; first += together)
+        for (int p = 0; p < PROMPTS; p++)
+            if (first < (p + 1) * ANSWERS && first + together > p * ANSWERS)
+                sum += prompt_lengths[p];
     for (int a = 0; a < TOTAL; a++)
         sum += lengths[a] - 1;
     return sum;
@@ -152,13 +149,32 @@ static void test_grouping(const char *backend, const char *name, int threads, in
     open_world(world, backend, name, threads, settings);
     for (int first = 0; first < TOTAL; first += together)
         decode(world, first, TOTAL - first < together ? TOTAL - first : together);
-    CHECK_EQ(model_positions_decoded(world->model),
-             positions_of((TOTAL + together - 1) / together));
+    CHECK_EQ(model_positions_decoded(world->model), positions_of(together));
     CHECK_EQ(model_positions_computed(world->model), model_positions_decoded(world->model));
     for (int a = 0; want != NULL && a < TOTAL; a++)
         if (memcmp(&world->answers[a], &want[a], sizeof *want) != 0)
             CHECK_FAILED("%s, %s, %d threads, %d together: answer %d differs", backend, name,
                          threads, together, a);
+    close_world(world);
+    memory_release(&world);
+}
+
+/* Whenever the host looks. */
+static void test_steps(const char *backend, const char *name,
+                       const struct sample_settings *settings, const struct answer *want) {
+    static const int64_t steps[] = {2, 7, 64, 200};
+    struct world *world = NULL;
+    CHECK_OK(memory_new(&world, 1, "world"));
+    open_world(world, backend, name, 1, settings);
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        memset(world->answers, 0, sizeof world->answers);
+        world->steps = steps[i];
+        decode(world, 0, TOTAL);
+        for (int a = 0; a < TOTAL; a++)
+            if (memcmp(&world->answers[a], &want[a], sizeof *want) != 0)
+                CHECK_FAILED("%s, %s, %d steps between looks: answer %d differs", backend, name,
+                             (int)steps[i], a);
+    }
     close_world(world);
     memory_release(&world);
 }
@@ -170,9 +186,9 @@ static void test_model(const char *name, const struct sample_settings *settings,
     open_world(world, "cpu", name, 1, settings);
     decode(world, 0, TOTAL);
     check_against_trainer(world);
-    const int64_t pages = cache_bytes(world->cache), bytes = memory_totals().bytes;
+    const int64_t pages = decoder_cache_bytes(world->decoder), bytes = memory_totals().bytes;
     decode(world, 0, TOTAL); /* released pages serve again, and old content does no harm */
-    CHECK_EQ(cache_bytes(world->cache), pages);
+    CHECK_EQ(decoder_cache_bytes(world->decoder), pages);
     CHECK_EQ(memory_totals().bytes, bytes);
     check_against_trainer(world);
     test_grouping("cpu", name, 2, 4, settings, world->answers);
@@ -180,6 +196,8 @@ static void test_model(const char *name, const struct sample_settings *settings,
         test_grouping("cpu", name, 2, TOTAL, settings, world->answers);
         test_grouping("cpu", name, 1, 1, settings, world->answers);
         test_grouping("check", name, 1, 3, settings, world->answers);
+        test_steps("cpu", name, settings, world->answers);
+        test_steps("check", name, settings, world->answers);
     }
     close_world(world);
     memory_release(&world);

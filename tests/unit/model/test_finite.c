@@ -6,6 +6,7 @@
  */
 #include "base/memory.h"
 #include "check.h"
+#include "model/decoder.h"
 #include "model/finite.h"
 #include "unit/model/tiny.h"
 
@@ -17,7 +18,6 @@ enum { TARGETS = 20, PROMPT = 6 };
 struct world {
     struct backend backend;
     struct model *model;
-    struct cache *cache;
     float *master;
     const struct parameter *parameters;
     int64_t count;
@@ -33,34 +33,32 @@ static enum status forward(struct world *w) {
     return status;
 }
 
-static enum status draw(struct world *w, int32_t *token) {
-    const int32_t source = 0;
-    const double uniform = 0.4;
-    const struct draw_args args = {.source = &source,
-                                   .uniforms = &uniform,
-                                   .B = 1,
-                                   .settings = {.temperature = 0.7f, .top_p = 1},
-                                   .tokens = token,
-                                   .logprob = w->logprob,
-                                   .entropy = w->entropy};
-    return model_draw(w->model, &args);
-}
-
-/* A prompt, a draw, a step and another draw. */
+/* A prompt, a draw, steps with a draw each; answers of unlike length, so that a row that has ended
+ * is computed beside the others. */
 static enum status decode(struct world *w) {
-    struct cache_sequence prompt = {.length = 0}, own = {.length = 0};
-    int32_t tokens[PROMPT], token = 0;
+    const struct decoder_answer answers[] = {{0, 1}, {1, 4}};
+    struct decoder *decoder = NULL;
+    int32_t tokens[PROMPT];
     enum status status;
     tiny_tokens("prompt", model_hparams(w->model)->V, tokens, PROMPT);
-    TRY_ELSE(status, done, model_prefill(w->model, w->cache, tokens, PROMPT, &prompt, 0));
-    TRY_ELSE(status, done, draw(w, &token));
-    const struct decode_row row = {
-        .token = token, .position = PROMPT, .prompt = &prompt, .own = &own};
-    TRY_ELSE(status, done, model_decode(w->model, w->cache, &row, 1));
-    TRY_ELSE(status, done, draw(w, &token));
+    TRY_ELSE(
+        status, done,
+        decoder_create(&decoder, w->model,
+                       &(struct decoder_settings){.sampling = {.temperature = 0.7f, .top_p = 1},
+                                                  .most_rows = 2,
+                                                  .most_tokens = 4,
+                                                  .most_prompt = PROMPT}));
+    TRY_ELSE(status, done,
+             decoder_begin(decoder, &(struct decoder_prompt){.tokens = tokens,
+                                                             .n = PROMPT,
+                                                             .answers = answers,
+                                                             .answer_count = 2}));
+    TRY_ELSE(status, done, decoder_advance(decoder, 2, 3));
+    CHECK_EQ(decoder_count(decoder, 1), 4);
+    TRY_ELSE(status, done,
+             decoder_read(decoder, 1, 0, 4, &(struct decoder_numbers){.logprob = w->logprob}));
 done:
-    cache_sequence_release(w->cache, &prompt);
-    cache_sequence_release(w->cache, &own);
+    decoder_destroy(&decoder);
     return status;
 }
 
@@ -97,11 +95,10 @@ static void test_bad(struct world *w, const char *name, int64_t at, float value,
 }
 
 static void test_model(const char *name) {
-    struct world w = {.cache = NULL};
+    struct world w = {.count = 0};
     float before[TARGETS], drawn;
     CHECK_OK(backend_open(&w.backend, "cpu", 1));
     CHECK_OK(tiny_open(&w.model, &w.backend, name, false, &w.master));
-    CHECK_OK(cache_create(&w.cache, model_backend(w.model), model_hparams(w.model)));
     w.parameters = model_trained(w.model)->items;
     w.count = model_trained(w.model)->count;
     CHECK_OK(decode(&w));
@@ -124,7 +121,6 @@ static void test_model(const char *name) {
     CHECK(memcmp(before, w.logprob, sizeof before) == 0);
     CHECK_OK(decode(&w));
     CHECK(memcmp(&drawn, w.logprob, sizeof drawn) == 0);
-    cache_destroy(&w.cache);
     backend_release(&w.backend, &w.master);
     tiny_close(&w.model);
     backend_close(&w.backend);

@@ -6,6 +6,7 @@
  */
 #include "base/memory.h"
 #include "check.h"
+#include "model/decoder.h"
 #include "unit/model/tiny.h"
 
 enum { PROMPT = 40, ANSWERS = 3, STEPS = 70 };
@@ -15,33 +16,23 @@ static enum status ignore(void *context, const struct gradient_piece *piece) {
     return STATUS_OK;
 }
 
-static void decode(struct model *model, struct cache *cache) {
-    struct cache_sequence prompt = {.length = 0}, own[ANSWERS] = {{.length = 0}};
-    const int32_t source[ANSWERS] = {0}, *seen[ANSWERS] = {NULL}, counts[ANSWERS] = {0};
-    int32_t tokens[PROMPT], drawn[ANSWERS];
-    double uniforms[ANSWERS] = {0.5, 0.5, 0.5};
-    float logprob[ANSWERS], entropy[ANSWERS];
+/* Leaves the decoder with what it holds at the end. */
+static void decode(struct model *model, struct decoder **decoder) {
+    struct decoder_answer answers[ANSWERS] = {{0, STEPS}, {1, STEPS}, {2, STEPS}};
+    int32_t tokens[PROMPT];
     tiny_tokens("prompt", model_hparams(model)->V, tokens, PROMPT);
-    CHECK_OK(model_prefill(model, cache, tokens, PROMPT, &prompt, 0));
-    CHECK_OK(model_draw(model, &(struct draw_args){.source = source,
-                                                   .uniforms = uniforms,
-                                                   .seen = seen,
-                                                   .seen_counts = counts,
-                                                   .B = ANSWERS,
-                                                   .settings = {.temperature = 1.0f, .top_p = 0.9f},
-                                                   .tokens = drawn,
-                                                   .logprob = logprob,
-                                                   .entropy = entropy}));
-    for (int step = 0; step < STEPS; step++) {
-        struct decode_row rows[ANSWERS];
-        for (int i = 0; i < ANSWERS; i++)
-            rows[i] = (struct decode_row){
-                .token = 1, .position = PROMPT + step, .prompt = &prompt, .own = &own[i]};
-        CHECK_OK(model_decode(model, cache, rows, ANSWERS));
-    }
-    for (int i = 0; i < ANSWERS; i++)
-        cache_sequence_release(cache, &own[i]);
-    cache_sequence_release(cache, &prompt);
+    CHECK_OK(
+        decoder_create(decoder, model,
+                       &(struct decoder_settings){.sampling = {.temperature = 1.0f, .top_p = 0.9f},
+                                                  .most_rows = ANSWERS,
+                                                  .most_tokens = STEPS,
+                                                  .most_prompt = PROMPT}));
+    CHECK_OK(decoder_begin(
+        *decoder, &(struct decoder_prompt){
+                      .tokens = tokens, .n = PROMPT, .answers = answers, .answer_count = ANSWERS}));
+    while (decoder_end(*decoder, 0) == DECODE_OPEN)
+        CHECK_OK(decoder_advance(*decoder, ANSWERS, 3));
+    CHECK_EQ(decoder_count(*decoder, ANSWERS - 1), STEPS);
 }
 
 static void train(struct model *model) {
@@ -59,15 +50,14 @@ static void train(struct model *model) {
 static int go_through(struct backend *backend, const char *name, bool recompute,
                       struct memory_account *accounts) {
     struct model *model;
-    struct cache *cache;
+    struct decoder *decoder;
     float *master;
     memory_watch();
     CHECK_OK(tiny_open(&model, backend, name, recompute, &master));
-    CHECK_OK(cache_create(&cache, model_backend(model), model_hparams(model)));
-    decode(model, cache);
+    decode(model, &decoder);
     train(model);
     const int count = memory_accounts(accounts, MEMORY_LABELS);
-    cache_destroy(&cache);
+    decoder_destroy(&decoder);
     tiny_close(&model);
     backend_release(backend, &master);
     backend_close(backend);

@@ -6,6 +6,7 @@
  */
 #include "check.h"
 #include "data/model/real/real_expected.h"
+#include "model/decoder.h"
 #include "unit/model/tiny.h"
 
 enum { LONGEST = 256, TEXTS = sizeof real_texts / sizeof *real_texts };
@@ -20,35 +21,27 @@ static void score(struct model *model, const struct real_text *text) {
     batch_release(&batch);
 }
 
-static int32_t draw_greedy(struct model *model) {
-    int32_t token = -1;
-    float logprob, entropy;
-    const struct draw_args args = {.source = (const int32_t[]){0},
-                                   .uniforms = (const double[]){0.5},
-                                   .B = 1,
-                                   .settings = {.temperature = 0.0f, .top_p = 1.0f},
-                                   .tokens = &token,
-                                   .logprob = &logprob,
-                                   .entropy = &entropy};
-    CHECK_OK(model_draw(model, &args));
-    return token;
-}
-
 static void continue_text(struct model *model, const struct real_text *text) {
-    struct cache *cache;
-    struct cache_sequence prompt = {.length = 0}, own = {.length = 0};
-    CHECK_OK(cache_create(&cache, model_backend(model), model_hparams(model)));
-    CHECK_OK(model_prefill(model, cache, text->ids, text->count, &prompt, 0));
-    for (int32_t i = 0; i < text->greedy_count; i++) {
-        const int32_t token = draw_greedy(model);
-        CHECK_EQ(token, text->greedy[i]);
-        const struct decode_row row = {
-            .token = text->greedy[i], .position = text->count + i, .prompt = &prompt, .own = &own};
-        CHECK_OK(model_decode(model, cache, &row, 1));
-    }
-    cache_sequence_release(cache, &own);
-    cache_sequence_release(cache, &prompt);
-    cache_destroy(&cache);
+    const struct decoder_answer answer = {.budget = text->greedy_count};
+    struct decoder *decoder;
+    int32_t tokens[LONGEST];
+    CHECK_OK(
+        decoder_create(&decoder, model,
+                       &(struct decoder_settings){.sampling = {.temperature = 0.0f, .top_p = 1.0f},
+                                                  .most_rows = 1,
+                                                  .most_tokens = text->greedy_count,
+                                                  .most_prompt = text->count}));
+    CHECK_OK(decoder_begin(decoder, &(struct decoder_prompt){.tokens = text->ids,
+                                                             .n = text->count,
+                                                             .answers = &answer,
+                                                             .answer_count = 1}));
+    while (decoder_end(decoder, 0) == DECODE_OPEN)
+        CHECK_OK(decoder_advance(decoder, 1, 1));
+    CHECK_OK(decoder_read(decoder, 0, 0, text->greedy_count,
+                          &(struct decoder_numbers){.tokens = tokens}));
+    for (int32_t i = 0; i < text->greedy_count; i++)
+        CHECK_EQ(tokens[i], text->greedy[i]);
+    decoder_destroy(&decoder);
 }
 
 int main(void) {

@@ -39,9 +39,8 @@ static struct generate_settings settings_of(int64_t in_flight) {
                                       .step = 9};
 }
 
-static void draw(struct drawn *drawn, int64_t in_flight) {
+static void draw_with(struct drawn *drawn, const struct generate_settings *how) {
     struct generate_request requests[PROMPTS];
-    const struct generate_settings how = settings_of(in_flight);
     memset(drawn, 0, sizeof *drawn);
     for (int p = 0; p < PROMPTS; p++) {
         char name[8];
@@ -53,8 +52,13 @@ static void draw(struct drawn *drawn, int64_t in_flight) {
                                                 .answers = drawn->answers + p * ANSWERS,
                                                 .answer_count = ANSWERS};
     }
-    CHECK_OK(generate_answers(model, tokenizer, &how, requests, PROMPTS,
+    CHECK_OK(generate_answers(model, tokenizer, how, requests, PROMPTS,
                               (struct rollout_columns){.sampler = true}, &drawn->report));
+}
+
+static void draw(struct drawn *drawn, int64_t in_flight) {
+    const struct generate_settings how = settings_of(in_flight);
+    draw_with(drawn, &how);
 }
 
 static void release(struct drawn *drawn) {
@@ -132,6 +136,46 @@ static void test_in_flight(const struct drawn *all) {
     }
 }
 
+static void check_same(const struct drawn *a, const struct drawn *b, const char *what, int64_t n) {
+    for (int k = 0; k < PROMPTS * ANSWERS; k++) {
+        const struct rollout_answer *x = &a->answers[k], *y = &b->answers[k];
+        const size_t bytes = (size_t)x->n * sizeof(float);
+        if (x->n != y->n || x->finish != y->finish || memcmp(x->tokens, y->tokens, bytes) != 0 ||
+            memcmp(x->logprob_sampler, y->logprob_sampler, bytes) != 0 ||
+            memcmp(x->entropy, y->entropy, bytes) != 0)
+            CHECK_FAILED("%s %d: answer %d has %d tokens and finish %d, expected %d and %d", what,
+                         (int)n, k, (int)x->n, (int)x->finish, (int)y->n, (int)y->finish);
+    }
+    CHECK_EQ(a->report.tokens, b->report.tokens);
+    CHECK_EQ(a->report.positions, b->report.positions);
+}
+
+/* However seldom the host looks, for stop ids, stop texts and full answers alike: what comes behind
+ * the end of an answer before it looks is cut off. */
+static void test_steps_ahead(void) {
+    static const char *const stops[] = {"b", "]]", "0`"}; /* of one token, and of two */
+    static const int32_t ids[] = {1043, 18};
+    struct generate_settings how = settings_of(5);
+    struct drawn want;
+    int finished[8] = {0};
+    how.stop_ids = ids;
+    how.stop_texts = stops;
+    how.stop_text_count = 3;
+    how.steps_ahead = 1;
+    draw_with(&want, &how);
+    for (int k = 0; k < PROMPTS * ANSWERS; k++)
+        finished[want.answers[k].finish]++;
+    CHECK_EQ(finished[FINISH_STOP_TEXT], 3);
+    CHECK_EQ(finished[FINISH_STOP], 2);
+    for (how.steps_ahead = 2; how.steps_ahead <= 17; how.steps_ahead += 3) {
+        struct drawn have;
+        draw_with(&have, &how);
+        check_same(&have, &want, "steps between looks:", how.steps_ahead);
+        release(&have);
+    }
+    release(&want);
+}
+
 /* Every value of the settings that has to do with draws. */
 static void test_settings(void) {
     char *stop[] = {"x"};
@@ -175,6 +219,7 @@ int main(void) {
     draw(&all, 0);
     test_draws(&all);
     test_in_flight(&all);
+    test_steps_ahead();
     release(&all);
     tiny_close(&model);
     backend_close(&backend);
