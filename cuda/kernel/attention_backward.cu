@@ -312,13 +312,26 @@ static __device__ __forceinline__ void key_step(float (*dk)[D / 8][4], float (*d
     attention_add<D, M, STEP>(dk, dp, memory.queries(stage));
 }
 
-/* The sums over all query rows that see the block. */
+/* The sums over the query rows of the block's part. */
 template <int D>
-static __device__ __forceinline__ void
-key_queries(float (*dk)[D / 8][4], float (*dv)[D / 8][4], const key_memory<D> &memory,
-            const struct attention_backward_launch &args, const attention_heads &heads,
-            key_block block, int key) {
+static __device__ __forceinline__ void key_queries(float (*dk)[D / 8][4], float (*dv)[D / 8][4],
+                                                   const struct attention_backward_launch &args,
+                                                   const attention_heads &heads) {
+    constexpr int THREADS = key_shape<D>::WARPS * 32;
     const int thread = thread_index();
+    const key_memory<D> memory = {shared_memory()};
+    key_block block = key_block_of(args, heads, key_shape<D>::STEP);
+    const int first = block.block.first,
+              key = first + warp_index() * 16 * TILES<D> + lane_index() / 4;
+    const attention_packed_keys<bf16> keys = {(const bf16 *)args.forward.qkv +
+                                                  (int64_t)(heads.H + block.rows.kv_head) * D,
+                                              heads.width,
+                                              heads.K * D,
+                                              0,
+                                              0,
+                                              block.segments[block.block.segment].start};
+    attention_load<D, THREADS>(memory.keys(), memory.values(), keys, 0, first, first + block.count,
+                               thread);
     load_step(memory, 0, args, heads, block.rows);
     if (thread < memory.STEP)
         memory.facts(0)[thread] = key_query_of(args, block, thread);
@@ -340,6 +353,7 @@ key_queries(float (*dk)[D / 8][4], float (*dv)[D / 8][4], const key_memory<D> &m
     }
 }
 
+/* Row h of a tile of dk or dv into its slot. */
 template <int D>
 static __device__ __forceinline__ void store_part(float *row, const float (*sums)[4], int h) {
 #pragma unroll
@@ -354,36 +368,29 @@ static __global__ void __launch_bounds__(key_shape<D>::WARPS * 32)
     key_kernel(const struct attention_backward_launch args) {
     constexpr int M = TILES<D>;
     const attention_heads heads(args.forward.H, args.forward.K, D);
-    const key_block block = key_block_of(args, heads, key_shape<D>::STEP);
-    const key_memory<D> memory = {shared_memory()};
-    const struct segment &segment = args.forward.segments[block.block.segment];
-    const int first = block.block.first, end = first + block.count,
-              key = first + warp_index() * 16 * M + lane_index() / 4,
-              column = (heads.H + block.rows.kv_head) * D;
-    const attention_packed_keys<bf16> keys = {
-        (const bf16 *)args.forward.qkv + column, heads.width, heads.K * D, 0, 0, segment.start};
-    attention_load<D, key_shape<D>::WARPS * 32>(memory.keys(), memory.values(), keys, 0, first, end,
-                                                thread_index());
     float dk[M][D / 8][4], dv[M][D / 8][4];
     clear<M>(dk);
     clear<M>(dv);
-    key_queries<D>(dk, dv, memory, args, heads, block, key);
+    key_queries<D>(dk, dv, args, heads);
+    /* read again: kept, it would cost the loop its registers */
+    const key_block keys = key_block_of(args, heads, key_shape<D>::STEP);
+    const struct attention_block &block = keys.block;
+    const int start = keys.segments[block.segment].start + block.first,
+              column = (heads.H + keys.rows.kv_head) * D;
 #pragma unroll
     for (int m = 0; m < M; m++)
 #pragma unroll
         for (int h = 0; h < 2; h++) {
-            const int at = key + 16 * m + 8 * h;
-            if (at >= end)
+            const int at = (warp_index() * M + m) * 16 + 8 * h + lane_index() / 4;
+            if (at >= keys.count)
                 continue;
-            if (block.block.parts > 1) {
-                float *part =
-                    part_of(args, block.block.slot + block.block.part, block.rows.kv_head) +
-                    (at - first) * D;
+            if (block.parts > 1) {
+                float *part = part_of(args, block.slot + block.part, keys.rows.kv_head) + at * D;
                 store_part<D>(part, dk[m], h);
                 store_part<D>(part + ATTENTION_KEYS * D, dv[m], h);
                 continue;
             }
-            bf16 *row = (bf16 *)args.dqkv + (int64_t)(segment.start + at) * heads.width + column;
+            bf16 *row = (bf16 *)args.dqkv + (int64_t)(start + at) * heads.width + column;
             store_pairs<D>(row, dk[m], h, heads.scale);
             store_pairs<D>(row + heads.K * D, dv[m], h, 1.0f);
         }
