@@ -26,12 +26,55 @@ template <typename T> struct attention_page_keys {
     const int32_t *prompt, *own; /* page numbers */
     int prompt_length, D;
 
-    __device__ __forceinline__ const T *key(int position) const {
+    /* Positions of the pool, page after page. */
+    __device__ __forceinline__ int place(int position) const {
         const int at = position < prompt_length ? position : position - prompt_length;
         const int32_t *pages = position < prompt_length ? prompt : own;
-        return head + pages[at / CACHE_PAGE] * page_elements + at % CACHE_PAGE * D;
+        return pages[at / CACHE_PAGE] * CACHE_PAGE + at % CACHE_PAGE;
+    }
+    __device__ __forceinline__ const T *at_place(int place) const {
+        return head + place / CACHE_PAGE * page_elements + place % CACHE_PAGE * D;
+    }
+    __device__ __forceinline__ const T *key(int position) const {
+        return at_place(place(position));
     }
 };
+
+/* The keys of a whole page, by their slots. */
+struct attention_page {
+    const bf16 *head;
+    int values, D;
+
+    __device__ __forceinline__ const bf16 *key(int slot) const {
+        return head + slot * D;
+    }
+};
+
+/* Where the keys of a block are: row lane, and row lane + 32; −1 behind the last. */
+struct decode_places {
+    int low, high;
+};
+
+static __device__ __forceinline__ decode_places places_of(const attention_page_keys<bf16> &keys,
+                                                          int first, int end) {
+    const int low = first + lane_index(), high = low + 32;
+    return {low < end ? keys.place(low) : -1, high < end ? keys.place(high) : -1};
+}
+
+/* attention_load by one warp: a lane finds the places of two rows, and tells them to the others. */
+template <int D>
+static __device__ __forceinline__ void load_places(unsigned char *tile,
+                                                   const attention_page_keys<bf16> &keys,
+                                                   decode_places places, int offset) {
+    const attention_copy<D, 32> copy(lane_index());
+#pragma unroll 8
+    for (int n = 0; n < ATTENTION_KEYS / copy.STEP; n++) {
+        const int row = copy.row + n * copy.STEP,
+                  place = warp_shuffle(n * copy.STEP < 32 ? places.low : places.high, row % 32);
+        copy_async_16(tile + copy.at(n),
+                      keys.at_place(place < 0 ? 0 : place) + offset + copy.chunk * 8, place >= 0);
+    }
+}
 
 template <typename T>
 static __device__ __forceinline__ attention_page_keys<T>
@@ -82,7 +125,6 @@ begin_walk(decode_walk<D> &walk, const struct attention_decode_launch &args,
 template <int D, int WARPS>
 static __device__ __forceinline__ void walk_prompt(decode_walk<D> &walk, unsigned char *tiles,
                                                    int blocks, bool works) {
-    const int thread = thread_index();
     const attention_page_keys<bf16> &keys = walk.keys;
     for (int j = 0; j < blocks + WARPS - 1; j++) {
         /* block j is fetched WARPS - 1 turns before it is used */
@@ -93,8 +135,10 @@ static __device__ __forceinline__ void walk_prompt(decode_walk<D> &walk, unsigne
         }
         if (j < blocks) {
             unsigned char *tile = tiles + j % WARPS * 2 * TILE_BYTES<D>;
-            const int first = j * ATTENTION_KEYS, end = first + ATTENTION_KEYS;
-            attention_load<D, WARPS * 32>(tile, tile + TILE_BYTES<D>, keys, 0, first, end, thread);
+            const attention_page page = {keys.head + keys.prompt[j] * keys.page_elements,
+                                         keys.values, D};
+            attention_load<D, WARPS * 32>(tile, tile + TILE_BYTES<D>, page, 0, 0, CACHE_PAGE,
+                                          thread_index());
         }
         copy_async_commit();
         if (used < 0 || !works)
@@ -113,29 +157,30 @@ static __device__ __forceinline__ void walk_prompt(decode_walk<D> &walk, unsigne
 template <int D>
 static __device__ __forceinline__ void walk_alone(decode_walk<D> &walk, unsigned char *keys,
                                                   unsigned char *values, int first) {
-    const int lane = lane_index(), end = walk.limit[0][0];
-    const int offset = walk.keys.values;
-    attention_load<D, 32>(keys, NULL, walk.keys, 0, first, end, lane);
+    const int end = walk.limit[0][0], offset = walk.keys.values;
+    decode_places places = places_of(walk.keys, first, end);
+    load_places<D>(keys, walk.keys, places, 0);
     copy_async_commit();
-    attention_load<D, 32>(values, NULL, walk.keys, offset, first, end, lane);
+    load_places<D>(values, walk.keys, places, offset);
     copy_async_commit();
     for (; first < end; first += ATTENTION_KEYS) {
-        const int next = first + ATTENTION_KEYS;
+        const bool more = first + ATTENTION_KEYS < end;
         float scores[1][ATTENTION_KEYS / 8][4];
         copy_async_wait<1>();
         __syncwarp();
+        places = places_of(walk.keys, first + ATTENTION_KEYS, end);
         attention_scores<D, 1>(scores, walk.queries, keys);
         __syncwarp();
-        if (next < end)
-            attention_load<D, 32>(keys, NULL, walk.keys, 0, next, end, lane);
+        if (more)
+            load_places<D>(keys, walk.keys, places, 0);
         copy_async_commit();
         walk.softmax(scores, first);
         copy_async_wait<1>();
         __syncwarp();
         attention_add<D, 1, ATTENTION_KEYS>(walk.state.out, scores, values);
         __syncwarp();
-        if (next < end)
-            attention_load<D, 32>(values, NULL, walk.keys, offset, next, end, lane);
+        if (more)
+            load_places<D>(values, walk.keys, places, offset);
         copy_async_commit();
     }
 }
@@ -179,12 +224,12 @@ template <int D> struct wide_state {
     float maximum[2], sum[2];
 };
 
-/* This warp's block of keys from `first` on: its scores, and the largest of each row to all. Keys of
- * `next` are sent for. A warp without a block only keeps step. */
+/* This warp's block of keys from `first` on: its scores, and the largest of each row to all. The keys
+ * at `next` are sent for. A warp without a block only keeps step. */
 template <int D>
 static __device__ __forceinline__ void
 wide_score(const decode_walk<D> &walk, const wide_memory<D> &memory,
-           float (*scores)[ATTENTION_KEYS / 8][4], int first, int next, int end) {
+           float (*scores)[ATTENTION_KEYS / 8][4], int first, decode_places next, int end) {
     const int warp = warp_index();
     copy_async_wait<1>();
     __syncwarp();
@@ -199,8 +244,8 @@ wide_score(const decode_walk<D> &walk, const wide_memory<D> &memory,
         }
     }
     __syncwarp();
-    if (next < end)
-        attention_load<D, 32>(memory.keys(warp), NULL, walk.keys, 0, next, end, lane_index());
+    if (first + WIDE_WARPS * ATTENTION_KEYS < end)
+        load_places<D>(memory.keys(warp), walk.keys, next, 0);
     copy_async_commit();
 }
 
@@ -281,18 +326,19 @@ static __device__ __forceinline__ void walk_wide(wide_state<D> &state, const dec
     constexpr int STEP = WIDE_WARPS * ATTENTION_KEYS;
     const int warp = warp_index(), end = walk.limit[0][0], offset = walk.keys.values;
     int first = warp * ATTENTION_KEYS;
+    decode_places places = places_of(walk.keys, first, end);
     if (first < end)
-        attention_load<D, 32>(memory.keys(warp), NULL, walk.keys, 0, first, end, lane_index());
+        load_places<D>(memory.keys(warp), walk.keys, places, 0);
     copy_async_commit();
     if (first < end)
-        attention_load<D, 32>(memory.values(warp), NULL, walk.keys, offset, first, end,
-                              lane_index());
+        load_places<D>(memory.values(warp), walk.keys, places, offset);
     copy_async_commit();
     for (int base = 0; base < end; base += STEP, first += STEP) {
         const int left = (end - base + ATTENTION_KEYS - 1) / ATTENTION_KEYS,
                   blocks = left < WIDE_WARPS ? left : WIDE_WARPS;
         float scores[1][ATTENTION_KEYS / 8][4], maxima[2][WIDE_WARPS], corrections[2][WIDE_WARPS];
-        wide_score<D>(walk, memory, scores, first, first + STEP, end);
+        places = places_of(walk.keys, first + STEP, end);
+        wide_score<D>(walk, memory, scores, first, places, end);
         __syncthreads();
         for (int h = 0; h < 2; h++) {
             wide_chain<D>(memory, state.maximum[h], maxima[h], corrections[h], blocks, h,
@@ -306,8 +352,7 @@ static __device__ __forceinline__ void walk_wide(wide_state<D> &state, const dec
         wide_add<D>(state, memory, corrections, blocks);
         __syncthreads();
         if (first + STEP < end)
-            attention_load<D, 32>(memory.values(warp), NULL, walk.keys, offset, first + STEP, end,
-                                  lane_index());
+            load_places<D>(memory.values(warp), walk.keys, places, offset);
         copy_async_commit();
     }
 }
@@ -351,8 +396,9 @@ static __global__ void __launch_bounds__(WARPS * 32)
     unsigned char *tiles = shared_memory(), *own = tiles + warp_index() * 2 * TILE_BYTES<D>;
     decode_walk<D> walk;
     begin_walk(walk, args, heads, row, kv_head, head);
-    const int shared = walk.keys.prompt_length / ATTENTION_KEYS;
-    walk_prompt<D, WARPS>(walk, tiles, shared, works);
+    const int shared = WARPS > 1 ? walk.keys.prompt_length / ATTENTION_KEYS : 0;
+    if constexpr (WARPS > 1)
+        walk_prompt<D, WARPS>(walk, tiles, shared, works);
     if (!works)
         return;
     walk_alone<D>(walk, own, own + TILE_BYTES<D>, shared * ATTENTION_KEYS);
@@ -382,16 +428,23 @@ static __global__ void plain_kernel(const struct attention_decode_launch args) {
               (T *)args.out + (row * heads.H + head) * D);
 }
 
+template <int D, int WARPS>
+static int launch_warps(void *stream, const struct attention_decode_launch &args, dim3 grid) {
+    return LAUNCH(stream, decode_kernel<D, WARPS>, grid, dim3(WARPS * 32),
+                  WARPS * 2 * TILE_BYTES<D>, args);
+}
+
 template <int D> static int launch_tiles(void *stream, const struct attention_decode_launch &args) {
     const int64_t G = args.H / args.K;
     const dim3 grid((unsigned)(args.block_count * args.K),
                     (unsigned)((G + TILE_HEADS - 1) / TILE_HEADS));
-    if (args.rows_per_block == 1)
+    if (args.rows_per_block == ATTENTION_DECODE_WIDE)
         return LAUNCH(stream, wide_kernel<D>, grid, dim3(WIDE_WARPS * 32), wide_memory<D>::BYTES,
                       args);
-    if (args.rows_per_block == 2)
-        return LAUNCH(stream, decode_kernel<D, 2>, grid, dim3(2 * 32), 2 * 2 * TILE_BYTES<D>, args);
-    return LAUNCH(stream, decode_kernel<D, 4>, grid, dim3(4 * 32), 4 * 2 * TILE_BYTES<D>, args);
+    if (args.rows_per_block == 1)
+        return launch_warps<D, 1>(stream, args, grid);
+    return args.rows_per_block == 2 ? launch_warps<D, 2>(stream, args, grid)
+                                    : launch_warps<D, 4>(stream, args, grid);
 }
 
 extern "C" int launch_attention_decode(void *stream, const struct attention_decode_launch *args) {

@@ -13,12 +13,15 @@
 #include "cuda/kernel/cache_store.h"
 
 /* Rows begin..begin + count - 1: of one prompt (the same prompt_begin), whose full blocks of keys
- * are copied once for all of them. Where blocks have one row, four warps share its work. */
+ * are copied once for all of them. */
 struct attention_decode_block {
     int32_t begin, count;
 };
 
-enum { ATTENTION_DECODE_ROWS = 4 }; /* of a block, at most */
+enum {
+    ATTENTION_DECODE_ROWS = 4, /* of a block, at most */
+    ATTENTION_DECODE_WIDE = 0  /* rows_per_block: one, whose keys four warps share */
+};
 
 struct attention_decode_launch {
     enum dtype dtype;
@@ -31,17 +34,19 @@ struct attention_decode_launch {
     const int32_t *own_length;    /* (B): with the position being computed, so ≥ 1 */
     const struct attention_decode_block *blocks; /* (block_count) */
     struct cache_layer cache;
-    int64_t block_count, rows_per_block, B, H, K, D;
+    int64_t block_count, rows_per_block, B, H, K, D; /* rows_per_block: see below */
 };
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-/* On the host: how many rows of a prompt a block should take, 1, 2 or 4, on a machine of that many
- * multiprocessors; and the blocks of B rows, of which it gives the number. */
-int64_t attention_decode_rows(int64_t B, int64_t K, int64_t multiprocessors);
-int64_t attention_decode_blocks(const int32_t *prompt_begin, int64_t B, int64_t rows_per_block,
+/* On the host: how many rows of a prompt a block should take, ATTENTION_DECODE_WIDE, 1, 2 or 4, on a
+ * machine of that many multiprocessors; and the blocks of B rows, of which it gives the number. Rows
+ * of one prompt have one number in `prompts` and stand together. */
+int64_t attention_decode_rows(const int32_t *prompts, int64_t B, int64_t K,
+                              int64_t multiprocessors);
+int64_t attention_decode_blocks(const int32_t *prompts, int64_t B, int64_t rows_per_block,
                                 struct attention_decode_block *blocks);
 
 int launch_attention_decode(void *stream, const struct attention_decode_launch *args);

@@ -228,9 +228,9 @@ static void time_decode(struct device *device, struct heads s, int64_t B, int32_
                              .H = s.H,
                              .K = s.K,
                              .D = s.D}};
-    double ms[3];
-    for (int i = 0; i < 3; i++) {
-        work.args.rows_per_block = 1 << i;
+    double ms[4];
+    for (int i = 0; i < 4; i++) {
+        work.args.rows_per_block = i == 0 ? ATTENTION_DECODE_WIDE : 1 << (i - 1);
         work.args.block_count =
             attention_decode_blocks(rows.prompt_begin, B, work.args.rows_per_block, rows.blocks);
         BENCH_MUST(device_upload(device, device->stream, memory[7], rows.blocks,
@@ -239,13 +239,14 @@ static void time_decode(struct device *device, struct heads s, int64_t B, int32_
     }
     struct device_facts facts;
     BENCH_MUST(device_facts(device, &facts));
-    const int64_t taken = attention_decode_rows(B, s.K, facts.processors);
-    const double best = ms[taken == 1   ? 0
-                           : taken == 2 ? 1
-                                        : 2],
+    const int64_t taken = attention_decode_rows(rows.prompt_begin, B, s.K, facts.processors);
+    const double best = ms[taken == ATTENTION_DECODE_WIDE ? 0
+                           : taken == 1                   ? 1
+                           : taken == 2                   ? 2
+                                                          : 3],
                  gb = 2e-9 * (double)(rows.page_count * page / LAYERS);
-    printf("%-5s %5lld %6d %8.4f %8.4f %8.4f %6lld %8.0f %7.0f%%\n", s.name, (long long)B,
-           (int)prompt, ms[0], ms[1], ms[2], (long long)taken, gb / best * 1e3,
+    printf("%-5s %5lld %6d %8.4f %8.4f %8.4f %8.4f %6lld %8.0f %7.0f%%\n", s.name, (long long)B,
+           (int)prompt, ms[0], ms[1], ms[2], ms[3], (long long)taken, gb / best * 1e3,
            100 * gb / best * 1e3 / copy);
     for (size_t i = 0; i < sizeof memory / sizeof memory[0]; i++)
         device_release(device, &memory[i]);
@@ -253,16 +254,17 @@ static void time_decode(struct device *device, struct heads s, int64_t B, int32_
 
 int main(void) {
     static const int32_t lengths[] = {0, 1024, 4096, 16384};
-    static const int64_t batches[] = {64, 256, 512};
+    static const int64_t batches[] = {1, 64, 256, 512};
     struct device device = bench_open();
     const double copy = bench_copy_bandwidth(&device);
     printf("heads batch                     T   fwd ms  TFLOP/s   bwd ms  TFLOP/s\n");
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
         for (size_t l = 0; l < sizeof lengths / sizeof lengths[0]; l++)
             time_training(&device, shapes[i], lengths[l]);
-    printf("decoding at %d positions, ms for 1, 2, 4 rows per block; copy: %.0f GB/s\n", CONTEXT,
-           copy);
-    printf("heads     B prompt   1 row    2 rows   4 rows  taken     GB/s  of copy\n");
+    printf(
+        "decoding at %d positions, ms for four warps a row, and 1, 2, 4 rows a block; copy: %.0f GB/s\n",
+        CONTEXT, copy);
+    printf("heads     B prompt     wide    1 row   2 rows   4 rows  taken     GB/s  of copy\n");
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
         for (size_t b = 0; b < sizeof batches / sizeof batches[0]; b++)
             for (int32_t prompt = 0; prompt <= 256; prompt += 256)

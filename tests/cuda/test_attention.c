@@ -300,6 +300,14 @@ static void test_blocks(void) {
     }
     CHECK_EQ(rows, 2842 + 2394 + 2100 + (236 + 172 + 108 + 44 + 1 + 70 + 6) * G);
     CHECK_EQ(attention_backward_floats(segments, 4, 14, 2, 8), 2 * 476 * 14 + 6 * 2 * 2 * 64 * 8);
+    /* the second part begins with the child */
+    const struct segment whole[] = {{0, 128, -1, 0}, {128, 128, 0, 128}};
+    CHECK_EQ(attention_key_blocks(whole, 2, 16, blocks), 2 * 2 + 2);
+    for (int64_t i = 0; i < 6; i++)
+        if (blocks[i].segment == 0 && blocks[i].first == 0 && blocks[i].part == 1) {
+            CHECK_EQ(blocks[i].query_segment, 1);
+            CHECK_EQ(blocks[i].query_first, 0);
+        }
 }
 
 int main(void) {

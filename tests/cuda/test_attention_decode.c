@@ -106,7 +106,7 @@ static float *decode(const struct cached *c, int32_t first, int32_t B, int64_t r
 
 static void check_cut(struct device *device, struct heads s, const float *qkv, const float *want,
                       int32_t prompt, int32_t step) {
-    static const int64_t sizes[] = {1, 2, 4};
+    static const int64_t sizes[] = {ATTENTION_DECODE_WIDE, 1, 2, 4};
     struct cached c = cache_text(device, s, qkv, prompt);
     const int32_t B = TEXT - prompt;
     const int64_t N = s.H * s.D;
@@ -116,7 +116,7 @@ static void check_cut(struct device *device, struct heads s, const float *qkv, c
         free(out);
     }
     for (int32_t b = 0; b < B; b += step) {
-        float *out = decode(&c, prompt + b, 1, 1);
+        float *out = decode(&c, prompt + b, 1, ATTENTION_DECODE_WIDE);
         same_bits("a row decoded alone and packed", s, out, want + (prompt + b) * N, N);
         free(out);
     }
@@ -152,8 +152,10 @@ static void test_blocks(void) {
     CHECK_EQ(blocks[3].begin, 6);
     CHECK_EQ(blocks[3].count, 2);
     CHECK_EQ(attention_decode_blocks(prompts, 8, 1, NULL), 8);
-    CHECK_EQ(attention_decode_rows(64, 2, 132), 1);
-    CHECK_EQ(attention_decode_rows(1024, 2, 132), ATTENTION_DECODE_ROWS);
+    CHECK_EQ(attention_decode_blocks(prompts, 8, ATTENTION_DECODE_WIDE, NULL), 8);
+    CHECK_EQ(attention_decode_rows(prompts, 8, 2, 132), ATTENTION_DECODE_WIDE);
+    CHECK_EQ(attention_decode_rows(prompts, 8, 2, 1), 4);
+    CHECK_EQ(attention_decode_rows(prompts + 4, 3, 2, 1), 1);
 }
 
 /* A row with a negative slot is not stored. */

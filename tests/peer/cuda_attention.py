@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Time attention here and in PyTorch (scaled_dot_product_attention) on the same GPU, at the same shapes.
 
-    cuda_attention.py BENCH
+    cuda_attention.py [BENCH]
 
-BENCH is the program bench_attention of cuda/lab. PyTorch gets bf16, its flash and its cuDNN kernels; the faster of the two
-counts. Texts are a batch of equal lengths. A group (a prompt and 8 answers) is what PyTorch has without packing: 8 texts,
-each with the prompt. Decoding: one query position against contiguous keys of 512 positions, without sharing; several sets
-of keys in turn, so that they come from memory. Ratios are PyTorch's time over ours: above 1 is faster here. Needs torch.
+BENCH is the program bench_attention of cuda/lab; build-gpu/lab/bench_attention unless given. PyTorch gets bf16, its flash and
+its cuDNN kernels; the faster of the two counts. Texts are a batch of equal lengths. A group (a prompt and 8 answers) is what
+PyTorch has without packing: 8 texts, each with the prompt. Decoding: one query position against contiguous keys of 512
+positions, without sharing; several sets of keys in turn, so that they come from memory. Ratios are PyTorch's time over ours:
+above 1 is faster here. Needs torch.
 """
 import statistics
 import subprocess
@@ -91,7 +92,8 @@ def best(found, index=None):
 
 
 def main():
-    text = subprocess.run(sys.argv[1:2], check=True, capture_output=True, text=True).stdout
+    command = sys.argv[1:2] or ["build-gpu/lab/bench_attention"]
+    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     print(text, f"torch {torch.__version__} on {torch.cuda.get_device_name()}", sep="")
     for line in text.splitlines():
         words = line.split()
@@ -105,7 +107,7 @@ def main():
             found = training(heads, batch, length)
             parts = ((" forward", forward, *best(found, 0)), ("backward", backward, *best(found, 1)))
         elif words[2] == "0":
-            rows, taken = int(words[1]), {"1": 3, "2": 4, "4": 5}[words[6]]
+            rows, taken = int(words[1]), {"0": 3, "1": 4, "2": 5, "4": 6}[words[7]]
             parts = (("  decode", float(words[taken]), *best(decoding(heads, rows))),)
         else:
             continue
