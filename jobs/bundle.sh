@@ -17,7 +17,7 @@ directory=$2
 }
 
 # What every Linux has, and what must be the other machine's own: the C library, the driver, CUDA.
-left_behind='^(linux-vdso|ld-linux|libc|libm|libdl|librt|libpthread|libresolv|libutil|libcuda|libcudart|libcublas|libcublasLt|libnccl|libnvidia)[-.0-9a-z_]*\.so'
+left_behind='^(linux-vdso|ld-linux.*|libc|libm|libdl|librt|libpthread|libresolv|libutil|libcuda|libcudart|libcublas|libcublasLt|libnccl|libnvidia.*)\.so'
 
 part="$directory.part"
 rm -rf "$part"
