@@ -210,12 +210,14 @@ static __global__ void __launch_bounds__(DRAW_THREADS) draw_kernel(draw_args arg
 
 enum { ROW_THREADS = 1024, ROW_WARPS = ROW_THREADS / 32, DIGITS = 2 * ROW_THREADS };
 
-/* Additions whose order does not matter: of integers, in shared memory. */
-static __device__ __forceinline__ void add_shared(uint64_t *to, uint64_t x) {
+/* Additions whose order does not matter: of integers, in shared memory. Gives what stood there. */
+static __device__ __forceinline__ uint64_t add_shared(uint64_t *to, uint64_t x) {
 #ifdef __CUDACC__
-    atomicAdd((unsigned long long *)to, (unsigned long long)x);
+    return atomicAdd((unsigned long long *)to, (unsigned long long)x);
 #else
+    const uint64_t old = *to;
     *to += x;
+    return old;
 #endif
 }
 
@@ -228,27 +230,30 @@ static __device__ __forceinline__ void or_shared(uint32_t *to, uint32_t bits) {
 }
 
 /* Shared memory of a row. */
+enum { LIST_MAX = 2048 };
 struct row_space {
     uint64_t *masses;  /* (DIGITS) */
+    uint64_t *listed;  /* tokens in the list, perhaps more than it holds */
     double *sums;      /* (ROW_WARPS) */
     int64_t *integers; /* (ROW_WARPS) */
     float *floats;     /* (ROW_WARPS) */
+    int32_t *list;     /* (LIST_MAX): ids, in any order */
     uint32_t *seen;    /* (V / 32 rounded up): a bit for each token of the answer */
 };
 
 static __device__ __forceinline__ row_space space_of() {
-    unsigned char *at = shared_memory();
-    uint64_t *masses = (uint64_t *)at;
-    double *sums = (double *)(masses + DIGITS);
+    uint64_t *masses = (uint64_t *)shared_memory(), *listed = masses + DIGITS;
+    double *sums = (double *)(listed + 1);
     int64_t *integers = (int64_t *)(sums + ROW_WARPS);
     float *floats = (float *)(integers + ROW_WARPS);
-    return row_space{masses, sums, integers, floats, (uint32_t *)(floats + ROW_WARPS)};
+    int32_t *list = (int32_t *)(floats + ROW_WARPS);
+    return row_space{masses, listed, sums, integers, floats, list, (uint32_t *)(list + LIST_MAX)};
 }
 
 static size_t space_bytes(const sample_launch *a) {
     const size_t seen = a->settings.presence_penalty != 0.0f ? (size_t)(a->V + 31) / 32 : 0;
-    return DIGITS * sizeof(uint64_t) + ROW_WARPS * (2 * sizeof(double) + sizeof(float)) +
-           seen * sizeof(uint32_t);
+    return (DIGITS + 1) * sizeof(uint64_t) + ROW_WARPS * (2 * sizeof(double) + sizeof(float)) +
+           LIST_MAX * sizeof(int32_t) + seen * sizeof(uint32_t);
 }
 
 /* A row and what the filters have left of it: the tokens that stand before or at the border in the
@@ -260,11 +265,31 @@ struct row {
     float penalty, max, scale, least;
     uint32_t border;
     int64_t last;
+    bool aligned; /* z can be read by quads */
 };
 
 static __device__ __forceinline__ float logit(const row &r, int64_t i) {
     const float z = r.z[i];
     return r.seen != nullptr && (r.seen[i / 32] >> (i % 32) & 1u) != 0 ? z - r.penalty : z;
+}
+
+/* Calls visit(id, logit) for the ids from `begin`, a multiple of 4, to `end`: thread number `first` of
+ * `threads` takes four at a time. Which thread has an id, and in which order, does not depend on how
+ * the row is aligned. */
+template <typename F>
+static __device__ __forceinline__ void each_logit(const row &r, int64_t begin, int64_t end,
+                                                  int first, int threads, F visit) {
+#pragma unroll 2
+    for (int64_t i = begin + 4 * first; i < end; i += 4 * threads) {
+        const int64_t left = end - i;
+        const quad z =
+            r.aligned && left >= 4 ? load_quad(r.z + i) : read_quad<false>(r.z + i, left);
+        const uint32_t seen = r.seen != nullptr ? r.seen[i / 32] >> (i % 32) : 0;
+#pragma unroll
+        for (int k = 0; k < 4; k++)
+            if (k < left)
+                visit(i + k, (seen >> k & 1u) != 0 ? z.v[k] - r.penalty : z.v[k]);
+    }
 }
 
 /* Bits that stand in the same order as the numbers; both zeros are one. */
@@ -312,18 +337,41 @@ static __device__ __forceinline__ bool has_digits(const row &r, const digits &kn
     return same;
 }
 
-/* Masses of the tokens with the known digits, by the digit of the next level. */
+/* Masses of the tokens with the known digits, by the digit of the next level; of all tokens, or of
+ * those in the list. */
 static __device__ __forceinline__ void add_masses(const row &r, const row_space &space,
-                                                  bool weighted, const digits &known, int level) {
+                                                  bool weighted, const digits &known, int level,
+                                                  bool listed) {
+    const auto add = [&](int64_t i, float z) {
+        if (has_digits(r, known, level, z) && kept(r, i, z))
+            add_shared(&space.masses[digit_of(r, level, z)], mass_of(r, weighted, z));
+    };
     for (int i = thread_index(); i < DIGITS; i += ROW_THREADS)
         space.masses[i] = 0;
     __syncthreads();
-    for (int64_t i = thread_index(); i < r.V; i += ROW_THREADS) {
-        const float z = logit(r, i);
-        if (has_digits(r, known, level, z) && kept(r, i, z))
-            add_shared(&space.masses[digit_of(r, level, z)], mass_of(r, weighted, z));
-    }
+    if (listed)
+        for (int64_t i = thread_index(); i < (int64_t)*space.listed; i += ROW_THREADS)
+            add(space.list[i], logit(r, space.list[i]));
+    else
+        each_logit(r, 0, r.V, thread_index(), ROW_THREADS, add);
     __syncthreads();
+}
+
+/* The tokens with the first digit known into the list; false when they are too many. */
+static __device__ __forceinline__ bool list_tokens(const row &r, const row_space &space,
+                                                   const digits &known) {
+    if (thread_index() == 0)
+        *space.listed = 0;
+    __syncthreads();
+    each_logit(r, 0, r.V, thread_index(), ROW_THREADS, [&](int64_t i, float z) {
+        if (has_digits(r, known, 1, z) && kept(r, i, z)) {
+            const uint64_t place = add_shared(space.listed, 1);
+            if (place < LIST_MAX)
+                space.list[place] = (int32_t)i;
+        }
+    });
+    __syncthreads();
+    return *space.listed <= LIST_MAX;
 }
 
 static __device__ __forceinline__ int64_t block_minimum(int64_t x, int64_t *scratch) {
@@ -399,10 +447,8 @@ static __device__ __forceinline__ int64_t find_tie(const row &r, const row_space
                                                    uint32_t order, int64_t rank) {
     const segment_ids own = warp_segment(r.V, warp_index());
     int64_t count = 0, all, found = r.V;
-    for (int64_t i = own.begin + lane_index(); i < own.end; i += 32) {
-        const float z = logit(r, i);
-        count += order_bits(z) == order && kept(r, i, z);
-    }
+    each_logit(r, own.begin, own.end, lane_index(), 32,
+               [&](int64_t i, float z) { count += order_bits(z) == order && kept(r, i, z); });
     count = warp_sum(count);
     int64_t before = block_before(lane_index() == 0 ? count : 0, space.integers, &all);
     before = warp_shuffle(before, 0);
@@ -425,14 +471,17 @@ static __device__ __forceinline__ void keep_first(row &r, const row_space &space
     digits known = {};
     chosen_digit chosen = {0, 0, 0};
     double goal = wanted;
+    bool listed = false;
 #pragma unroll
     for (int level = 0; level < LEVELS; level++) {
-        add_masses(r, space, weighted, known, level);
+        add_masses(r, space, weighted, known, level, listed);
         chosen =
             choose_digit(space, chosen.above, level == 0 ? wanted : goal, weighted && level == 0);
         if (level == 0 && weighted)
             goal = wanted * (double)chosen.all;
         known.chosen[level] = chosen.digit;
+        if (level == 0)
+            listed = list_tokens(r, space, known);
     }
     const uint32_t order = (uint32_t)known.chosen[1] << 21 | (uint32_t)known.chosen[2] << 10 |
                            (uint32_t)known.chosen[3];
@@ -445,8 +494,10 @@ static __device__ __forceinline__ void keep_first(row &r, const row_space &space
         taken = missing < 1.0 ? 1 : missing < (double)ties ? (int64_t)missing : ties;
     }
     __syncthreads();
-    const int64_t last = taken < ties ? find_tie(r, space, order, taken - 1) : r.last;
-    r.last = order == r.border && r.last < last ? r.last : taken < ties ? last : INT64_MAX;
+    if (taken < ties)
+        r.last = find_tie(r, space, order, taken - 1);
+    else if (order != r.border)
+        r.last = INT64_MAX;
     r.border = order;
 }
 
@@ -468,8 +519,8 @@ static __device__ __forceinline__ pick pick_thread(double mass, double before, d
     return pick{thread, at};
 }
 
-static __device__ __forceinline__ float kept_weight(const row &r, int64_t i) {
-    const float z = logit(r, i), weight = weight_of(z, r.max, r.scale);
+static __device__ __forceinline__ float kept_weight(const row &r, int64_t i, float z) {
+    const float weight = weight_of(z, r.max, r.scale);
     return kept(r, i, z) && weight >= r.least ? weight : 0.0f;
 }
 
@@ -479,8 +530,8 @@ static __device__ __forceinline__ int64_t draw_kept(const row &r, const row_spac
                                                     double uniform) {
     const segment_ids own = warp_segment(r.V, warp_index());
     double mass = 0.0, all, ignored;
-    for (int64_t i = own.begin + lane_index(); i < own.end; i += 32)
-        mass += (double)kept_weight(r, i);
+    each_logit(r, own.begin, own.end, lane_index(), 32,
+               [&](int64_t i, float z) { mass += (double)kept_weight(r, i, z); });
     mass = warp_sum(mass);
     mass = lane_index() == 0 ? mass : 0.0;
     const double before = block_before(mass, space.sums, &all), wanted = uniform * all;
@@ -491,14 +542,14 @@ static __device__ __forceinline__ int64_t draw_kept(const row &r, const row_spac
     const int64_t end = begin + each < chosen.end ? begin + each : chosen.end;
     mass = 0.0;
     for (int64_t i = begin; i < end; i++)
-        mass += (double)kept_weight(r, i);
+        mass += (double)kept_weight(r, i, logit(r, i));
     const double left = part.before + block_before(mass, space.sums, &ignored);
     const pick piece = pick_thread(mass, left, wanted, space);
     int64_t token = 0;
     double sum = piece.before;
     if (piece.thread == thread_index())
         for (int64_t i = begin; i < end && sum <= wanted; i++) {
-            const float weight = kept_weight(r, i);
+            const float weight = kept_weight(r, i, logit(r, i));
             if (weight > 0.0f) {
                 token = i;
                 sum += (double)weight;
@@ -511,11 +562,10 @@ static __device__ __forceinline__ int64_t draw_kept(const row &r, const row_spac
 static __device__ __forceinline__ float largest_of(const row &r, const row_space &space) {
     float largest = -INFINITY;
     int64_t bad = 0;
-    for (int64_t i = thread_index(); i < r.V; i += ROW_THREADS) {
-        const float z = logit(r, i);
+    each_logit(r, 0, r.V, thread_index(), ROW_THREADS, [&](int64_t, float z) {
         bad += !(fabsf(z) < INFINITY);
         largest = greater_of(z, largest);
-    }
+    });
     largest = block_maximum(largest, space.floats);
     return block_sum(bad, space.integers) == 0 ? largest : NAN;
 }
@@ -555,7 +605,8 @@ static __global__ void __launch_bounds__(ROW_THREADS) filter_kernel(sample_launc
              scale,
              0.0f,
              0,
-             INT64_MAX};
+             INT64_MAX,
+             (uintptr_t)(a.logits + b * a.ld) % 16 == 0};
     r.max = largest_of(r, space);
     int64_t token = -1;
     if (r.max < INFINITY && settings.temperature <= 0.0f) {

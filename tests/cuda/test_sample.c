@@ -202,6 +202,8 @@ static void test_ties(struct arrays *a) {
     settings.top_k = 3; /* of three at one third each: one, and it stays so */
     settings.top_p = 0.1f;
     CHECK_EQ(sample_one(a, equal, 6, 0.999999, settings), 0);
+    settings.top_p = 0.99f; /* all of the three, and none of those that top_k left out */
+    CHECK_EQ(sample_one(a, equal, 6, 0.999999, settings), 2);
     settings = PLAIN;
     settings.temperature = 0;
     CHECK_EQ(sample_one(a, pair, 3, 0.999999, settings), 1);
