@@ -21,6 +21,20 @@ static int compare(const void *a, const void *b) {
     return (x->part > y->part) - (x->part < y->part);
 }
 
+/* A block of segment s. */
+static struct attention_block block_of(const struct segment *segments, int64_t s, int64_t first) {
+    const int32_t parent = segments[s].parent;
+    struct attention_block block = {.segment = (int32_t)s,
+                                    .first = (int32_t)first,
+                                    .start = segments[s].start,
+                                    .length = segments[s].length};
+    if (parent >= 0) {
+        block.before_start = segments[parent].start;
+        block.before = segments[parent].length;
+    }
+    return block;
+}
+
 static int64_t blocks_of(int64_t rows, int64_t block) {
     return (rows + block - 1) / block;
 }
@@ -39,11 +53,10 @@ int64_t attention_query_blocks(const struct segment *segments, int64_t segment_c
                       before = parent < 0 ? 0 : segments[parent].length;
         for (int64_t first = 0; first < rows; first += ATTENTION_ROWS, count++) {
             const int64_t last = first + ATTENTION_ROWS < rows ? first + ATTENTION_ROWS : rows;
-            if (blocks != NULL)
-                blocks[count] = (struct attention_block){
-                    .segment = (int32_t)s,
-                    .first = (int32_t)first,
-                    .work = (int32_t)blocks_of(before + (last - 1) / G + 1, ATTENTION_KEYS)};
+            if (blocks == NULL)
+                continue;
+            blocks[count] = block_of(segments, s, first);
+            blocks[count].work = (int32_t)blocks_of(before + (last - 1) / G + 1, ATTENTION_KEYS);
         }
     }
     sort(blocks, count);
@@ -119,12 +132,10 @@ static int64_t list_keys(const struct segment *segments, int64_t segment_count, 
     for (int64_t s = 0; s < segment_count; s++) {
         const int64_t below = children_length(segments, segment_count, s);
         for (int64_t first = 0; first < segments[s].length; first += ATTENTION_KEYS) {
-            const struct attention_block block = {
-                .segment = (int32_t)s,
-                .first = (int32_t)first,
-                .query_segment = (int32_t)s,
-                .query_first = (int32_t)(first * G),
-                .rows = (int32_t)((segments[s].length - first + below) * G)};
+            struct attention_block block = block_of(segments, s, first);
+            block.query_segment = (int32_t)s;
+            block.query_first = (int32_t)(first * G);
+            block.rows = (int32_t)((segments[s].length - first + below) * G);
             count +=
                 cut_keys(segments, G, block, most, slots, blocks == NULL ? NULL : blocks + count);
         }

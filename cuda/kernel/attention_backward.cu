@@ -106,7 +106,8 @@ template <int D> struct query_facts {
 
 template <int D>
 static __device__ __forceinline__ query_facts<D>
-query_facts_of(const struct attention_backward_launch &args, const attention_rows &rows) {
+query_facts_of(const struct attention_backward_launch &args, const attention_rows &rows,
+               int before) {
     query_facts<D> facts;
 #pragma unroll
     for (int m = 0; m < TILES<D>; m++)
@@ -115,7 +116,7 @@ query_facts_of(const struct attention_backward_launch &args, const attention_row
             const row_statistics statistics = statistics_of(args, rows, row);
             facts.log_sum[m][h] = statistics.log_sum * ATTENTION_LOG2E;
             facts.delta[m][h] = statistics.delta;
-            facts.limit[m][h] = rows.before + 1 + rows.position(row);
+            facts.limit[m][h] = before + 1 + rows.position(row);
         }
     return facts;
 }
@@ -180,20 +181,19 @@ template <int D>
 static __global__ void __launch_bounds__(query_shape<D>::WARPS * 32)
     query_kernel(const struct attention_backward_launch args) {
     const attention_heads heads(args.forward.H, args.forward.K, D);
-    const struct segment *segments = args.forward.segments;
-    const attention_rows rows = attention_rows_of(segments, args.forward.blocks, heads);
+    const struct attention_block block = args.forward.blocks[blockIdx.x / heads.K];
+    const attention_rows rows = attention_rows_of(block, heads);
     const bf16 *qkv = (const bf16 *)args.forward.qkv;
     unsigned char *tiles = shared_memory();
     typename query_shape<D>::rows queries, douts;
     load_queries<D>(queries, tiles + 4 * TILE_BYTES<D>, qkv, rows, heads.width);
     load_queries<D>(douts, tiles + 6 * TILE_BYTES<D>, (const bf16 *)args.dout, rows, heads.H * D);
-    const query_facts<D> facts = query_facts_of<D>(args, rows);
+    const query_facts<D> facts = query_facts_of<D>(args, rows, block.before);
     float dq[TILES<D>][D / 8][4];
     clear<TILES<D>>(dq);
-    query_keys<D>(dq, tiles,
-                  attention_packed_keys_of(qkv, heads, rows.kv_head, D, segments, rows.segment),
-                  queries, douts, facts, rows.before + 1 + rows.position(0),
-                  rows.before + 1 + rows.position(rows.count - 1), heads.scale * ATTENTION_LOG2E);
+    query_keys<D>(dq, tiles, attention_packed_keys_of(qkv, heads, rows.kv_head, D, block), queries,
+                  douts, facts, block.before + 1 + rows.position(0),
+                  block.before + 1 + rows.position(rows.count - 1), heads.scale * ATTENTION_LOG2E);
 #pragma unroll
     for (int m = 0; m < TILES<D>; m++)
 #pragma unroll
@@ -329,7 +329,7 @@ static __device__ __forceinline__ void key_queries(float (*dk)[D / 8][4], float 
                                               heads.K * D,
                                               0,
                                               0,
-                                              block.segments[block.block.segment].start};
+                                              block.block.start};
     attention_load<D, THREADS>(memory.keys(), memory.values(), keys, 0, first, first + block.count,
                                thread);
     load_step(memory, 0, args, heads, block.rows);
@@ -375,8 +375,7 @@ static __global__ void __launch_bounds__(key_shape<D>::WARPS * 32)
     /* read again: kept, it would cost the loop its registers */
     const key_block keys = key_block_of(args, heads, key_shape<D>::STEP);
     const struct attention_block &block = keys.block;
-    const int start = keys.segments[block.segment].start + block.first,
-              column = (heads.H + keys.rows.kv_head) * D;
+    const int start = block.start + block.first, column = (heads.H + keys.rows.kv_head) * D;
 #pragma unroll
     for (int m = 0; m < M; m++)
 #pragma unroll

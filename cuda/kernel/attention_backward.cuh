@@ -25,6 +25,7 @@ struct key_block {
     struct attention_block block;
     int count;   /* keys */
     int current; /* segment of the query rows */
+    int end;     /* its packed rows */
     int left;    /* query rows of the part, from the current ones on */
     int step;    /* query rows taken at once */
     attention_rows rows;
@@ -38,12 +39,13 @@ struct key_block {
     }
     __device__ __forceinline__ void enter(int s, int from) {
         current = s;
-        rows.segment = segments[s];
+        end = segments[s].length * rows.G;
+        rows.start = segments[s].start;
         rows.first = from;
         take();
     }
     __device__ __forceinline__ void take() {
-        const int here = rows.segment.length * rows.G - rows.first;
+        const int here = end - rows.first;
         rows.count = here < step ? here : step;
         rows.count = left < rows.count ? left : rows.count;
     }
@@ -53,7 +55,7 @@ struct key_block {
         if (left <= 0)
             return false;
         rows.first += rows.count;
-        if (rows.first < rows.segment.length * rows.G) {
+        if (rows.first < end) {
             take();
         } else {
             int s = current + 1;
@@ -75,9 +77,8 @@ key_block_of(const struct attention_backward_launch &args, const attention_heads
     keys.rows.kv_head = (int)(blockIdx.x % heads.K);
     keys.rows.G = heads.G;
     keys.rows.inverse = heads.inverse;
-    keys.rows.before = 0;
     keys.enter(keys.block.query_segment, keys.block.query_first);
-    const int here = keys.segments[keys.block.segment].length - keys.block.first;
+    const int here = keys.block.length - keys.block.first;
     keys.count = here < ATTENTION_KEYS ? here : ATTENTION_KEYS;
     return keys;
 }
@@ -98,7 +99,7 @@ static __global__ void parts_kernel(const struct attention_backward_launch args)
     const key_block keys = key_block_of(args, heads, 1);
     if (keys.block.parts == 1 || keys.block.part > 0)
         return;
-    const int start = keys.segments[keys.block.segment].start + keys.block.first;
+    const int start = keys.block.start + keys.block.first;
     for (int64_t i = threadIdx.x; i < 2 * keys.count * D; i += blockDim.x) {
         const int64_t kind = i / (keys.count * D), at = i % (keys.count * D);
         float sum = 0;

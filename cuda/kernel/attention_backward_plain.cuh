@@ -32,16 +32,16 @@ template <typename T>
 static __global__ void plain_query_kernel(const struct attention_backward_launch args) {
     const int D = (int)args.forward.D;
     const attention_heads heads(args.forward.H, args.forward.K, D);
-    const struct segment *segments = args.forward.segments;
-    const attention_rows rows = attention_rows_of(segments, args.forward.blocks, heads);
+    const struct attention_block block = args.forward.blocks[blockIdx.x / heads.K];
+    const attention_rows rows = attention_rows_of(block, heads);
     const T *qkv = (const T *)args.forward.qkv;
     const attention_packed_keys<T> keys =
-        attention_packed_keys_of(qkv, heads, rows.kv_head, D, segments, rows.segment);
+        attention_packed_keys_of(qkv, heads, rows.kv_head, D, block);
     float *query = (float *)shared_memory() + 2 * warp_index() * ATTENTION_HEAD_MAX,
           *dout = query + ATTENTION_HEAD_MAX;
     for (int row = warp_index(); row < rows.count; row += PLAIN_WARPS) {
         const row_statistics statistics = statistics_of(args, rows, row);
-        const int count = rows.before + 1 + rows.position(row);
+        const int count = block.before + 1 + rows.position(row);
         float dq[PLAIN_PARTS] = {};
         plain_load(query, rows.of(qkv, row, heads.width, D), D);
         plain_load(dout, rows.of((const T *)args.dout, row, heads.H * D, D), D);
@@ -97,9 +97,7 @@ static __global__ void plain_key_kernel(const struct attention_backward_launch a
           *value = key + ATTENTION_HEAD_MAX;
     for (int i = warp_index(); i < begin.count; i += PLAIN_WARPS) {
         const int64_t at =
-            (int64_t)(begin.segments[begin.block.segment].start + begin.block.first + i) *
-                heads.width +
-            column;
+            (int64_t)(begin.block.start + begin.block.first + i) * heads.width + column;
         float dk[PLAIN_PARTS] = {}, dv[PLAIN_PARTS] = {};
         plain_load(key, (const T *)args.forward.qkv + at, D);
         plain_load(value, (const T *)args.forward.qkv + at + values, D);

@@ -26,7 +26,8 @@ enum {
  * one block of keys may be cut into `parts` entries, whose sums go to the slots from `slot` on. */
 struct attention_block {
     int32_t segment, first;
-    int32_t work; /* steps that it takes */
+    int32_t start, length, before_start, before; /* rows of the segment, and of its parent */
+    int32_t work;                                /* steps that it takes */
     int32_t query_segment, query_first, rows;
     int32_t part, parts, slot;
 };

@@ -95,9 +95,10 @@ template <int D>
 static __global__ void __launch_bounds__(WARPS * 32)
     forward_kernel(const struct attention_forward_launch args) {
     const attention_heads heads(args.H, args.K, D);
-    const attention_rows rows = attention_rows_of(args.segments, args.blocks, heads);
-    const attention_packed_keys<bf16> keys = attention_packed_keys_of(
-        (const bf16 *)args.qkv, heads, rows.kv_head, D, args.segments, rows.segment);
+    const struct attention_block block = args.blocks[blockIdx.x / heads.K];
+    const attention_rows rows = attention_rows_of(block, heads);
+    const attention_packed_keys<bf16> keys =
+        attention_packed_keys_of((const bf16 *)args.qkv, heads, rows.kv_head, D, block);
     unsigned char *tiles = shared_memory();
     attention_queries<D, TILES, HELD<D>> queries;
     load_queries<D>(queries, tiles + 4 * TILE_BYTES<D>, args, heads, rows);
@@ -106,11 +107,11 @@ static __global__ void __launch_bounds__(WARPS * 32)
     for (int m = 0; m < TILES; m++)
         for (int h = 0; h < 2; h++)
             limit[m][h] =
-                rows.before + 1 + rows.position(queries.row + 16 * m + 8 * h + lane_index() / 4);
+                block.before + 1 + rows.position(queries.row + 16 * m + 8 * h + lane_index() / 4);
     attention_state<D, TILES> state;
     attention_begin(state);
-    run_keys<D>(state, tiles, queries, keys, limit, rows.before + 1 + rows.position(0),
-                rows.before + 1 + rows.position(rows.count - 1), heads.scale * ATTENTION_LOG2E);
+    run_keys<D>(state, tiles, queries, keys, limit, block.before + 1 + rows.position(0),
+                block.before + 1 + rows.position(rows.count - 1), heads.scale * ATTENTION_LOG2E);
     store_rows<D>(args, heads, rows, state);
 }
 
@@ -119,15 +120,16 @@ template <typename T>
 static __global__ void plain_kernel(const struct attention_forward_launch args) {
     const int D = (int)args.D;
     const attention_heads heads(args.H, args.K, D);
-    const attention_rows rows = attention_rows_of(args.segments, args.blocks, heads);
-    const attention_packed_keys<T> keys = attention_packed_keys_of(
-        (const T *)args.qkv, heads, rows.kv_head, D, args.segments, rows.segment);
+    const struct attention_block block = args.blocks[blockIdx.x / heads.K];
+    const attention_rows rows = attention_rows_of(block, heads);
+    const attention_packed_keys<T> keys =
+        attention_packed_keys_of((const T *)args.qkv, heads, rows.kv_head, D, block);
     float *query = (float *)shared_memory() + warp_index() * ATTENTION_HEAD_MAX;
     for (int row = warp_index(); row < rows.count; row += PLAIN_WARPS) {
         const int64_t at = (int64_t)rows.token(row) * heads.H + rows.head(row);
-        const float log_sum =
-            plain_row(query, rows.of((const T *)args.qkv, row, heads.width, D), keys,
-                      rows.before + 1 + rows.position(row), D, heads.scale, (T *)args.out + at * D);
+        const float log_sum = plain_row(query, rows.of((const T *)args.qkv, row, heads.width, D),
+                                        keys, block.before + 1 + rows.position(row), D, heads.scale,
+                                        (T *)args.out + at * D);
         if (args.log_sum != NULL && lane_index() == 0)
             args.log_sum[at] = log_sum;
     }

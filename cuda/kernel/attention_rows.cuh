@@ -37,25 +37,24 @@ template <typename T> struct attention_packed_keys {
     }
 };
 
+/* Those that the rows of a block see. */
 template <typename T>
 static __device__ __forceinline__ attention_packed_keys<T>
 attention_packed_keys_of(const T *qkv, const attention_heads &heads, int kv_head, int D,
-                         const struct segment *segments, const struct segment &own) {
-    attention_packed_keys<T> keys = {
-        qkv + (int64_t)(heads.H + kv_head) * D, heads.width, heads.K * D, 0, 0, own.start};
-    if (own.parent >= 0) {
-        keys.parent_start = segments[own.parent].start;
-        keys.parent_length = segments[own.parent].length;
-    }
-    return keys;
+                         const struct attention_block &block) {
+    return {qkv + (int64_t)(heads.H + kv_head) * D,
+            heads.width,
+            heads.K * D,
+            block.before_start,
+            block.before,
+            block.start};
 }
 
 /* A block of packed rows. Rows behind the last one stand for it. */
 struct attention_rows {
-    struct segment segment;
+    int start; /* the segment's first token */
     int kv_head, first, count, G;
     uint32_t inverse;
-    int before; /* keys of the parent */
 
     __device__ __forceinline__ int packed(int row) const {
         return first + (row < count ? row : count - 1);
@@ -68,7 +67,7 @@ struct attention_rows {
         return kv_head * G + packed(row) - position(row) * G;
     }
     __device__ __forceinline__ int token(int row) const {
-        return segment.start + position(row);
+        return start + position(row);
     }
     /* The row's head in an array of tokens whose rows have `width` elements. */
     template <typename T>
@@ -79,19 +78,11 @@ struct attention_rows {
 
 /* Those of this block of threads, of a grid of blocks × key heads. */
 static __device__ __forceinline__ attention_rows
-attention_rows_of(const struct segment *segments, const struct attention_block *blocks,
-                  const attention_heads &heads) {
-    const struct attention_block block = blocks[blockIdx.x / heads.K];
-    attention_rows rows;
-    rows.segment = segments[block.segment];
-    rows.kv_head = (int)(blockIdx.x % heads.K);
-    rows.G = heads.G;
-    rows.inverse = heads.inverse;
-    rows.first = block.first;
-    const int left = rows.segment.length * heads.G - block.first;
-    rows.count = left < ATTENTION_ROWS ? left : ATTENTION_ROWS;
-    rows.before = rows.segment.parent < 0 ? 0 : segments[rows.segment.parent].length;
-    return rows;
+attention_rows_of(const struct attention_block &block, const attention_heads &heads) {
+    const int left = block.length * heads.G - block.first;
+    return {block.start, (int)(blockIdx.x % heads.K),
+            block.first, left < ATTENTION_ROWS ? left : ATTENTION_ROWS,
+            heads.G,     heads.inverse};
 }
 
 #endif
