@@ -208,30 +208,27 @@ enum status bench_decode(const struct bench *bench, struct model *model) {
 
 enum { STEP_PROMPT = 100, STEP_ANSWERS = 8, STEP_TOKENS = 128 };
 
-struct step_case {
-    struct model *model;
-    struct batch batch;
-    float *logprob, *entropy, *d_logprob; /* of all answers' tokens */
-};
-
 static enum status swallow(void *context, const struct gradient_piece *piece) {
     (void)context, (void)piece;
     return STATUS_OK;
 }
 
 static enum status forward_only(void *context) {
-    struct step_case *c = context;
+    struct bench_groups *c = context;
     return model_forward(c->model, &c->batch, 1.0f, true, c->logprob, c->entropy);
 }
 
-static enum status forward_backward(void *context) {
-    struct step_case *c = context;
-    const struct gradient_sink sink = {.add = swallow};
-    TRY(forward_only(c));
-    return model_backward(c->model, &c->batch, 1.0f, c->d_logprob, NULL, &sink);
+enum status bench_groups_gradient(struct bench_groups *groups, const struct gradient_sink *sink) {
+    TRY(forward_only(groups));
+    return model_backward(groups->model, &groups->batch, 1.0f, groups->d_logprob, NULL, sink);
 }
 
-static enum status append_group(struct step_case *c, int64_t group) {
+static enum status forward_backward(void *context) {
+    const struct gradient_sink sink = {.add = swallow};
+    return bench_groups_gradient(context, &sink);
+}
+
+static enum status append_group(struct bench_groups *c, int64_t group) {
     const int64_t V = model_hparams(c->model)->V;
     int32_t tokens[STEP_TOKENS], segment;
     for (int i = 0; i < STEP_TOKENS; i++)
@@ -245,8 +242,9 @@ static enum status append_group(struct step_case *c, int64_t group) {
     return STATUS_OK;
 }
 
-static enum status fill_step(struct step_case *c, int64_t groups) {
+static enum status fill_groups(struct bench_groups *c, int64_t groups) {
     const int64_t targets = groups * STEP_ANSWERS * STEP_TOKENS;
+    TRY(check_positions(model_hparams(c->model), STEP_PROMPT + STEP_TOKENS, "step"));
     TRY(memory_new(&c->logprob, targets, "bench step"));
     TRY(memory_new(&c->entropy, targets, "bench step"));
     TRY(memory_new(&c->d_logprob, targets, "bench step"));
@@ -257,8 +255,23 @@ static enum status fill_step(struct step_case *c, int64_t groups) {
     return STATUS_OK;
 }
 
+enum status bench_groups_init(struct bench_groups *groups, struct model *model, int64_t count) {
+    *groups = (struct bench_groups){.model = model, .batch = BATCH_EMPTY};
+    const enum status status = fill_groups(groups, count);
+    if (status != STATUS_OK)
+        bench_groups_release(groups);
+    return status;
+}
+
+void bench_groups_release(struct bench_groups *groups) {
+    batch_release(&groups->batch);
+    memory_release(&groups->logprob);
+    memory_release(&groups->entropy);
+    memory_release(&groups->d_logprob);
+}
+
 /* A backward multiplies with each weight, and once more where the weight is trained. */
-static void print_step(const struct bench *bench, const struct step_case *c,
+static void print_step(const struct bench *bench, const struct bench_groups *c,
                        const struct adapter *adapter, double forward_s, double both_s) {
     const struct hparams *h = model_hparams(c->model);
     const double T = (double)c->batch.T, R = (double)c->batch.target_count;
@@ -277,19 +290,15 @@ static void print_step(const struct bench *bench, const struct step_case *c,
 
 enum status bench_step(const struct bench *bench, struct model *model,
                        const struct adapter *adapter) {
-    struct step_case c = {.model = model, .batch = BATCH_EMPTY};
+    struct bench_groups c;
     double forward_s = 0.0, both_s = 0.0;
-    TRY(check_positions(model_hparams(model), STEP_PROMPT + STEP_TOKENS, "step"));
-    enum status status = fill_step(&c, bench->groups);
-    if (status == STATUS_OK)
-        status = bench_best_time(bench->backend, bench->seconds, forward_only, &c, &forward_s);
+    TRY(bench_groups_init(&c, model, bench->groups));
+    enum status status =
+        bench_best_time(bench->backend, bench->seconds, forward_only, &c, &forward_s);
     if (status == STATUS_OK)
         status = bench_best_time(bench->backend, bench->seconds, forward_backward, &c, &both_s);
     if (status == STATUS_OK)
         print_step(bench, &c, adapter, forward_s, both_s);
-    batch_release(&c.batch);
-    memory_release(&c.logprob);
-    memory_release(&c.entropy);
-    memory_release(&c.d_logprob);
+    bench_groups_release(&c);
     return status;
 }

@@ -10,6 +10,7 @@
 #include "backend/backend.h"
 #include "base/status.h"
 #include "cli/bench_machine.h"
+#include "comm/comm.h"
 #include "model/model.h"
 
 struct bench {
@@ -32,6 +33,26 @@ enum status bench_gemm(const struct bench *bench, const struct hparams *hparams)
 /* Decoding so many answers behind one prompt of 64 tokens: tokens/s, share of the read
  * bandwidth (weights and keys read once a step) and of the multiply-add peak. */
 enum status bench_decode(const struct bench *bench, struct model *model) MUST_USE;
+
+/* Groups of a step, packed: each a prompt of 100 and 8 answers of 128 tokens. */
+struct bench_groups {
+    struct model *model;
+    struct batch batch;
+    float *logprob, *entropy, *d_logprob; /* of all answers' tokens */
+};
+enum status bench_groups_init(struct bench_groups *groups, struct model *model,
+                              int64_t count) MUST_USE;
+void bench_groups_release(struct bench_groups *groups);
+
+/* Their forward and backward; the gradient goes to the sink. */
+enum status bench_groups_gradient(struct bench_groups *groups,
+                                  const struct gradient_sink *sink) MUST_USE;
+
+/* The sums of a gradient over the ranks of the job, one group each: exact, fast, and on shards, as
+ * time, as share of the ceiling of a copy by all ranks at once, and as share of the gradient itself.
+ * Collective; rank 0 prints. */
+enum status bench_reduce(const struct bench *bench, struct model *model,
+                         struct comm *comm) MUST_USE;
 
 /* Forward and backward of the groups (each a prompt of 100, 8 answers of 128 tokens): positions/s and share of
  * the peak. `adapter` is the model's, which alone is trained then, or NULL. */

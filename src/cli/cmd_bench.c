@@ -149,6 +149,13 @@ done:
     return status;
 }
 
+/* On the ranks that the launcher started. */
+static enum status time_reduce(struct cli *cli, const struct bench *bench, struct model *model) {
+    struct comm comm;
+    TRY(cli_comm_open(cli, &comm));
+    return cli_comm_close(cli, &comm, bench_reduce(bench, model, &comm));
+}
+
 static enum status run_benches(struct cli *cli, struct bench *bench, const char *what) {
     struct hparams shape;
     struct weights *weights = NULL;
@@ -165,13 +172,15 @@ static enum status run_benches(struct cli *cli, struct bench *bench, const char 
         status = bench_step(bench, model, NULL);
     if (status == STATUS_OK && rank > 0 && (all || strcmp(what, "step") == 0))
         status = bench_lora(bench, weights, model, rank);
+    if (status == STATUS_OK && strcmp(what, "reduce") == 0)
+        status = time_reduce(cli, bench, model);
     model_destroy(&model);
     weights_destroy(&weights);
     return status;
 }
 
 static bool is_known(const char *what) {
-    static const char *const known[] = {"all", "gemm", "decode", "step"};
+    static const char *const known[] = {"all", "gemm", "decode", "step", "reduce"};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (strcmp(what, known[i]) == 0)
             return true;
@@ -200,31 +209,35 @@ static enum status run_command(struct cli *cli) {
     char quoted[STATUS_QUOTE_MAX];
     bench.backend = &backend;
     if (!is_known(what))
-        return FAIL(STATUS_USAGE, "bench: '%s' is not timed; there are gemm, decode, step",
+        return FAIL(STATUS_USAGE, "bench: '%s' is not timed; there are gemm, decode, step, reduce",
                     status_quote(quoted, what, (size_t)-1));
     TRY(cli_integer(cli, "threads", 0, 4096, &threads));
     TRY(cli_integer(cli, "groups", 1, 4096, &bench.groups));
     TRY(cli_real(cli, "seconds", 0.01, 3600.0, &bench.seconds));
     TRY(cli_precision(cli, &bench.dtype));
     TRY(backend_open(&backend, device, (int)threads));
-    enum status status = bench_measure_ceilings(&backend, bench.seconds, &bench.ceilings);
-    if (status == STATUS_OK) {
-        bench_print_ceilings(&backend, &bench.ceilings);
-        status = run_benches(cli, &bench, what);
+    enum status status = STATUS_OK;
+    if (strcmp(what, "reduce") != 0) { /* that has a ceiling of its own, over all ranks */
+        status = bench_measure_ceilings(&backend, bench.seconds, &bench.ceilings);
+        if (status == STATUS_OK)
+            bench_print_ceilings(&backend, &bench.ceilings);
     }
+    if (status == STATUS_OK)
+        status = run_benches(cli, &bench, what);
     backend_close(&backend);
     return status;
 }
 
 const struct cli_command cmd_bench = {
     .name = "bench",
-    .arguments = "[gemm|decode|step]",
+    .arguments = "[gemm|decode|step|reduce]",
     .text = "speed of this machine against its own measured ceilings",
     .more =
         "Measures the multiply-add peak and the memory bandwidth first, then products, decoding and\n"
         "training of the model given (its shape and weights) or of a random one of a known shape:\n"
-        "smollm2-135m, qwen2.5-0.5b, qwen2.5-1.5b, qwen2.5-7b. Machines are noisy: compare shares of\n"
-        "the ceilings of one run, not rates of several.",
+        "smollm2-135m, qwen2.5-0.5b, qwen2.5-1.5b, qwen2.5-7b. reduce: the sums of gradients over the\n"
+        "ranks that a launcher starts (mpirun -n 2 gradus bench reduce). Machines are noisy: compare\n"
+        "shares of the ceilings of one run, not rates of several.",
     .options = {{"model", "DIR", "model directory to take shape and weights from", false},
                 {"shape", "NAME", "shape of a random model [smollm2-135m]", false},
                 {"device", "NAME", "the backend that is timed [cpu]", false},

@@ -161,6 +161,10 @@ void run_close(struct run *run);
 enum status run_plan(struct run *run, const struct settings *settings, struct comm *comm,
                      int threads, const struct absent *absent) MUST_USE;
 
+/* The tensors of a set as the layout of its flat vector. The caller destroys it. */
+enum status run_layout_create(struct vector_layout **layout,
+                              const struct parameter_set *set) MUST_USE;
+
 /* What run_open makes last: models, optimizer, gradient. In a planned run memory is booked and the
  * tensors of the weights are looked for, but not read. */
 enum status run_reserve(struct run *run) MUST_USE;

@@ -174,18 +174,21 @@ static enum status open_stream(struct run *run, int64_t limit) {
     return memory_new(&run->position, stream_position_size(run->stream), "data position");
 }
 
-static enum status open_layout(struct run *run) {
-    const struct parameter_set *trained = model_trained(run->lm.model);
+enum status run_layout_create(struct vector_layout **layout, const struct parameter_set *set) {
     struct vector_part *parts;
-    TRY(memory_new(&parts, trained->count, "parameter parts"));
-    for (int64_t i = 0; i < trained->count; i++) {
-        const struct parameter *p = &trained->items[i];
+    TRY(memory_new(&parts, set->count, "parameter parts"));
+    for (int64_t i = 0; i < set->count; i++) {
+        const struct parameter *p = &set->items[i];
         parts[i] = (struct vector_part){
             .offset = p->offset, .elements = p->rows * p->columns, .decay = p->matrix};
     }
-    const enum status status = vector_layout_create(&run->layout, parts, trained->count);
+    const enum status status = vector_layout_create(layout, parts, set->count);
     memory_release(&parts);
-    TRY(status);
+    return status;
+}
+
+static enum status open_layout(struct run *run) {
+    TRY(run_layout_create(&run->layout, model_trained(run->lm.model)));
     const bool sharded = run->settings->parallel.shard;
     TRY(shard_create(&run->shard, run->layout, sharded ? run->comm->rank : 0,
                      sharded ? run->comm->size : 1));

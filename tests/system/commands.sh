@@ -59,6 +59,11 @@ for what in gemm decode step; do
 done
 job 1 bench --model long --threads 1 --seconds 0.01 || fail "bench: $(cat err)"
 [ "$(wc -l <out)" -gt "$(wc -l <bench-gemm)" ] || fail "bench without a word does not time everything"
+job 2 bench reduce --model long --threads 1 --seconds 0.01 || fail "bench reduce: $(cat err)"
+for sum in "exact: sum of the whole" "fast: sum of the whole" "sharded: pieces" "sharded, fast: pieces" "parameters to all"; do
+    grep -q "$sum .* ms .* GB/s a rank .* % of the copy" out || fail "bench reduce does not tell of '$sum': $(cat out)"
+done
+[ "$(grep -c "% of the time without sums" out)" = 4 ] || fail "bench reduce does not tell what sums add to a gradient: $(cat out)"
 job 1 bench step --model "$model"
 [ $? = 2 ] && grep -q "bench step times 228 positions, but the model has 128" err || fail "bench step of a short model: $(cat err)"
 job 1 bench nothing
