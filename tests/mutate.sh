@@ -97,6 +97,7 @@ targets() {
     (cd "$work/build" && ctest -N -R "$1") | sed -n 's/^ *Test *#[0-9]*: //p' | while read -r test; do
         case $test in
         system.* | cli.* | docs.* | lint.*) echo gradus ;;
+        cuda.*) echo "cuda_$(echo "$test" | cut -d. -f2)" ;;
         mpi.late*) echo comm_late gradus ;;
         mpi.*) echo comm_conform ;;
         *) echo "unit_$(echo "$test" | sed 's/\./_/')" ;;

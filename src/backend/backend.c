@@ -10,12 +10,19 @@
 #include "base/memory.h"
 
 /* The choices, in the order in which they are listed. */
-static const struct {
-    const char *name;
-    enum status (*open)(struct backend *backend, int threads);
-    enum status (*plan)(struct backend *backend, int threads);
-} backends[] = {{"cpu", cpu_open, cpu_plan_open}, {"check", check_open, cpu_plan_open}};
-enum { BACKEND_COUNT = sizeof backends / sizeof backends[0] };
+enum { CHOICES_MAX = 4 };
+static const struct backend_choice cpu_choice = {"cpu", cpu_open, cpu_plan_open},
+                                   check_choice = {"check", check_open, cpu_plan_open};
+static const struct backend_choice *choices[CHOICES_MAX] = {&cpu_choice, &check_choice};
+static int choice_count = 2;
+
+void backend_add(const struct backend_choice *choice) {
+    for (int i = 0; i < choice_count; i++)
+        if (choices[i] == choice)
+            return;
+    ASSERT(choice_count < CHOICES_MAX);
+    choices[choice_count++] = choice;
+}
 
 /* Every operation's place in the table, so that a hole can be named. */
 #define SLOT(op) {#op, offsetof(struct backend_ops, op)},
@@ -41,9 +48,9 @@ static const char *empty_slot(const struct backend_ops *ops) {
 static enum status unknown(const char *name) {
     char known[256] = "", quoted[STATUS_QUOTE_MAX];
     size_t used = 0;
-    for (int i = 0; i < BACKEND_COUNT; i++)
+    for (int i = 0; i < choice_count; i++)
         used += (size_t)snprintf(known + used, sizeof known - used, "%s\"%s\"", i > 0 ? ", " : "",
-                                 backends[i].name);
+                                 choices[i]->name);
     return FAIL(STATUS_INPUT, "there is no backend \"%s\"; the known ones are %s",
                 status_quote(quoted, name, SIZE_MAX), known);
 }
@@ -51,11 +58,11 @@ static enum status unknown(const char *name) {
 static enum status open_named(struct backend *backend, const char *name, int threads, bool plans) {
     if (threads < 0)
         return FAIL(STATUS_INPUT, "a backend cannot have %d threads; 0 takes every core", threads);
-    for (int i = 0; i < BACKEND_COUNT; i++) {
-        if (strcmp(backends[i].name, name) != 0)
+    for (int i = 0; i < choice_count; i++) {
+        if (strcmp(choices[i]->name, name) != 0)
             continue;
         *backend = (struct backend){.ops = NULL};
-        enum status status = (plans ? backends[i].plan : backends[i].open)(backend, threads);
+        enum status status = (plans ? choices[i]->plan : choices[i]->open)(backend, threads);
         const char *hole = status == STATUS_OK ? empty_slot(backend->ops) : NULL;
         if (hole != NULL)
             status = FAIL(STATUS_DEFECT, "the backend \"%s\" has nothing for the operation \"%s\"",

@@ -489,7 +489,17 @@ struct backend {
     const struct backend_ops *ops;
     void *state;
     int threads;
+    char device[384]; /* what computes, where it is a thing of its own: one for each rank; or "" */
 };
+
+/* One choice of a backend. Those that stand outside of this folder are added by main, before any is
+ * opened; adding one again changes nothing. */
+struct backend_choice {
+    const char *name;
+    enum status (*open)(struct backend *backend, int threads);
+    enum status (*plan)(struct backend *backend, int threads);
+};
+void backend_add(const struct backend_choice *choice);
 
 /* Opens the backend called `name` ("cpu", "check") with a number of threads (0: one for each core
  * this process may use). Refuses an unknown name, listing the known ones, and a table with a hole.

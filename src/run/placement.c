@@ -14,7 +14,7 @@
 /* What a rank says of itself. */
 struct place {
     char host[128], cores[PLACEMENT_TEXT_BYTES], gpus[PLACEMENT_TEXT_BYTES],
-        launcher[PLACEMENT_TEXT_BYTES];
+        launcher[PLACEMENT_TEXT_BYTES], device[sizeof((struct backend *)0)->device];
     int core_count, threads;
 };
 
@@ -58,7 +58,7 @@ const char *placement_cores(const void *cpu_set, char out[PLACEMENT_TEXT_BYTES])
     return out;
 }
 
-static void describe_self(struct place *place, int threads) {
+static void describe_self(struct place *place, const struct backend *backend) {
     cpu_set_t cores;
     const char *gpus = getenv("CUDA_VISIBLE_DEVICES");
     memset(place, 0, sizeof *place);
@@ -69,7 +69,8 @@ static void describe_self(struct place *place, int threads) {
     }
     snprintf(place->gpus, sizeof place->gpus, "%s", gpus != NULL ? gpus : "all");
     placement_launcher(place->launcher);
-    place->threads = threads;
+    snprintf(place->device, sizeof place->device, "%s", backend->device);
+    place->threads = backend->threads;
 }
 
 /* How many ranks may use the very cores of this one. */
@@ -81,29 +82,48 @@ static int count_sharing(const struct place *places, int size, const struct plac
     return sharing;
 }
 
-static void tell(const struct place *places, int size, const char *device) {
+static void tell(const struct place *places, int size, const char *name) {
     for (int rank = 0; rank < size; rank++) {
         const struct place *place = &places[rank];
         const int sharing = count_sharing(places, size, place);
-        char note[64] = "";
+        char note[64] = "", device[sizeof place->device + 4] = "";
         if (sharing > 1)
             snprintf(note, sizeof note, ", ranks_on_these_cores = %d", sharing);
+        if (place->device[0] != '\0')
+            snprintf(device, sizeof device, " (%s)", place->device);
         log_info("place",
-                 "rank = %d of %d, host = %s, cores = %s, threads = %d%s, device = %s, "
+                 "rank = %d of %d, host = %s, cores = %s, threads = %d%s, device = %s%s, "
                  "visible_gpus = %s, launcher = %s",
-                 rank, size, place->host, place->cores, place->threads, note, device, place->gpus,
-                 place->launcher);
+                 rank, size, place->host, place->cores, place->threads, note, name, device,
+                 place->gpus, place->launcher);
     }
 }
 
-enum status placement_report(struct comm *comm, const char *device, int threads) {
+/* A GPU that two ranks share has the memory of one, and half the time for each. */
+static enum status refuse_shared(const struct place *places, int size) {
+    for (int a = 0; a < size; a++)
+        for (int b = 0; b < a && places[a].device[0] != '\0'; b++)
+            if (strcmp(places[a].device, places[b].device) == 0 &&
+                strcmp(places[a].host, places[b].host) == 0)
+                return FAIL(
+                    STATUS_INPUT,
+                    "ranks %d and %d have the same GPU of %s, %s (CUDA_VISIBLE_DEVICES: %s); "
+                    "start one rank for each GPU, and let each see its own or all of them",
+                    b, a, places[a].host, places[a].device, places[a].gpus);
+    return STATUS_OK;
+}
+
+enum status placement_report(struct comm *comm, const struct backend *backend) {
     struct place mine, *all = NULL;
     size_t *sizes = NULL;
-    describe_self(&mine, threads);
+    enum status status = STATUS_OK;
+    describe_self(&mine, backend);
     TRY(comm_gather(comm, &mine, sizeof mine, 0, (void **)&all, &sizes));
-    if (comm->rank == 0)
-        tell(all, comm->size, device);
+    if (comm->rank == 0) {
+        tell(all, comm->size, backend->ops->name);
+        status = refuse_shared(all, comm->size);
+    }
     memory_release(&all);
     memory_release(&sizes);
-    return STATUS_OK;
+    return comm_agree(comm, status);
 }

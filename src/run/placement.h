@@ -6,11 +6,13 @@
 #ifndef RUN_PLACEMENT_H
 #define RUN_PLACEMENT_H
 
+#include "backend/backend.h"
 #include "base/status.h"
 #include "comm/comm.h"
 
-/* One line of the log for each rank, in their order. Collective. */
-enum status placement_report(struct comm *comm, const char *device, int threads) MUST_USE;
+/* One line of the log for each rank, in their order. Refuses two ranks that compute with the same
+ * device. Collective. */
+enum status placement_report(struct comm *comm, const struct backend *backend) MUST_USE;
 
 /* What started this process: "srun (step 12.0)", "mpirun of Open MPI", "none". Returns out. */
 enum { PLACEMENT_TEXT_BYTES = 256 };

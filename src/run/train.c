@@ -207,7 +207,7 @@ enum status run_train(struct run *run) {
     if (status == STATUS_OK)
         status = open_heartbeat(run);
     if (status == STATUS_OK)
-        status = placement_report(run->comm, run->lm.backend.ops->name, run->lm.backend.threads);
+        status = placement_report(run->comm, &run->lm.backend);
     if (status == STATUS_OK)
         status = wall_time_open(&run->wall, run->settings, run->comm,
                                 (double)run->layout->elements * CHECKPOINT_BYTES);

@@ -2,7 +2,7 @@
  *
  * An open backend and the arrays of a test, given back together. Values are drawn from fixed seeds.
  * fixture_each runs a test on the backends "cpu" and "check" with every instruction set of this
- * machine.
+ * machine, fixture_every on "cuda" too.
  */
 #ifndef TESTS_UNIT_BACKEND_FIXTURE_H
 #define TESTS_UNIT_BACKEND_FIXTURE_H
@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "backend/backend.h"
+#include "backends.h"
 #include "base/random.h"
 #include "check.h"
 #include "reference/reference.h"
@@ -150,7 +151,16 @@ static inline void fixture_compare(struct fixture *f, const char *what, const fl
                tolerance);
 }
 
-/* The same bits. */
+/* A copy on the host of the n floats of a backend array. */
+static inline float *fixture_copy(struct fixture *f, const float *array, int64_t n) {
+    float *values = calloc((size_t)n + 1, sizeof *values);
+    ASSERT(values != NULL && f->host_count < FIXTURE_ARRAYS);
+    CHECK_OK(f->backend.ops->download(&f->backend, values, array, (size_t)n * sizeof *values));
+    f->hosts[f->host_count++] = values;
+    return values;
+}
+
+/* The same bits, of numbers on the host. */
 static inline void fixture_same(struct fixture *f, const char *what, const float *a, const float *b,
                                 int64_t n) {
     for (int64_t i = 0; i < n; i++)
@@ -159,6 +169,16 @@ static inline void fixture_same(struct fixture *f, const char *what, const float
                          (double)a[i], (double)b[i]);
             return;
         }
+}
+
+/* The same bits, in two backend arrays. */
+static inline void fixture_same_arrays(struct fixture *f, const char *what, const float *array,
+                                       const float *other, int64_t n) {
+    fixture_same(f, what, fixture_copy(f, array, n), fixture_copy(f, other, n), n);
+}
+
+static inline bool fixture_is_cuda(const struct fixture *f) {
+    return strcmp(f->backend.ops->name, "cuda") == 0;
 }
 
 static inline void fixture_run(void (*test)(struct fixture *f), const char *backend,
@@ -178,6 +198,15 @@ static inline void fixture_run(void (*test)(struct fixture *f), const char *back
     unsetenv("GRADUS_ISA");
 }
 
+static inline void fixture_run_cuda(void (*test)(struct fixture *f)) {
+    struct fixture f;
+    if (!backends_have_cuda())
+        return;
+    fixture_open(&f, "cuda", 1);
+    test(&f);
+    fixture_close(&f);
+}
+
 /* Runs `test` on each backend with each instruction set that this machine has. */
 static inline void fixture_each(void (*test)(struct fixture *f)) {
     static const char *const sets[] = {"plain", "avx2", "avx512"};
@@ -185,6 +214,12 @@ static inline void fixture_each(void (*test)(struct fixture *f)) {
         fixture_run(test, "cpu", sets[s]);
         fixture_run(test, "check", sets[s]);
     }
+}
+
+/* The same, and on "cuda": tests that look into the backend's memory by downloads alone. */
+static inline void fixture_every(void (*test)(struct fixture *f)) {
+    fixture_each(test);
+    fixture_run_cuda(test);
 }
 
 /* The same for products, where avx512bf16 differs from avx512. */

@@ -123,7 +123,6 @@ static void test_rmsnorm(struct fixture *f, int64_t T, int64_t C) {
     const float *dy = fixture_normal(f, T * C, 0, 1);
     float *y = fixture_floats(f, NULL, T * C), *dx = fixture_normal(f, T * C, 0, 1);
     float *inverse = fixture_floats(f, NULL, T), *dweight = fixture_floats(f, NULL, C);
-    float *difference = fixture_floats(f, NULL, T * C);
     const double *before = fixture_doubles(f, dx, T * C);
     const struct norm_problem p = {.x = fixture_doubles(f, x, T * C),
                                    .weight = fixture_doubles(f, weight, C),
@@ -136,9 +135,11 @@ static void test_rmsnorm(struct fixture *f, int64_t T, int64_t C) {
     CHECK_OK(backend_run(&f->backend, rmsnorm_backward, .x = x, .weight = weight,
                          .inverse_rms = inverse, .dy = dy, .dx = dx, .dweight = dweight, .T = T,
                          .C = C));
+    float *difference = fixture_copy(f, dx, T * C);
     for (int64_t i = 0; i < T * C; i++) /* dx accumulates */
-        difference[i] = (float)((double)dx[i] - before[i]);
-    compare(f, "rmsnorm_backward, dx", difference, p.x, T * C, norm_loss, &p);
+        difference[i] = (float)((double)difference[i] - before[i]);
+    compare(f, "rmsnorm_backward, dx", fixture_floats(f, difference, T * C), p.x, T * C, norm_loss,
+            &p);
     compare(f, "rmsnorm_backward, dweight", dweight, p.weight, C, norm_loss, &p);
     fixture_reset(f);
 }
@@ -165,13 +166,14 @@ static void test_rope(struct fixture *f, int64_t D, bool norms) {
         at[t] = t * 3 % POSITIONS;
     const int32_t *positions = fixture_ints(f, at, T);
     const float *qkv = fixture_normal(f, T * width, 0, 1);
-    float *table = fixture_normal(f, POSITIONS * D, 0, 1);
+    float *angles = fixture_copy(f, fixture_normal(f, POSITIONS * D, 0, 1), POSITIONS * D);
     for (int64_t i = 0; i < POSITIONS * D / 2; i++) { /* cosines and sines of the drawn angles */
         const int64_t cosine = i / (D / 2) * D + i % (D / 2);
-        const float angle = table[cosine];
-        table[cosine] = cosf(angle);
-        table[cosine + D / 2] = sinf(angle);
+        const float angle = angles[cosine];
+        angles[cosine] = cosf(angle);
+        angles[cosine + D / 2] = sinf(angle);
     }
+    const float *table = fixture_floats(f, angles, POSITIONS * D);
     const float *q = norms ? fixture_normal(f, D, 1, 0.3) : NULL;
     const float *k = norms ? fixture_normal(f, D, 1, 0.3) : NULL;
     float *dqkv = fixture_normal(f, T * width, 0, 1);
@@ -302,6 +304,6 @@ static void test_all(struct fixture *f) {
 }
 
 int main(void) {
-    fixture_each(test_all);
+    fixture_every(test_all);
     return CHECK_END();
 }

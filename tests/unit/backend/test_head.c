@@ -157,13 +157,13 @@ static void check_same(struct fixture *f, const struct problem *p, const int32_t
                        struct result have) {
     struct result other = result_new(f, ROWS);
     run_head(f, p->logits, targets, ROWS, p->V, HEAD_BLOCK, p->temperature, other);
-    fixture_same(f, "log-probability, block by block", have.logprob, other.logprob, ROWS);
-    fixture_same(f, "entropy, block by block", have.entropy, other.entropy, ROWS);
+    fixture_same_arrays(f, "log-probability, block by block", have.logprob, other.logprob, ROWS);
+    fixture_same_arrays(f, "entropy, block by block", have.entropy, other.entropy, ROWS);
     for (int64_t r = 0; r < ROWS; r++)
         run_head(f, p->logits + r * p->V, targets + r, 1, p->V, p->V, p->temperature,
                  (struct result){other.logprob + r, other.entropy + r, other.shift + r});
-    fixture_same(f, "log-probability, row by row", have.logprob, other.logprob, ROWS);
-    fixture_same(f, "entropy, row by row", have.entropy, other.entropy, ROWS);
+    fixture_same_arrays(f, "log-probability, row by row", have.logprob, other.logprob, ROWS);
+    fixture_same_arrays(f, "entropy, row by row", have.entropy, other.entropy, ROWS);
 }
 
 static void test_temperature(struct fixture *f, int64_t V, float temperature, int target) {
@@ -246,6 +246,6 @@ static void test_all(struct fixture *f) {
 
 int main(void) {
     test_reference();
-    fixture_each(test_all);
+    fixture_every(test_all);
     return CHECK_END();
 }

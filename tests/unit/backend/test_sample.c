@@ -255,6 +255,6 @@ static void test_all(struct fixture *f) {
 }
 
 int main(void) {
-    fixture_each(test_all);
+    fixture_every(test_all);
     return CHECK_END();
 }

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the files of the CUDA backend share: its state, the queue, scratch, and the operations.
+ *
+ * All work goes into one stream, in the order of the calls. Weights are row-major (rows, columns), in
+ * fp32 or bf16; activations have the type of the weights. Host arrays that an operation is given go
+ * to the device through a ring of pinned memory. With `plans` (backend_plan) memory is only booked
+ * and nothing is launched: an operation reserves its scratch, then ends.
+ */
+#ifndef CUDA_CUDA_H
+#define CUDA_CUDA_H
+
+#include "backend/backend.h"
+#include "cuda/blas.h"
+#include "cuda/device.h"
+
+/* Pinned host memory that uploads pass through, in parts: a part is used again when what was copied
+ * from it has arrived. */
+enum { CUDA_RING_PARTS = 4, CUDA_RING_PART_BYTES = 2 << 20 };
+struct cuda_ring {
+    unsigned char *memory; /* NULL until the first upload */
+    size_t used;           /* of the part */
+    int part;
+    void *events[CUDA_RING_PARTS]; /* behind the last copy from the part */
+    bool recorded[CUDA_RING_PARTS];
+};
+
+/* One block of the device's memory. */
+struct cuda_block {
+    struct cuda_block *next;
+    void *memory;
+    void *booked; /* in the books of base/memory.h */
+    size_t bytes; /* of one that grows in place: so far */
+    bool grows;
+};
+
+struct cuda_scratch {
+    void *memory;
+    size_t bytes;
+};
+
+struct cuda_state {
+    struct device device;
+    struct device_facts facts;
+    struct blas blas;
+    struct cuda_ring ring;
+    struct cuda_block *blocks;
+    struct cuda_scratch scratch; /* on the device; grows to the largest need, then stays */
+    struct cuda_scratch host;    /* for host arrays that are put together */
+    bool plans;
+    bool records; /* a graph, in which nothing may come from the host */
+};
+
+static inline struct cuda_state *cuda_state(const struct backend *backend) {
+    return backend->state;
+}
+
+static inline void *cuda_stream(const struct backend *backend) {
+    return cuda_state(backend)->device.stream;
+}
+
+static inline bool cuda_plans(const struct backend *backend) {
+    return cuda_state(backend)->plans;
+}
+
+/* TRY(CUDA_LAUNCH(backend, norm, .x = …)): nothing where memory is only planned. */
+#define CUDA_LAUNCH(backend, name, ...)                                                            \
+    (cuda_plans(backend)                                                                           \
+         ? STATUS_OK                                                                               \
+         : device_launched(                                                                        \
+               launch_##name(cuda_stream(backend), &(struct name##_launch){__VA_ARGS__}), #name))
+
+/* --- memory: cuda_memory.c --- */
+
+enum status cuda_allocate(struct backend *backend, void **out, size_t bytes,
+                          const char *label) MUST_USE;
+void cuda_release(struct backend *backend, void *memory);
+enum status cuda_grow_reserve(struct backend *backend, void **out, size_t most,
+                              const char *label) MUST_USE;
+enum status cuda_grow_commit(struct backend *backend, void *memory, size_t bytes) MUST_USE;
+enum status cuda_upload(struct backend *backend, void *to, const void *from_host,
+                        size_t bytes) MUST_USE;
+enum status cuda_download(struct backend *backend, void *to_host, const void *from,
+                          size_t bytes) MUST_USE;
+enum status cuda_clear(struct backend *backend, void *memory, size_t bytes) MUST_USE;
+enum status cuda_synchronize(struct backend *backend) MUST_USE;
+void cuda_memory_close(struct backend *backend);
+
+/* Pieces of scratch on the device, each aligned to 256 bytes: first all are named, then taken.
+ *     struct cuda_need need = {0};
+ *     const size_t sums = cuda_need(&need, R * sizeof *sums), …;
+ *     TRY(cuda_reserve(backend, &need));
+ *     … cuda_scratch(backend, sums) …
+ * They last until the next operation. */
+struct cuda_need {
+    size_t bytes;
+};
+static inline size_t cuda_need(struct cuda_need *need, int64_t bytes) {
+    const size_t at = need->bytes;
+    need->bytes += ((size_t)bytes + 255) / 256 * 256;
+    return at;
+}
+enum status cuda_reserve(struct backend *backend, const struct cuda_need *need) MUST_USE;
+static inline void *cuda_scratch(const struct backend *backend, size_t at) {
+    return (unsigned char *)cuda_state(backend)->scratch.memory + at;
+}
+
+/* Host memory of at least so many bytes, until the next call. */
+enum status cuda_host_scratch(struct backend *backend, void *pointer, size_t bytes) MUST_USE;
+
+/* --- the operations, slot by slot as in backend.h --- */
+
+#define X(op) enum status cuda_##op(struct backend *backend, const struct op##_args *args) MUST_USE;
+BACKEND_OPERATIONS(X)
+#undef X
+enum status cuda_attention_prepare(struct backend *backend, struct attention_plan *plan) MUST_USE;
+void cuda_attention_discard(struct backend *backend, struct attention_plan *plan);
+enum status cuda_decode_prepare(struct backend *backend, struct decode_plan *plan) MUST_USE;
+void cuda_decode_discard(struct backend *backend, struct decode_plan *plan);
+enum status cuda_repeat(struct backend *backend, int64_t times, enum status (*step)(void *context),
+                        void *context) MUST_USE;
+
+#endif

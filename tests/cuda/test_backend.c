@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The backend around its kernels: uploads longer than the ring of pinned memory, memory that grows in
+ * place, steps that are recorded, and the books of a plan.
+ */
+#include "fixture.h"
+
+#include "base/memory.h"
+#include "cuda/backend_cuda.h"
+
+static void test_uploads(struct backend *b) {
+    enum { WORDS = 6 << 20 };
+    uint32_t *words = malloc(WORDS * sizeof *words), *back = calloc(WORDS, sizeof *back),
+             *memory = NULL;
+    for (uint32_t i = 0; i < WORDS; i++)
+        words[i] = i * 2654435761u;
+    CHECK_OK(backend_new(b, &memory, WORDS, "words"));
+    CHECK_OK(b->ops->download(b, back, memory, 64)); /* zeroed */
+    CHECK(back[0] == 0 && back[15] == 0);
+    CHECK_OK(b->ops->upload(b, memory, words, WORDS * sizeof *words));
+    memset(words, 0, 64); /* was copied when upload came back */
+    CHECK_OK(b->ops->download(b, back, memory, WORDS * sizeof *words));
+    int64_t wrong = 0;
+    for (uint32_t i = 0; i < WORDS; i++)
+        wrong += back[i] != i * 2654435761u;
+    CHECK_EQ(wrong, 0);
+    backend_release(b, &memory);
+    free(words);
+    free(back);
+}
+
+static void test_growth(struct backend *b) {
+    void *memory = NULL;
+    uint32_t back[4], ones[2] = {1, 1};
+    CHECK_OK(b->ops->reserve(b, &memory, (size_t)1 << 30, "a pool"));
+    CHECK_OK(b->ops->commit(b, memory, 8));
+    CHECK_OK(b->ops->upload(b, memory, ones, sizeof ones));
+    CHECK_OK(b->ops->commit(b, memory, sizeof back));
+    CHECK_OK(b->ops->download(b, back, memory, sizeof back));
+    CHECK(back[0] == 1 && back[1] == 1 && back[2] == 0 && back[3] == 0);
+    b->ops->release(b, memory);
+}
+
+/* --- steps --- */
+
+struct steps {
+    struct backend *backend;
+    float *x, *y;
+    bool uploads;
+    int calls;
+};
+
+static enum status step(void *context) {
+    struct steps *s = context;
+    const float one = 1;
+    s->calls++;
+    if (s->uploads)
+        TRY(s->backend->ops->upload(s->backend, s->x, &one, sizeof one));
+    return backend_run(s->backend, add, .x = s->x, .out = s->y, .n = 5);
+}
+
+static void test_repeat(struct backend *b) {
+    float ones[5] = {1, 1, 1, 1, 1}, back[5];
+    struct steps s = {.backend = b};
+    CHECK_OK(backend_new(b, &s.x, 5, "x"));
+    CHECK_OK(backend_new(b, &s.y, 5, "y"));
+    CHECK_OK(b->ops->upload(b, s.x, ones, sizeof ones));
+    for (int times = 0; times < 40; times += 13)
+        CHECK_OK(b->ops->repeat(b, times, step, &s));
+    CHECK_OK(b->ops->download(b, back, s.y, sizeof back));
+    for (int i = 0; i < 5; i++)
+        CHECK_NEAR(back[i], 13 + 26 + 39, 0);
+    CHECK_EQ(s.calls, 6); /* the first of each, and the recorded one */
+    s.uploads = true;
+    CHECK_STATUS(b->ops->repeat(b, 2, step, &s), STATUS_DEFECT, "takes something from the host");
+    CHECK_OK(b->ops->synchronize(b));
+    backend_release(b, &s.x);
+    backend_release(b, &s.y);
+}
+
+/* What an operation takes as scratch, and what is allocated, is in the books of a plan as in those of
+ * the backend. */
+static int64_t booked(bool plans) {
+    struct backend b;
+    float *x = NULL;
+    void *pool = NULL;
+    const int64_t before = memory_totals().bytes;
+    CHECK_OK((plans ? backend_plan : backend_open)(&b, "cuda", 1));
+    CHECK_OK(backend_new(&b, &x, 1000, "x"));
+    CHECK_OK(b.ops->reserve(&b, &pool, (size_t)1 << 30, "a pool"));
+    CHECK_OK(b.ops->commit(&b, pool, 5000));
+    double blocks[1];
+    CHECK_OK(backend_run(&b, dot, .x = x, .y = x, .blocks = blocks, .n = 1000));
+    CHECK_OK(backend_run(&b, rmsnorm_backward, .x = x, .weight = x, .inverse_rms = x, .dy = x,
+                         .dx = x + 500, .dweight = x + 900, .T = 10, .C = 10));
+    const int64_t held = memory_totals().bytes - before;
+    b.ops->release(&b, pool);
+    backend_release(&b, &x);
+    backend_close(&b);
+    CHECK_EQ(memory_totals().bytes, before);
+    return held;
+}
+
+int main(void) {
+    struct device device = fixture_open(); /* skips without one */
+    struct backend b;
+    device_close(&device);
+    backend_add(&cuda_backend);
+    CHECK_OK(backend_open(&b, "cuda", 1));
+    test_uploads(&b);
+    test_growth(&b);
+    test_repeat(&b);
+    backend_close(&b);
+    CHECK_EQ(booked(true), booked(false));
+    return CHECK_END();
+}

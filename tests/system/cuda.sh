@@ -1,0 +1,56 @@
+#!/bin/sh
+# cuda.sh PRECISION: runs through the CUDA backend, on the host where there is no GPU. Up to rounding they are the CPU's; their own
+# bits are the same for any number of answers in flight and of ranks, in whatever order threads run; the sampler's log-probabilities
+# are the trainer's.
+. "$(dirname "$0")/lib.sh"
+precision=$1
+set -- model.precision=$precision run.device=cuda run.steps=2 checkpoint.every=1 checkpoint.keep=2 rollout.prompts_per_step=3 \
+    rollout.group_size=2 rollout.max_new_tokens=10 parallel.groups_per_tile=1
+job 1 train "$SYSTEM_WORK/input.cfg" run.directory="$work/one" "$@" || {
+    grep -q 'there is no backend "cuda"' err && {
+        echo "skipped: built without CUDA"
+        exit 77
+    }
+    fail "train: $(cat err)"
+    finish
+}
+for step in 0 1; do
+    [ "$(value one /step/mismatch/logprob_max $step)" = 0 ] || fail "step $((step + 1)): the trainer's numbers are not the sampler's"
+done
+
+# close NAME TOLERANCE PATH ROW: a number of the run NAME, which is $1's, and of the CPU's.
+close() {
+    a=$(value "$1" "$3" "$4")
+    b=$(value "$1-cpu" "$3" "$4")
+    holds "($a - $b)^2 <= ($2 * $b)^2" "$3 of $1, row $4, is $a, on the CPU $b"
+}
+
+# Of given texts all numbers are the CPU's; of drawn ones in fp32, where rounding changes no token.
+tolerance=1e-5
+[ "$precision" = fp32 ] || tolerance=1e-2
+for device in cuda cpu; do
+    name=sft
+    [ $device = cuda ] || name=sft-cpu
+    job 1 train "$SYSTEM_WORK/sft.cfg" model.path="$SYSTEM_WORK/qwen2" run.directory="$work/$name" run.steps=2 optimizer.warmup_steps=0 \
+        model.precision=$precision run.device=$device rollout.prompts_per_step=4 || fail "sft on $device: $(cat err)"
+done
+for row in 0 1; do
+    close sft $tolerance /step/loss $row
+    close sft $tolerance /step/grad_norm $row
+done
+if [ "$precision" = fp32 ]; then
+    train 1 one-cpu "$@" run.device=cpu
+    "$SYSTEM_TOOL" same one/rollouts/step-000001.h5 one-cpu/rollouts/step-000001.h5 /provenance logprob entropy gate loss ratio kl advantage \
+        reward || fail "other tokens were drawn than on the CPU"
+    close one 1e-4 /step/grad_norm 0
+fi
+
+train 1 alone "$@" rollout.answers_in_flight=1
+same_whole one alone
+train 2 two "$@" rollout.answers_in_flight=2
+same_whole one two
+GRADUS_FIBER_SEED=0
+export GRADUS_FIBER_SEED
+train 3 three "$@"
+same_whole one three
+finish
