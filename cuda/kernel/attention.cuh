@@ -6,8 +6,10 @@
  * A row's result is a chain over its keys, in blocks of ATTENTION_KEYS from positions that are
  * multiples of it, counted from the beginning of its text (prompt, then answer):
  *
- *     m' = max(m, max s),   p = exp(s − m'),   l' = l exp(m − m') + Σ p,
- *     o' = o exp(m − m') + Σ p v          (online softmax; Dao, arXiv 2307.08691)
+ *     p = exp(s − m'),   l' = l exp(m − m') + Σ p,   o' = o exp(m − m') + Σ p v
+ *
+ * (online softmax; Dao, arXiv 2307.08691). m' is the largest score so far where that is above m by a
+ * factor of 2^ATTENTION_RISE, and else m, whose factor is 1: so that sums are seldom scaled.
  *
  * A warp does one block for tiles of 16 rows, whatever rows they are. A row of the product on the
  * tensor cores does not depend on the other rows, and a block of keys behind a row's own position
@@ -236,6 +238,14 @@ attention_largest(const float (*scores)[ATTENTION_KEYS / 8][4], int m, int h) {
     return fmaxf(largest, warp_shuffle_xor(largest, 2));
 }
 
+enum { ATTENTION_RISE = 8 };
+
+/* The maximum behind a block whose largest score is `largest`. */
+static __device__ __forceinline__ float attention_raised(float before, float largest,
+                                                         float factor) {
+    return (largest - before) * factor > (float)ATTENTION_RISE ? largest : before;
+}
+
 /* What was summed under an earlier maximum counts so much under the new one. */
 static __device__ __forceinline__ float attention_correction(float before, float after,
                                                              float factor) {
@@ -278,6 +288,8 @@ template <int D, int M>
 static __device__ __forceinline__ void
 attention_softmax(attention_state<D, M> &state, float (*scores)[ATTENTION_KEYS / 8][4],
                   const int (*limit)[2], int first, bool mask, float factor) {
+    float corrections[M][2];
+    bool raised = false;
     if (mask)
         attention_mask<M>(scores, limit, first);
 #pragma unroll
@@ -285,17 +297,22 @@ attention_softmax(attention_state<D, M> &state, float (*scores)[ATTENTION_KEYS /
 #pragma unroll
         for (int h = 0; h < 2; h++) {
             const float before = state.maximum[m][h],
-                        after = fmaxf(before, attention_largest(scores, m, h)),
-                        correction = attention_correction(before, after, factor);
+                        after = attention_raised(before, attention_largest(scores, m, h), factor);
+            corrections[m][h] = attention_correction(before, after, factor);
+            raised = raised || after != before;
             state.maximum[m][h] = after;
-            state.sum[m][h] =
-                fmaf(state.sum[m][h], correction, attention_weights(scores, m, h, after, factor));
-#pragma unroll
-            for (int n = 0; n < D / 8; n++) {
-                state.out[m][n][2 * h] *= correction;
-                state.out[m][n][2 * h + 1] *= correction;
-            }
+            state.sum[m][h] = fmaf(state.sum[m][h], corrections[m][h],
+                                   attention_weights(scores, m, h, after, factor));
         }
+    if (warp_ballot(raised) == 0)
+        return;
+#pragma unroll
+    for (int m = 0; m < M; m++)
+#pragma unroll
+        for (int n = 0; n < D / 8; n++)
+#pragma unroll
+            for (int i = 0; i < 4; i++)
+                state.out[m][n][i] *= corrections[m][i / 2];
 }
 
 /* The row's whole sum, in all four lanes that hold it. */

@@ -257,7 +257,7 @@ wide_chain(const wide_memory<D> &memory, float before, float maxima[WIDE_WARPS],
            float corrections[WIDE_WARPS], int blocks, int h, float factor) {
 #pragma unroll
     for (int j = 0; j < WIDE_WARPS; j++) {
-        maxima[j] = j < blocks ? fmaxf(before, *memory.maximum(j, h)) : before;
+        maxima[j] = j < blocks ? attention_raised(before, *memory.maximum(j, h), factor) : before;
         corrections[j] = attention_correction(before, maxima[j], factor);
         before = maxima[j];
     }

@@ -166,7 +166,7 @@ static void check_case(struct device *device, struct heads s, const struct segme
     const int64_t T = segments[count - 1].start + segments[count - 1].length, N = T * s.H * s.D;
     const double tolerance = s.dtype == DTYPE_F32 ? 2e-5 : 1e-2;
     uint64_t state = 11;
-    float *qkv = draw(s, T * heads_width(s), 2, &state), *dout = draw(s, N, 1, &state);
+    float *qkv = draw(s, T * heads_width(s), 4, &state), *dout = draw(s, N, 1, &state);
     double *wide = reference_widen(qkv, T * heads_width(s)), *wide_dout = reference_widen(dout, N),
            *out = reference_new(N), *log_sum = reference_new(T * s.H),
            *dqkv = reference_new(T * heads_width(s));
@@ -254,7 +254,7 @@ static void test_invariance(struct device *device) {
         const struct heads s = shapes[i];
         const struct segment whole = {0, TEXT, -1, 0};
         uint64_t state = 5;
-        float *qkv = draw(s, TEXT * heads_width(s), 2, &state);
+        float *qkv = draw(s, TEXT * heads_width(s), 4, &state);
         struct attended want = attend(device, s, qkv, &whole, 1);
         for (size_t c = 0; c < sizeof cuts / sizeof cuts[0]; c++)
             compare_cut(device, s, qkv, &want, cuts[c]);

@@ -132,7 +132,7 @@ static void test_decode(struct device *device, bool small) {
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
         const struct heads s = shapes[i];
         uint64_t state = 31;
-        float *qkv = draw(s, TEXT * heads_width(s), 2, &state);
+        float *qkv = draw(s, TEXT * heads_width(s), 4, &state);
         struct attended want = attend(device, s, qkv, &whole, 1);
         const size_t most = small && i > 0 ? 2 : sizeof cuts / sizeof cuts[0];
         for (size_t c = small ? 1 : 0; c < most; c++)
