@@ -7,12 +7,12 @@
 #
 #   GRADUS_BUILD     the build folder; ./build-gpu unless given
 #   GRADUS_TESTS     only the tests and benches whose name holds these words, as grep -E takes them
-#   GRADUS_TIMEOUT   seconds that one test may take; 60 unless given
+#   GRADUS_TIMEOUT   seconds that one test may take; 120 unless given
 set -u
 cd "$(dirname "$0")/.." || exit 1
 build=${GRADUS_BUILD:-build-gpu}
 words=${GRADUS_TESTS:-.}
-limit=${GRADUS_TIMEOUT:-60}
+limit=${GRADUS_TIMEOUT:-120}
 bundle=${1:-}
 began=$(date +%s)
 
@@ -79,7 +79,7 @@ for bench in $(find "$build/lab" -type f -perm -u+x -name 'bench_*' 2>/dev/null 
 done
 if [ -n "$bundle" ]; then
     for test in tests/gpu/*.sh; do
-        [ -f "$test" ] && try "$(basename "$test" .sh)" hide sh "$test" "$bundle"
+        [ -f "$test" ] && try "$(basename "$test" .sh)" show sh "$test" "$bundle"
     done
 fi
 
