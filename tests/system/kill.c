@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A library to preload: on one rank the n-th event of a kind meets its end, or a fault of the disk.
+ *
+ *   KILL_RANK    the rank, as the launcher numbers it
+ *   KILL_EVENT   rollout, gradient, reduction, optimizer, writing: the clock is looked at in that
+ *                phase of the rank's heartbeat
+ *                write, rename: a piece of a checkpoint is written, a file gets its name
+ *                call: any call that changes a file whose path holds KILL_PATH
+ *   KILL_AT      n, from 1; 0: nothing happens
+ *   KILL_ACTION  kill (this rank), all (every process in the file KILL_PIDS), or for a call enospc,
+ *                eio, short: it fails, or does half of what it was asked for
+ *   KILL_REPORT  a file that gets the event before it happens, and the number of events at the end
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define NEXT(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
+
+static const char *event, *action, *path_words, *report;
+static long kill_at;
+static atomic_long seen;
+
+/* --- what happens --- */
+
+static void say(const char *what, const char *detail, long n) {
+    char line[PATH_MAX + 128];
+    const int file = report != NULL ? NEXT(open)(report, O_WRONLY | O_CREAT | O_APPEND, 0666) : -1;
+    if (file < 0)
+        return;
+    const int length = snprintf(line, sizeof line, "%s %ld %s %s\n", what, n, event, detail);
+    if (NEXT(write)(file, line, (size_t)length) != length)
+        abort();
+    close(file);
+}
+
+/* Every process of the job, this one last. */
+static void kill_all(void) {
+    const char *path = getenv("KILL_PIDS");
+    FILE *pids = path != NULL ? fopen(path, "r") : NULL;
+    long pid;
+    while (pids != NULL && fscanf(pids, "%ld", &pid) == 1)
+        if (pid != (long)getpid())
+            kill((pid_t)pid, SIGKILL);
+}
+
+/* Counts one; true when it is the one, and this process still lives: the call must fail then. */
+static bool meets(const char *detail) {
+    if (atomic_fetch_add(&seen, 1) + 1 != kill_at)
+        return false;
+    say("hit", detail, kill_at);
+    if (strcmp(action, "all") == 0)
+        kill_all();
+    if (strcmp(action, "all") == 0 || strcmp(action, "kill") == 0)
+        kill(getpid(), SIGKILL);
+    return true;
+}
+
+static bool is_event(const char *name) {
+    return event != NULL && strcmp(event, name) == 0;
+}
+
+/* --- the computation --- */
+
+/* What this rank is at, as it writes it into the run's file of heartbeats. */
+static char phase[32];
+
+static void note_phase(const char *path, const void *bytes, size_t n) {
+    static const char mark[] = " phase ";
+    const size_t length = strlen(path), tail = sizeof "/heartbeat" - 1;
+    const char *at = length > tail && strcmp(path + length - tail, "/heartbeat") == 0
+                         ? memmem(bytes, n, mark, sizeof mark - 1)
+                         : NULL;
+    if (at != NULL)
+        snprintf(phase, sizeof phase, "%.*s", (int)strcspn(at + sizeof mark - 1, " "),
+                 at + sizeof mark - 1);
+}
+
+/* Between the parts of a phase the program looks at the clock. */
+int clock_gettime(clockid_t clock, struct timespec *out) {
+    if (event != NULL && phase[0] != '\0' && is_event(phase))
+        (void)meets("");
+    return NEXT(clock_gettime)(clock, out);
+}
+
+/* --- files --- */
+
+__attribute__((constructor)) static void begin(void) {
+    const char *rank = getenv("KILL_RANK"), *mine = getenv("OMPI_COMM_WORLD_RANK"),
+               *at = getenv("KILL_AT");
+    if (mine == NULL)
+        mine = getenv("PMI_RANK");
+    if (rank == NULL || at == NULL || strcmp(rank, mine != NULL ? mine : "0") != 0)
+        return;
+    action = getenv("KILL_ACTION");
+    path_words = getenv("KILL_PATH");
+    report = getenv("KILL_REPORT");
+    kill_at = strtol(at, NULL, 10);
+    event = getenv("KILL_EVENT");
+}
+
+__attribute__((destructor)) static void end(void) {
+    if (event != NULL)
+        say("seen", "", atomic_load(&seen));
+}
+
+/* Whether a call on that path is the one. */
+static bool strikes(const char *call, const char *path) {
+    char detail[PATH_MAX + 32];
+    if (event == NULL || path == NULL)
+        return false;
+    const bool checkpoint = strstr(path, "/checkpoints/step-") != NULL;
+    const bool counts = (is_event("call") && path_words != NULL && strstr(path, path_words)) ||
+                        (is_event("write") && checkpoint && strncmp(call, "pwrite", 6) == 0) ||
+                        (is_event("rename") && strcmp(call, "rename") == 0);
+    const char *slash = strrchr(path, '/');
+    snprintf(detail, sizeof detail, "%s %s", call, slash != NULL ? slash + 1 : path);
+    if (!counts || !meets(detail))
+        return false;
+    errno = strcmp(action, "eio") == 0 ? EIO : ENOSPC;
+    return true;
+}
+
+/* The path of an open file; "" where there is none. */
+static const char *path_of(int file, char path[PATH_MAX]) {
+    char link[64];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", file);
+    const ssize_t n = readlink(link, path, PATH_MAX - 1);
+    path[n > 0 ? n : 0] = '\0';
+    return path;
+}
+
+static bool strikes_file(const char *call, int file) {
+    char path[PATH_MAX];
+    return event != NULL && strikes(call, path_of(file, path));
+}
+
+static bool strikes_write(int file, const void *bytes, size_t n) {
+    char path[PATH_MAX];
+    if (event == NULL)
+        return false;
+    note_phase(path_of(file, path), bytes, n);
+    return strikes("pwrite", path);
+}
+
+/* How much of n bytes is written by a call that was struck; −1: none, and it fails. */
+static ssize_t half_of(size_t n) {
+    return strcmp(action, "short") == 0 && n > 1 ? (ssize_t)(n / 2) : -1;
+}
+
+ssize_t write(int file, const void *bytes, size_t n) {
+    if (!strikes_file("write", file))
+        return NEXT(write)(file, bytes, n);
+    const ssize_t half = half_of(n);
+    return half > 0 ? NEXT(write)(file, bytes, (size_t)half) : half;
+}
+
+ssize_t pwrite(int file, const void *bytes, size_t n, off_t at) {
+    if (!strikes_write(file, bytes, n))
+        return NEXT(pwrite)(file, bytes, n, at);
+    const ssize_t half = half_of(n);
+    return half > 0 ? NEXT(pwrite)(file, bytes, (size_t)half, at) : half;
+}
+
+ssize_t pwrite64(int file, const void *bytes, size_t n, off64_t at) {
+    if (!strikes_write(file, bytes, n))
+        return NEXT(pwrite64)(file, bytes, n, at);
+    const ssize_t half = half_of(n);
+    return half > 0 ? NEXT(pwrite64)(file, bytes, (size_t)half, at) : half;
+}
+
+/* A call that does all or nothing is not cut short. */
+#define FAILS(condition) ((condition) && strcmp(action, "short") != 0)
+
+int fsync(int file) {
+    return FAILS(strikes_file("fsync", file)) ? -1 : NEXT(fsync)(file);
+}
+
+int ftruncate(int file, off_t size) {
+    return FAILS(strikes_file("ftruncate", file)) ? -1 : NEXT(ftruncate)(file, size);
+}
+
+int ftruncate64(int file, off64_t size) {
+    return FAILS(strikes_file("ftruncate", file)) ? -1 : NEXT(ftruncate64)(file, size);
+}
+
+int rename(const char *from, const char *to) {
+    return FAILS(strikes("rename", from)) ? -1 : NEXT(rename)(from, to);
+}
+
+int unlink(const char *path) {
+    return FAILS(strikes("unlink", path)) ? -1 : NEXT(unlink)(path);
+}
+
+int open(const char *path, int flags, ...) {
+    va_list arguments;
+    va_start(arguments, flags);
+    const int mode = (flags & O_CREAT) != 0 ? va_arg(arguments, int) : 0;
+    va_end(arguments);
+    if ((flags & O_ACCMODE) != O_RDONLY && FAILS(strikes("open", path)))
+        return -1;
+    return NEXT(open)(path, flags, mode);
+}
+
+int open64(const char *path, int flags, ...) {
+    va_list arguments;
+    va_start(arguments, flags);
+    const int mode = (flags & O_CREAT) != 0 ? va_arg(arguments, int) : 0;
+    va_end(arguments);
+    if ((flags & O_ACCMODE) != O_RDONLY && FAILS(strikes("open", path)))
+        return -1;
+    return NEXT(open64)(path, flags, mode);
+}
