@@ -71,8 +71,8 @@ static enum status put_any(struct h5 *h5, const char *path, hid_t type, enum h5_
     if (set >= 0 && data != NULL && !empty &&
         H5Dwrite(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0)
         status = h5_fail_write(h5, path);
-    if (set >= 0)
-        H5Dclose(set);
+    if (set >= 0 && H5Dclose(set) < 0 && status == STATUS_OK)
+        status = h5_fail_write(h5, path); /* what the library had kept back is written here */
     H5Pclose(parents);
     H5Pclose(list);
     H5Sclose(space);
@@ -139,8 +139,8 @@ static enum status put_attribute(struct h5 *h5, const char *path, const char *na
     enum status status = STATUS_OK;
     if (attribute < 0 || H5Awrite(attribute, type, value) < 0)
         status = h5_fail_write(h5, path);
-    if (attribute >= 0)
-        H5Aclose(attribute);
+    if (attribute >= 0 && H5Aclose(attribute) < 0 && status == STATUS_OK)
+        status = h5_fail_write(h5, path);
     H5Sclose(space);
     return status;
 }

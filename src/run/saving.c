@@ -24,7 +24,7 @@
 
 enum { WAIT_NS = 200 * 1000, PIECE = 1 << 20 }; /* 4 MiB a write */
 
-enum phase { SAVING_IDLE, SAVING_WRITING, SAVING_CHECKING };
+enum phase { SAVING_IDLE, SAVING_WRITING, SAVING_CHECKING, SAVING_COMMITTING };
 
 struct saving {
     enum phase phase;
@@ -39,6 +39,8 @@ struct saving {
     const struct shard *deal;           /* borrowed: which pieces fall to which rank */
     const struct parameter_set *trained;
     int rank, size;
+    char folder[DIRECTORY_PATH_BYTES]; /* of the checkpoints, of which `keep` and the best stay */
+    int64_t keep, best, bytes;         /* bytes: of the file once it has its name */
     /* The thread, and what it leaves. */
     pthread_t thread;
     bool runs;
@@ -85,11 +87,35 @@ static enum status write_pieces(const struct saving *saving) {
     return checkpoint_flush(saving->writer);
 }
 
+/* The file gets its name; only then older ones go. */
+static enum status commit(struct saving *saving) {
+    struct stat info;
+    if (saving->rank != 0)
+        return STATUS_OK;
+    TRY(checkpoint_commit(&saving->writer));
+    if (stat(saving->path, &info) != 0)
+        return FAIL(STATUS_IO, "%s: it is gone again: %s", saving->path, strerror(errno));
+    saving->bytes = (int64_t)info.st_size;
+    return checkpoint_prune(saving->folder, saving->keep, saving->best);
+}
+
+static enum status work_of_phase(struct saving *saving) {
+    switch (saving->phase) {
+    case SAVING_WRITING:
+        return write_pieces(saving);
+    case SAVING_CHECKING:
+        return checkpoint_check(saving->writer, saving->rank, saving->size);
+    case SAVING_COMMITTING:
+        return commit(saving);
+    case SAVING_IDLE:
+        break;
+    }
+    return FAIL(STATUS_DEFECT, "a checkpoint in no phase");
+}
+
 static void work(struct saving *saving) {
     const double start_s = clock_now_s();
-    saving->status = saving->phase == SAVING_WRITING
-                         ? write_pieces(saving)
-                         : checkpoint_check(saving->writer, saving->rank, saving->size);
+    saving->status = work_of_phase(saving);
     if (saving->status != STATUS_OK)
         snprintf(saving->sentence, sizeof saving->sentence, "%s", status_sentence());
     saving->busy_s += clock_now_s() - start_s;
@@ -198,6 +224,9 @@ static enum status open_saving(struct run *run) {
     saving->trained = model_trained(run->lm.model);
     saving->rank = run->comm->rank;
     saving->size = run->comm->size;
+    saving->keep = run->settings->checkpoint.keep;
+    saving->best = run->best.step;
+    TRY(directory_path(run->settings->run.directory, saving->folder, "checkpoints"));
     TRY(checkpoint_path(run, saving->path));
     return saving->rank == 0 ? lay_out(run, saving) : STATUS_OK;
 }
@@ -212,34 +241,15 @@ static enum status begin(struct run *run) {
     return STATUS_OK;
 }
 
-/* The file has its name: says so, and older ones go. */
-static enum status note_checkpoint(struct run *run, double start_s) {
+/* The checkpoint is there. */
+static void note_checkpoint(struct run *run) {
     struct saving *saving = run->saving;
-    struct stat info;
-    char folder[DIRECTORY_PATH_BYTES];
-    if (stat(saving->path, &info) != 0)
-        return FAIL(STATUS_IO, "%s: it is gone again: %s", saving->path, strerror(errno));
-    log_info("checkpoint", "file = %s, bytes = %lld, seconds = %.2f", saving->path,
-             (long long)info.st_size, saving->busy_s + clock_now_s() - start_s);
-    TRY(directory_path(run->settings->run.directory, folder, "checkpoints"));
-    return checkpoint_prune(folder, run->settings->checkpoint.keep, run->best.step);
-}
-
-static enum status commit(struct run *run) {
-    struct saving *saving = run->saving;
-    const double start_s = clock_now_s();
-    TRY(checkpoint_gather(saving->writer, run->comm));
-    enum status status = STATUS_OK;
-    if (saving->rank == 0)
-        status = checkpoint_commit(&saving->writer);
-    TRY(comm_agree(run->comm, status));
     run->files.checkpoint_step = saving->step;
-    if (saving->rank == 0)
-        status = note_checkpoint(run, start_s);
-    saving->busy_s += clock_now_s() - start_s;
     durations_add(&run->wall.saves, saving->busy_s);
+    if (saving->rank == 0)
+        log_info("checkpoint", "file = %s, bytes = %lld, seconds = %.2f", saving->path,
+                 (long long)saving->bytes, saving->busy_s);
     release(saving);
-    return comm_agree(run->comm, status);
 }
 
 /* What the threads of all ranks came to. */
@@ -254,12 +264,14 @@ static enum status end_phase(struct run *run) {
 static enum status next_phase(struct run *run) {
     struct saving *saving = run->saving;
     enum status status = end_phase(run);
-    if (status == STATUS_OK && saving->phase == SAVING_WRITING)
-        start(saving, SAVING_CHECKING);
-    else if (status == STATUS_OK)
-        status = commit(run);
+    if (status == STATUS_OK && saving->phase == SAVING_CHECKING)
+        status = checkpoint_gather(saving->writer, run->comm);
     if (status != STATUS_OK)
         release(saving);
+    else if (saving->phase == SAVING_COMMITTING)
+        note_checkpoint(run);
+    else
+        start(saving, saving->phase + 1);
     return status;
 }
 
@@ -305,7 +317,7 @@ enum status saving_release(struct run *run) {
 }
 
 enum status saving_finish(struct run *run) {
-    return wait_through(run, SAVING_CHECKING);
+    return wait_through(run, SAVING_COMMITTING);
 }
 
 enum status saving_poll(struct run *run) {

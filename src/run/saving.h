@@ -6,8 +6,8 @@
  *
  *     begin      rank 0 lays the file out                             the run waits
  *     writing    each rank writes its pieces, fsync                   while the next rollout goes on
- *     checking   each rank reads back and hashes its share of them    while the next update goes on
- *     commit     rank 0 writes checksums and seal, fsync, rename,     the run waits
+ *     checking   each rank reads back and hashes its share of them    likewise, or while the update
+ *     committing rank 0 writes checksums and seal, fsync, rename,     does
  *                fsync of the folder, and removes what need not stay
  *
  * What is written is the run's own vectors where the host can read them: they change in an optimizer
