@@ -103,7 +103,7 @@ static __global__ void __launch_bounds__(HEAD_THREADS)
 int launch_head_block(void *stream, const struct head_block_launch *args) {
     const head_sums_launch sums = {args->logits,  args->sums, args->R,
                                    args->columns, args->ld,   args->temperature};
-    const int error = args->have_sums ? 0 : launch_head_sums(stream, &sums);
+    const int error = launch_head_sums(stream, &sums);
     if (error != 0)
         return error;
     return LAUNCH(stream, merge_kernel, blocks_for(args->R, HEAD_WARPS), dim3(HEAD_THREADS), 0,

@@ -45,7 +45,6 @@ struct head_block_launch {
     int64_t begin;          /* a multiple of HEAD_BLOCK; so is columns, but for the last block */
     int64_t R, columns, ld;
     float temperature;
-    bool have_sums; /* they stand there already, of these logits at this temperature */
 };
 int launch_head_block(void *stream, const struct head_block_launch *args);
 

@@ -629,10 +629,6 @@ static bool has_filters(const sample_settings &s) {
            (s.temperature > 0.0f && (s.top_k > 0 || s.top_p < 1.0f || s.min_p > 0.0f));
 }
 
-bool sample_leaves_sums(const struct sample_launch *args) {
-    return !has_filters(args->settings) || args->logprob != nullptr;
-}
-
 int launch_sample(void *stream, const struct sample_launch *args) {
     const bool filters = has_filters(args->settings);
     const float temperature = args->settings.temperature > 0.0f ? args->settings.temperature : 1.0f;
@@ -645,7 +641,7 @@ int launch_sample(void *stream, const struct sample_launch *args) {
     if (filters)
         error = LAUNCH(stream, filter_kernel, dim3((unsigned)args->B), dim3(ROW_THREADS),
                        space_bytes(args), *args, scale);
-    if (error != 0 || !sample_leaves_sums(args))
+    if (error != 0 || (filters && args->logprob == nullptr))
         return error;
     error = launch_head_sums(stream, &sums);
     if (error != 0)

@@ -30,7 +30,7 @@ struct sample_launch {
     /* Tokens of the answer so far: the first seen_counts[b] of row seen_rows[b] of `seen` (·, seen_ld);
      * not read without penalty. */
     const int32_t *seen, *seen_rows, *seen_counts;
-    struct head_sums *sums; /* (B, head_sums_of(V)) scratch; see sample_leaves_sums */
+    struct head_sums *sums; /* (B, head_sums_of(V)) scratch */
     int32_t *tokens;        /* (B) =; −1 where a logit is not finite */
     /* (B) =, of the logits without penalty and filters, at settings.temperature (at 1 where that is 0);
      * or NULL, both */
@@ -39,10 +39,6 @@ struct sample_launch {
     struct sample_settings settings;
 };
 int launch_sample(void *stream, const struct sample_launch *args);
-
-/* Whether launch_sample leaves the sums of all logits in `sums`, so that launch_head_block at the same
- * temperature (1 for a greedy draw) need not take them again. */
-bool sample_leaves_sums(const struct sample_launch *args);
 
 #ifdef __cplusplus
 }

@@ -13,7 +13,6 @@ enum { SEEN = 3, ROWS_MAX = 8 };
 struct draw {
     int32_t tokens[ROWS_MAX];
     float logprob[ROWS_MAX], entropy[ROWS_MAX];
-    struct head_sums *sums; /* device, as it leaves them */
 };
 
 /* Rows of logits and what is drawn from them; `seen` a table of ROWS_MAX rows of SEEN tokens, or
@@ -45,8 +44,6 @@ static struct draw draw_on_device(struct arrays *a, const struct problem *p) {
         .seen_ld = SEEN,
         .settings = p->settings};
     RUN(a, launch_sample(a->device.stream, &args));
-    CHECK(sample_leaves_sums(&args));
-    draw.sums = args.sums;
     fixture_download(&a->device, draw.tokens, args.tokens, (size_t)B * sizeof *draw.tokens);
     fixture_download(&a->device, draw.logprob, args.logprob, (size_t)B * sizeof *draw.logprob);
     fixture_download(&a->device, draw.entropy, args.entropy, (size_t)B * sizeof *draw.entropy);
@@ -82,14 +79,13 @@ static bool agrees(const double *probabilities, int64_t V, double uniform, int32
     return before - rounding <= uniform && uniform <= before + probabilities[token] + rounding;
 }
 
-/* Log-probability and entropy of the tokens have the bits of the head, which may take the draw's
- * sums. */
+/* Log-probability and entropy of the tokens have the bits of the head. */
 static void check_head(struct arrays *a, const struct problem *p, const struct draw *draw) {
     const float temperature = p->settings.temperature > 0 ? p->settings.temperature : 1;
     const int64_t B = p->B, V = p->V;
     struct head_row *rows = arrays_upload(a, NULL, (size_t)B * sizeof *rows);
     float *logprob = arrays_blank(a, B, DTYPE_F32), *entropy = arrays_blank(a, B, DTYPE_F32);
-    struct head_block_launch block = {
+    const struct head_block_launch block = {
         .logits = arrays_upload(a, p->logits, (size_t)(B * V) * sizeof *p->logits),
         .targets = arrays_upload(a, draw->tokens, (size_t)B * sizeof *draw->tokens),
         .rows = rows,
@@ -100,16 +96,10 @@ static void check_head(struct arrays *a, const struct problem *p, const struct d
         .temperature = temperature};
     const struct head_finish_launch finish = {
         .rows = rows, .logprob = logprob, .entropy = entropy, .R = B, .temperature = temperature};
-    for (int have_sums = 0; have_sums < 2; have_sums++) {
-        if (have_sums) {
-            block.sums = draw->sums;
-            block.have_sums = true;
-        }
-        RUN(a, launch_head_block(a->device.stream, &block));
-        RUN(a, launch_head_finish(a->device.stream, &finish));
-        arrays_same("log-probability", draw->logprob, arrays_get(a, logprob, B, DTYPE_F32), B);
-        arrays_same("entropy", draw->entropy, arrays_get(a, entropy, B, DTYPE_F32), B);
-    }
+    RUN(a, launch_head_block(a->device.stream, &block));
+    RUN(a, launch_head_finish(a->device.stream, &finish));
+    arrays_same("log-probability", draw->logprob, arrays_get(a, logprob, B, DTYPE_F32), B);
+    arrays_same("entropy", draw->entropy, arrays_get(a, entropy, B, DTYPE_F32), B);
 }
 
 static void test_settings(struct arrays *a, int64_t V, struct sample_settings settings,
