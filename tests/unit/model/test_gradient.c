@@ -5,6 +5,7 @@
  */
 #include "base/memory.h"
 #include "base/random.h"
+#include "backends.h"
 #include "check.h"
 #include "reference/reference_model.h"
 #include "unit/model/tiny.h"
@@ -153,6 +154,10 @@ int main(void) {
     for (int i = 0; i < TINY_COUNT; i++)
         test_model("cpu", tiny_names[i]);
     test_model("check", "qwen3");
+    if (backends_have_cuda()) {
+        test_model("cuda", "qwen2");
+        test_model("cuda", "qwen3");
+    }
     CHECK_EQ(memory_totals().bytes, 0);
     return CHECK_END();
 }

@@ -5,6 +5,7 @@
  * computed once; a second batch of the same size allocates nothing.
  */
 #include "base/memory.h"
+#include "backends.h"
 #include "check.h"
 #include "unit/model/tiny.h"
 
@@ -172,6 +173,11 @@ int main(void) {
         test_variant("cpu", tiny_names[i], 1, true, &reference);
         test_variant("cpu", tiny_names[i], 2, false, &reference);
         test_variant("check", tiny_names[i], 2, true, &reference);
+        tiny_gradient_release(&reference.gradient);
+    }
+    if (backends_have_cuda()) {
+        struct result reference;
+        test_model("cuda", "qwen2", &reference);
         tiny_gradient_release(&reference.gradient);
     }
     test_refusals();

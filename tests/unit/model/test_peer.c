@@ -4,6 +4,7 @@
  * numbers in double precision stand in tests/data/model (make_expected.py says how they were made).
  */
 #include "base/memory.h"
+#include "backends.h"
 #include "check.h"
 #include "file/json.h"
 #include "unit/model/tiny.h"
@@ -141,10 +142,10 @@ static void run(const char *backend, const char *name, bool recompute) {
 }
 
 int main(void) {
-    for (int b = 0; b < TINY_BACKENDS; b++)
+    for (const char *const *backend = backends_list(); *backend != NULL; backend++)
         for (int i = 0; i < TINY_COUNT; i++)
             for (int recompute = 0; recompute < 2; recompute++)
-                run(tiny_backends[b], tiny_names[i], recompute == 1);
+                run(*backend, tiny_names[i], recompute == 1);
     CHECK_EQ(memory_totals().bytes, 0);
     return CHECK_END();
 }
