@@ -1,0 +1,29 @@
+# shellcheck shell=bash disable=SC2034
+# Polaris (ALCF), under PBS: 4 A100, one EPYC with 32 cores (64 threads), Slingshot. See jobs/site.sh; jobs are those of jobs/pbs.
+#
+# Tried: no. Written after the scripts of other codes for this machine, October 2026.
+
+site_name="Polaris"
+site_account=myproject       # yours
+site_options="-q prod -l filesystems=home:eagle -l place=scatter"
+site_ranks_per_node=4
+site_cores_per_rank=8
+site_gpus_per_node=4
+site_gpu_options=            # of SLURM
+site_gpu_order=descending    # GPU 3 is nearest to cores 0 to 7
+site_interface=hsn0,hsn1
+site_scratch=/eagle/$site_account/${USER:-}
+site_local=/local/scratch
+
+site_setup() {
+    module use /soft/modulefiles
+    module load PrgEnv-gnu cudatoolkit-standalone cray-hdf5 spack-pe-base cmake
+    export PKG_CONFIG_PATH=$HOME/gradus-libs/lib/pkgconfig:${PKG_CONFIG_PATH:-}       # of jobs/deps.sh
+    export LD_LIBRARY_PATH=$HOME/gradus-libs/lib:${LD_LIBRARY_PATH:-}
+}
+
+site_launch() {
+    local ranks=$1 per_node=$2 cores=$3
+    shift 3
+    exec mpiexec --np "$ranks" --ppn "$per_node" --depth "$cores" --cpu-bind depth "$@"
+}

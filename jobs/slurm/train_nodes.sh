@@ -1,0 +1,25 @@
+#!/bin/bash
+# train_nodes.sh INPUT.cfg [group.name=value ...]: a training run on several nodes (jobs/submit.sh --nodes N). No
+# number depends on how many.
+#
+# Needs: 4 nodes of 4 GPUs, a file system that all of them see. Qwen2.5-7B with adapters of rank 64
+#        (input/paper_gates.cfg) on 16 H100: 24.4 GiB of each. At most as many ranks as a step has tiles: `gradus
+#        plan` tells the usable numbers.
+# Costs: 16 GPU hours an hour; about 5 s a step there by `gradus plan --ranks 16 --device h100-80`, an estimate.
+#
+# Submit: jobs/submit.sh jobs/slurm/train_nodes.sh INPUT.cfg ... adds what jobs/site.sh says; without it the lines
+#         below hold.
+#
+#GRADUS size=nodes
+#SBATCH --job-name=train-nodes --time=12:00:00
+#SBATCH --nodes=4 --ntasks-per-node=4 --cpus-per-task=4
+#SBATCH --output=%x-%j.log --open-mode=append
+#SBATCH --requeue --signal=B:USR1@120
+# The run itself looks at the end of the job; the signal is a second word.
+export GRADUS_ROOT=${GRADUS_ROOT:-$SLURM_SUBMIT_DIR}
+. "$GRADUS_ROOT/jobs/job.sh" slurm
+[ $# -gt 0 ] || set -- input/paper_gates.cfg
+
+job_begin nodes "$@"
+job_stage "$@"
+job_train "$@"
