@@ -2,6 +2,8 @@
 # cluster.sh: a SLURM of one node on the loopback address, for tests; sourced. Daemons, keys and state are in one folder, and end
 # with the test. It serves root and others alike.
 #
+# A job that starts itself again waits until its credential has expired, here 5 s.
+#
 #   cluster_up FOLDER CPUS     needs slurmctld, slurmd, munged (Debian: slurm-wlm munge); exports SLURM_CONF
 #   cluster_down
 
@@ -73,7 +75,9 @@ END
     return 1
 }
 
+# Before its folder goes: without a slurm.conf these commands ask the network for one.
 cluster_down() {
+    [ -f "$cluster/slurm.conf" ] || return 0
     scancel --user="$(id -un)" 2>/dev/null
     for _ in $(seq 50); do
         [ -n "$(squeue -h 2>/dev/null)" ] || break
@@ -82,5 +86,9 @@ cluster_down() {
     for daemon in slurmd slurmctld munged; do
         [ ! -f "$cluster/run/$daemon.pid" ] || kill "$(cat "$cluster/run/$daemon.pid")" 2>/dev/null
     done
-    sleep 0.3
+    for _ in $(seq 50); do
+        [ -e "$cluster/run/slurmctld.pid" ] || [ -e "$cluster/run/slurmd.pid" ] || break
+        sleep 0.1
+    done
+    rm -f "$cluster/slurm.conf"
 }

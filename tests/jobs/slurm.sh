@@ -8,6 +8,7 @@
 trap cluster_down EXIT
 cluster_up "$work.tmp/slurm" 4 || {
     fail "SLURM does not start"
+    cluster_down
     finish
 }
 
@@ -17,11 +18,9 @@ submit() {
     id=$(sed -n 's/^Submitted batch job //p' submitted)
 }
 
-# over ID: it is no longer in the queue; a requeued one need not wait until its credential has expired.
+# over ID: it is no longer in the queue.
 over() {
-    [ -n "$(squeue -h -j "$1" 2>/dev/null)" ] || return 0
-    scontrol update JobId="$1" StartTime=now 2>/dev/null
-    return 1
+    [ -z "$(squeue -h -j "$1" 2>/dev/null)" ]
 }
 
 log_of() {
@@ -82,18 +81,21 @@ same_rollouts asked reference
 same asked/checkpoints/step-000012.h5 reference/checkpoints/step-000012.h5 /provenance /settings /manifest
 
 again() {
-    log_of "$limit" | grep -q "^job: $limit, attempt 2, " && return 0
-    over "$limit"
-    return 1
+    log_of "$limit" | grep -q "^job: $limit, attempt 2, "
 }
 until_true 60 again || fail "limit: it is not started again: $(log_of "$limit" | grep -v 'step =' | tail -n 20)"
 says "$limit" "asked by the end of the job, left_s = "
 says "$limit" "^job: exit status 85"
 stood=$(field limit checkpoint_step)
 until_true 30 steps_done limit $((stood + 1)) || fail "limit: the second attempt does not go on from step $stood: $(log_of "$limit" | tail -n 5)"
+running() {
+    [ "$(squeue -h -j "$limit" -o %T)" = RUNNING ]
+}
+until_true 30 running || fail "limit: it does not run again"
 scancel "$limit"
+attempts=$(log_of "$limit" | grep -c "^job: .*, attempt ")
 ended "$limit" 30 CANCELLED
-log_of "$limit" | grep -q "attempt 3" && fail "limit: it was cancelled and started again"
+[ "$(log_of "$limit" | grep -c "^job: .*, attempt ")" = "$attempts" ] || fail "limit: it was cancelled and started again"
 
 # An array: each line of the table is a run.
 printf '# gates\nobjective.gate=clip run.seed=3\nobjective.gate=erf run.seed=4\n' >table
@@ -109,4 +111,5 @@ printf '{"question": "1+2=", "answer": "1"}\n' >prompts.jsonl
 submit "$root/jobs/slurm/evaluate.sh" "$input" "$work/prompts.jsonl" "$work/answers.jsonl" model.path="$work/first/model" rollout.group_size=2
 ended "$id" 60 COMPLETED
 grep -q '"completions"' answers.jsonl || fail "evaluate.sh gives no answers"
+cluster_down
 finish
