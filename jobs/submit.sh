@@ -68,15 +68,15 @@ slurm_command() {
     command+=($site_options)
     [ -z "$nodes" ] || command+=("--nodes=$nodes")
     command+=("--ntasks-per-node=$ranks" "--cpus-per-task=$site_cores_per_rank")
-    # shellcheck disable=SC2059,SC2207
-    [ "$gpus" = 0 ] || command+=($(printf "$site_gpu_options" "$gpus"))
+    # shellcheck disable=SC2206
+    [ "$gpus" = 0 ] || command+=(${site_gpu_options//%d/$gpus})
     [ -z "$time" ] || command+=("--time=$time")
     [ -z "$array" ] || command+=("--array=$array")
     [ "$chain" = 1 ] || command+=("--dependency=singleton")
     command+=("$template" "$@")
 }
 
-# PBS gives a script no arguments: they travel in a variable, which commas, quotes and blanks would break.
+# PBS gives a script no arguments: they travel in a variable, joined by ::, which commas, quotes and blanks would break.
 pbs_command() {
     local select="select=${nodes:-$(sed -n 's/^#PBS -l select=\([0-9]*\).*/\1/p' "$template")}"
     select+=":ncpus=$((ranks * site_cores_per_rank)):mpiprocs=$ranks"
@@ -92,10 +92,12 @@ pbs_command() {
     [ -z "$time" ] || command+=(-l "walltime=$time")
     [ -z "$array" ] || command+=(-J "$array")
     [ "$chain" = 1 ] || [ -z "$previous" ] || command+=(-W "depend=afterany:$previous")
+    local joined
+    joined=$(printf '::%s' "$@")
     local variables="GRADUS_ROOT=$root,GRADUS_TEMPLATE=$template,GRADUS_SUBMIT_NODES=$nodes,GRADUS_SUBMIT_RANKS=$ranks"
     variables+=",GRADUS_SUBMIT_TIME=$time,GRADUS_CHAIN=$chain,GRADUS_ATTEMPT=${GRADUS_ATTEMPT:-1}"
     [ -z "${GRADUS_SITE:-}" ] || variables+=",GRADUS_SITE=$GRADUS_SITE"
-    command+=(-v "$variables,GRADUS_ARGUMENTS=$*" "$template")
+    command+=(-v "$variables,GRADUS_ARGUMENTS=${joined#::}" "$template")
 }
 
 previous=''

@@ -18,7 +18,8 @@
 cd "${PBS_O_WORKDIR:-$PWD}"
 export GRADUS_ROOT=${GRADUS_ROOT:-$PWD}
 . "$GRADUS_ROOT/jobs/job.sh" pbs
-[ $# -gt 0 ] || read -r -a arguments <<<"${GRADUS_ARGUMENTS:-}"
+GRADUS_ARGUMENTS=${GRADUS_ARGUMENTS:-}
+[ $# -gt 0 ] || read -r -a arguments <<<"${GRADUS_ARGUMENTS//::/ }"
 set -- "$@" ${arguments[@]+"${arguments[@]}"}
 
 job_begin node "$@"
