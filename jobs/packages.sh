@@ -1,6 +1,7 @@
 #!/bin/sh
-# packages.sh [--quickstart | --developer | --python]: makes sure that what the build needs is there; with --quickstart also
-# what analysis/ needs, with --developer what the tests' build needs. With --python it only prints the Python that has what analysis/ needs: of several, the first one.
+# packages.sh [--quickstart | --developer | --jobs | --python]: makes sure that what the build needs is there; with --quickstart
+# also what analysis/ needs, with --developer what the tests' build needs, with --jobs what the tests of job scripts need. With
+# --python it only prints the Python that has what analysis/ needs: of several, the first one.
 #
 # Each need is looked for as the build looks for it, so that what a module or another package system brought counts. What
 # is missing is installed by apt-get, as root or through sudo; where that cannot be, it is named and the script ends with 1.
@@ -33,6 +34,9 @@ look() {
     missing=
     need "gcc libc6-dev" has_header stdio.h
     [ "${1:-}" != --developer ] || need g++ has_cxx
+    [ "${1:-}" != --jobs ] || need "slurm-wlm munge" has_slurm
+    [ "${1:-}" != --jobs ] || need slurm-wlm-torque command -v qsub
+    [ "${1:-}" != --jobs ] || need shellcheck command -v shellcheck
     need make command -v make
     need cmake command -v cmake
     need pkg-config command -v pkg-config
@@ -44,6 +48,7 @@ look() {
     need libjansson-dev has_pkg jansson
     [ "${1:-}" != --quickstart ] || need "python3 python3-h5py python3-matplotlib" has_python
 }
+has_slurm() { (PATH=$PATH:/usr/sbin:/sbin && command -v slurmctld && command -v slurmd && command -v munged && command -v sbatch); }
 has_cxx() { command -v "${CXX:-c++}" && printf '#include <tuple>\n' | "${CXX:-c++}" -x c++ -E -; }
 has_hdf5() { command -v h5cc || command -v h5pcc || has_pkg hdf5 || has_pkg hdf5-serial; }
 

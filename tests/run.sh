@@ -11,6 +11,7 @@ sanitize=OFF
 [ -z "${GRADUS_SANITIZE:-}" ] || sanitize=ON
 
 sh jobs/packages.sh --developer
+sh jobs/packages.sh --jobs || echo "run.sh: the tests of job scripts are skipped where they need these"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 

@@ -65,9 +65,9 @@ submit "$root/jobs/slurm/train_node.sh" "$input" run.directory="$work/asked" $lo
 asked=$id
 until_true 60 steps_done asked 2 || fail "asked: it does not begin: $(log_of "$asked" | tail -n 5)"
 scancel --signal=USR1 --batch "$asked"
-# Its time limit comes: 8 s after its start the time that is left belongs to the job script.
-submit --time 00:01:00 "$root/jobs/slurm/train_node.sh" "$input" run.directory="$work/limit" run.steps=5000 \
-    run.wall_margin_s=51 checkpoint.every_s=0
+# Its time limit comes: 9 s after its start the time that is left belongs to the job script.
+submit --time 00:05:00 "$root/jobs/slurm/train_node.sh" "$input" run.directory="$work/limit" run.steps=5000 \
+    run.wall_margin_s=291 checkpoint.every_s=0
 limit=$id
 ended "$asked" 90 COMPLETED
 says "$asked" "stopping after step .*, asked by SIGUSR1"
