@@ -6,22 +6,35 @@
 #include "cuda/kernel/adamw.h"
 #include "cuda/kernel/vector.h"
 
-enum status cuda_accumulate(struct backend *backend, const struct accumulate_args *args) {
-    struct vector_refused refused = {.largest = 0, .nonfinite = 0};
+/* The kernels' own name for struct refused. */
+_Static_assert(sizeof(struct refused) == sizeof(struct vector_refused) &&
+                   offsetof(struct refused, nonfinite) ==
+                       offsetof(struct vector_refused, nonfinite),
+               "what sums refuse has one layout");
+
+static enum status parts_of(struct backend *backend, struct vector_refused **parts) {
     struct cuda_need need = {0};
-    const size_t refused_at = cuda_need(&need, sizeof refused),
-                 parts_at = cuda_need(&need, VECTOR_PARTS * sizeof(struct vector_refused));
+    const size_t at = cuda_need(&need, VECTOR_PARTS * sizeof **parts);
     TRY(cuda_reserve(backend, &need));
-    struct vector_refused *device = cuda_scratch(backend, refused_at);
-    TRY(cuda_clear(backend, device, sizeof *device));
-    TRY(CUDA_LAUNCH(backend, accumulate, .values = args->values, .total = args->total, .n = args->n,
-                    .scale_bits = args->scale_bits, .bound = args->bound, .refused = device,
-                    .parts = cuda_scratch(backend, parts_at)));
-    TRY(cuda_download(backend, &refused, device, sizeof refused));
-    if (refused.largest > *args->refused)
-        *args->refused = refused.largest;
-    *args->nonfinite += refused.nonfinite;
+    *parts = cuda_scratch(backend, at);
     return STATUS_OK;
+}
+
+enum status cuda_accumulate(struct backend *backend, const struct accumulate_args *args) {
+    struct vector_refused *parts;
+    TRY(parts_of(backend, &parts));
+    return CUDA_LAUNCH(backend, accumulate, .values = args->values, .total = args->total,
+                       .n = args->n, .scale_bits = args->scale_bits, .bound = args->bound,
+                       .refused = (struct vector_refused *)args->refused, .parts = parts);
+}
+
+enum status cuda_accumulate_rows(struct backend *backend, const struct accumulate_rows_args *args) {
+    struct vector_refused *parts;
+    TRY(parts_of(backend, &parts));
+    return CUDA_LAUNCH(backend, accumulate_rows, .values = args->values, .rows = args->rows,
+                       .total = args->total, .count = args->R, .C = args->C,
+                       .scale_bits = args->scale_bits, .bound = args->bound,
+                       .refused = (struct vector_refused *)args->refused, .parts = parts);
 }
 
 enum status cuda_resolve(struct backend *backend, const struct resolve_args *args) {
@@ -30,13 +43,8 @@ enum status cuda_resolve(struct backend *backend, const struct resolve_args *arg
 }
 
 enum status cuda_dot(struct backend *backend, const struct dot_args *args) {
-    const int64_t count = (args->n + VECTOR_BLOCK - 1) / VECTOR_BLOCK;
-    struct cuda_need need = {0};
-    const size_t at = cuda_need(&need, count * (int64_t)sizeof(double));
-    TRY(cuda_reserve(backend, &need));
-    double *blocks = cuda_scratch(backend, at);
-    TRY(CUDA_LAUNCH(backend, dot, .x = args->x, .y = args->y, .blocks = blocks, .n = args->n));
-    return cuda_download(backend, args->blocks, blocks, (size_t)count * sizeof *blocks);
+    return CUDA_LAUNCH(backend, dot, .x = args->x, .y = args->y, .blocks = args->blocks,
+                       .n = args->n);
 }
 
 enum status cuda_copy(struct backend *backend, const struct copy_args *args) {

@@ -369,16 +369,30 @@ struct decode_append_args {
 
 /* Tile gradients become 64-bit fixed point before they are added, so that the order of the sum
  * cannot matter (design, section 3): total[i] += round(value[i] · 2^scale_bits). An addend that is
- * not finite is not added but counted in *nonfinite; one whose scaled size is above `bound` is not
- * added either, and its size, where it is the largest of them so far, goes to *refused. */
+ * not finite is not added but counted; one whose scaled size is above `bound` is not added either,
+ * and the largest such size is kept. */
+struct refused {       /* in backend memory; begins as zeros */
+    double largest;    /* size of the largest addend above the bound, 0 for none */
+    int64_t nonfinite; /* number of addends that are not finite */
+};
 struct accumulate_args {
     const float *values; /* (n) */
     int64_t *total;      /* (n) += */
     int64_t n;
     int32_t scale_bits;
     double bound;
-    double *refused;    /* host: the larger of it and the largest |value| above the bound */
-    int64_t *nonfinite; /* host, += */
+    struct refused *refused; /* updated */
+};
+
+/* The same for rows of a matrix: row rows[r] of total += row r of values. */
+struct accumulate_rows_args {
+    const float *values; /* (R, C) */
+    const int32_t *rows; /* (R): ascending, no two the same */
+    int64_t *total;      /* (·, C) += */
+    int64_t R, C;
+    int32_t scale_bits;
+    double bound;
+    struct refused *refused; /* updated */
 };
 
 struct resolve_args { /* back from fixed point: out[i] = total[i] · 2^-scale_bits */
@@ -393,7 +407,7 @@ struct resolve_args { /* back from fixed point: out[i] = total[i] · 2^-scale_bi
 enum { VECTOR_BLOCK = 65536 };
 struct dot_args {
     const float *x, *y; /* (n) */
-    double *blocks;     /* host, (n / VECTOR_BLOCK rounded up) = */
+    double *blocks;     /* (n / VECTOR_BLOCK rounded up) = */
     int64_t n;
 };
 
@@ -433,7 +447,7 @@ struct adamw_args {
     X(rmsnorm_backward) X(rope) X(rope_backward) X(attention) X(attention_backward)                \
     X(cache_store) X(attention_decode) X(swiglu) X(swiglu_backward) X(gather_rows)                 \
     X(scatter_rows) X(head_block) X(head_finish) X(head_backward) X(sample) X(decode_append)       \
-    X(accumulate) X(resolve) X(dot) X(copy) X(add) X(lerp) X(adamw)
+    X(accumulate) X(accumulate_rows) X(resolve) X(dot) X(copy) X(add) X(lerp) X(adamw)
 /* clang-format on */
 
 struct backend;

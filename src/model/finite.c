@@ -9,13 +9,18 @@
 
 /* The squares of floats do not leave double, so their sum is finite when all of them are. */
 enum status all_finite(struct backend *backend, const float *x, int64_t n, bool *finite) {
-    double *blocks = NULL, sum = 0;
+    double *blocks = NULL, *sums = NULL, sum = 0;
     const int64_t count = (n + VECTOR_BLOCK - 1) / VECTOR_BLOCK;
-    TRY(memory_new(&blocks, count, "sums of blocks"));
-    const enum status status = backend_run(backend, dot, .x = x, .y = x, .blocks = blocks, .n = n);
+    enum status status;
+    TRY_ELSE(status, done, memory_new(&blocks, count, "sums of blocks"));
+    TRY_ELSE(status, done, backend_new(backend, &sums, count, "sums of blocks"));
+    TRY_ELSE(status, done, backend_run(backend, dot, .x = x, .y = x, .blocks = sums, .n = n));
+    status = backend->ops->download(backend, blocks, sums, (size_t)count * sizeof *blocks);
     for (int64_t i = 0; i < count; i++)
         sum += blocks[i];
     *finite = isfinite(sum);
+done:
+    backend_release(backend, &sums);
     memory_release(&blocks);
     return status;
 }

@@ -23,7 +23,7 @@ static enum status create_exact(struct gradient *gradient) {
     gradient->memory = memory;
     gradient->values = (float *)(void *)memory;
     gradient->totals = (int64_t *)(void *)(memory + 4 * GAP);
-    return STATUS_OK;
+    return backend_new(gradient->backend, &gradient->refused, 1, "gradient sums");
 }
 
 static enum status create_fast(struct gradient *gradient) {
@@ -64,6 +64,8 @@ void gradient_destroy(struct gradient **gradient) {
     exchange_release(&(*gradient)->exchange);
     backend_release((*gradient)->backend, &(*gradient)->room);
     backend_release((*gradient)->backend, &(*gradient)->memory);
+    backend_release((*gradient)->backend, &(*gradient)->refused);
+    backend_release((*gradient)->backend, &(*gradient)->rows);
     memory_release(gradient);
 }
 
@@ -73,15 +75,13 @@ bool gradient_is_shared(const struct gradient *gradient) {
 
 static enum status clear(struct gradient *gradient, int32_t scale_bits) {
     const size_t elements = (size_t)gradient->shard->elements;
+    struct backend *backend = gradient->backend;
     gradient->scale_bits = scale_bits;
-    gradient->refused = 0;
-    gradient->nonfinite = 0;
     gradient->norm = (double)NAN;
     if (gradient->reduction == GRADIENT_FAST)
-        return gradient->backend->ops->clear(gradient->backend, gradient->values,
-                                             elements * sizeof *gradient->values);
-    return gradient->backend->ops->clear(gradient->backend, gradient->totals,
-                                         elements * sizeof *gradient->totals);
+        return backend->ops->clear(backend, gradient->values, elements * sizeof *gradient->values);
+    TRY(backend->ops->clear(backend, gradient->refused, sizeof *gradient->refused));
+    return backend->ops->clear(backend, gradient->totals, elements * sizeof *gradient->totals);
 }
 
 enum status gradient_begin(struct gradient *gradient, int64_t addends) {
@@ -107,22 +107,32 @@ static enum status add_own(void *context, int64_t place, const float *values, in
     if (gradient->reduction == GRADIENT_FAST)
         return backend_run(gradient->backend, add, .x = values, .out = gradient->values + place,
                            .n = n);
-    return backend_run(gradient->backend, accumulate, .values = values,
-                       .total = gradient->totals + place, .n = n,
-                       .scale_bits = gradient->scale_bits, .bound = bound(gradient),
-                       .refused = &gradient->refused, .nonfinite = &gradient->nonfinite);
+    return backend_run(
+        gradient->backend, accumulate, .values = values, .total = gradient->totals + place, .n = n,
+        .scale_bits = gradient->scale_bits, .bound = bound(gradient), .refused = gradient->refused);
 }
 
-/* Neighbouring rows are added in one call. */
-static enum status add_own_rows(struct gradient *gradient, const struct exchange_piece *piece) {
-    const int32_t *rows = piece->rows;
-    for (int64_t i = 0, run; i < piece->count; i += run) {
-        for (run = 1; i + run < piece->count && rows[i + run] == rows[i] + run;)
-            run++;
-        TRY(add_own(gradient, piece->offset + rows[i] * piece->columns,
-                    piece->values + i * piece->columns, run * piece->columns));
+static enum status upload_rows(struct gradient *gradient, const int32_t *rows, int64_t count) {
+    struct backend *backend = gradient->backend;
+    if (count > gradient->row_capacity) {
+        backend_release(backend, &gradient->rows);
+        gradient->row_capacity = 0;
+        TRY(backend_new(backend, &gradient->rows, count, "rows of a gradient"));
+        gradient->row_capacity = count;
     }
-    return STATUS_OK;
+    return backend->ops->upload(backend, gradient->rows, rows, (size_t)count * sizeof *rows);
+}
+
+static enum status add_own_rows(struct gradient *gradient, const struct exchange_piece *piece) {
+    TRY(upload_rows(gradient, piece->rows, piece->count));
+    if (gradient->reduction == GRADIENT_FAST)
+        return backend_run(gradient->backend, scatter_rows, .x = piece->values,
+                           .rows = gradient->rows, .out = gradient->values + piece->offset,
+                           .R = piece->count, .C = piece->columns);
+    return backend_run(gradient->backend, accumulate_rows, .values = piece->values,
+                       .rows = gradient->rows, .total = gradient->totals + piece->offset,
+                       .R = piece->count, .C = piece->columns, .scale_bits = gradient->scale_bits,
+                       .bound = bound(gradient), .refused = gradient->refused);
 }
 
 enum status gradient_add(struct gradient *gradient, const struct exchange_piece *piece) {
@@ -151,8 +161,7 @@ static enum status resolve_in_place(struct gradient *gradient) {
 
 /* The norm of the sum in `values`. A sum that fp32 does not hold is no gradient. */
 static enum status finish_values(struct gradient *gradient, enum gradient_outcome *outcome) {
-    TRY(shard_norm(gradient->shard, gradient->reducer->comm, gradient->backend, gradient->values,
-                   &gradient->norm));
+    TRY(shard_norm(gradient->shard, gradient->reducer->comm, gradient->values, &gradient->norm));
     *outcome = isfinite(gradient->norm) ? GRADIENT_READY : GRADIENT_SKIP;
     if (*outcome == GRADIENT_SKIP)
         gradient->norm = (double)NAN;
@@ -175,7 +184,11 @@ static enum status repeat(struct gradient *gradient, double refused,
 
 static enum status finish_exact(struct gradient *gradient, enum gradient_outcome *outcome) {
     struct reducer *reducer = gradient->reducer;
-    double refused[] = {(double)gradient->nonfinite, gradient->refused};
+    struct backend *backend = gradient->backend;
+    struct refused own = {.largest = 0};
+    TRY(comm_agree(reducer->comm,
+                   backend->ops->download(backend, &own, gradient->refused, sizeof own)));
+    double refused[] = {(double)own.nonfinite, own.largest};
     TRY(comm_maximum(reducer->comm, refused, 2));
     if (refused[0] > 0) {
         *outcome = GRADIENT_SKIP;

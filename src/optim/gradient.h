@@ -56,10 +56,9 @@ struct gradient {
     int64_t *totals; /* exact: (shard->elements) */
     int32_t scale_bits;
     int64_t addends;
-    /* Of this rank since the last begin: the largest addend above the bound, 0 for none, and the
-     * number of those that are not finite. */
-    double refused;
-    int64_t nonfinite;
+    struct refused *refused; /* exact: of this rank since the last begin (backend memory) */
+    int32_t *rows;           /* (row_capacity), backend memory: those of the last piece of rows */
+    int64_t row_capacity;
 
     struct exchange exchange; /* on a shard */
     char *room;               /* whole on each of several ranks: of the reducer */

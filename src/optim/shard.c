@@ -134,17 +134,19 @@ int64_t shard_longest_piece(const struct shard *shard) {
 /* --- products --- */
 
 /* Block sums of this rank's ranges, one behind the other; *count of them. */
-static enum status own_blocks(const struct shard *shard, struct backend *backend, const float *x,
-                              const float *y, int64_t *count) {
+static enum status own_blocks(const struct shard *shard, const float *x, const float *y,
+                              int64_t *count) {
+    const struct vector_layout *layout = shard->layout;
     *count = 0;
     for (int64_t i = 0; i < shard_range_count(shard, shard->rank); i++) {
         const struct shard_range range = shard_range_at(shard, shard->rank, i);
         const int64_t piece = i * shard->size + shard->rank;
-        TRY(vector_dot_blocks(backend, shard->layout, range.begin, range.end, x + range.place,
-                              y + range.place, shard->layout->blocks + *count));
+        TRY(vector_dot_blocks(layout, range.begin, range.end, x + range.place, y + range.place,
+                              layout->products + *count));
         *count += shard->blocks[piece + 1] - shard->blocks[piece];
     }
-    return STATUS_OK;
+    return layout->backend->ops->download(layout->backend, layout->blocks, layout->products,
+                                          (size_t)*count * sizeof *layout->blocks);
 }
 
 /* In the order of the vector, from lists that hold each rank's blocks in that order; `lists` (ranks)
@@ -168,13 +170,13 @@ static enum status sum_gathered(const struct shard *shard, const double *all, co
     return STATUS_OK;
 }
 
-enum status shard_dot(const struct shard *shard, struct comm *comm, struct backend *backend,
-                      const float *x, const float *y, double *product) {
+enum status shard_dot(const struct shard *shard, struct comm *comm, const float *x, const float *y,
+                      double *product) {
     const double *mine = shard->layout->blocks;
     double *all = NULL;
     size_t *sizes = NULL;
     int64_t count;
-    enum status status = own_blocks(shard, backend, x, y, &count);
+    enum status status = own_blocks(shard, x, y, &count);
     if (shard->size == 1) {
         TRY(status);
         *product = sum_in_order(shard, &mine);
@@ -188,9 +190,8 @@ enum status shard_dot(const struct shard *shard, struct comm *comm, struct backe
     return status;
 }
 
-enum status shard_norm(const struct shard *shard, struct comm *comm, struct backend *backend,
-                       const float *x, double *norm) {
-    TRY(shard_dot(shard, comm, backend, x, x, norm));
+enum status shard_norm(const struct shard *shard, struct comm *comm, const float *x, double *norm) {
+    TRY(shard_dot(shard, comm, x, x, norm));
     *norm = sqrt(*norm);
     return STATUS_OK;
 }

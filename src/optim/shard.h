@@ -70,12 +70,12 @@ struct shard_range shard_range_within(const struct shard *shard, int rank, int64
 
 /* *product = Σ x y over two vectors of which every rank has its shard (backend memory); x may be y.
  * The sums of blocks are added in their order on every rank. Collective with more than one rank. */
-enum status shard_dot(const struct shard *shard, struct comm *comm, struct backend *backend,
-                      const float *x, const float *y, double *product) MUST_USE;
+enum status shard_dot(const struct shard *shard, struct comm *comm, const float *x, const float *y,
+                      double *product) MUST_USE;
 
 /* *norm = √ Σ x². */
-enum status shard_norm(const struct shard *shard, struct comm *comm, struct backend *backend,
-                       const float *x, double *norm) MUST_USE;
+enum status shard_norm(const struct shard *shard, struct comm *comm, const float *x,
+                       double *norm) MUST_USE;
 
 /* Most elements that a piece has. */
 int64_t shard_longest_piece(const struct shard *shard);

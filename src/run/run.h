@@ -162,7 +162,7 @@ enum status run_plan(struct run *run, const struct settings *settings, struct co
                      int threads, const struct absent *absent) MUST_USE;
 
 /* The tensors of a set as the layout of its flat vector. The caller destroys it. */
-enum status run_layout_create(struct vector_layout **layout,
+enum status run_layout_create(struct vector_layout **layout, struct backend *backend,
                               const struct parameter_set *set) MUST_USE;
 
 /* What run_open makes last: models, optimizer, gradient. In a planned run memory is booked and the

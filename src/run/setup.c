@@ -174,7 +174,8 @@ static enum status open_stream(struct run *run, int64_t limit) {
     return memory_new(&run->position, stream_position_size(run->stream), "data position");
 }
 
-enum status run_layout_create(struct vector_layout **layout, const struct parameter_set *set) {
+enum status run_layout_create(struct vector_layout **layout, struct backend *backend,
+                              const struct parameter_set *set) {
     struct vector_part *parts;
     TRY(memory_new(&parts, set->count, "parameter parts"));
     for (int64_t i = 0; i < set->count; i++) {
@@ -182,13 +183,13 @@ enum status run_layout_create(struct vector_layout **layout, const struct parame
         parts[i] = (struct vector_part){
             .offset = p->offset, .elements = p->rows * p->columns, .decay = p->matrix};
     }
-    const enum status status = vector_layout_create(layout, parts, set->count);
+    const enum status status = vector_layout_create(layout, backend, parts, set->count);
     memory_release(&parts);
     return status;
 }
 
 static enum status open_layout(struct run *run) {
-    TRY(run_layout_create(&run->layout, model_trained(run->lm.model)));
+    TRY(run_layout_create(&run->layout, &run->lm.backend, model_trained(run->lm.model)));
     const bool sharded = run->settings->parallel.shard;
     TRY(shard_create(&run->shard, run->layout, sharded ? run->comm->rank : 0,
                      sharded ? run->comm->size : 1));

@@ -210,7 +210,7 @@ int main(int argc, char **argv) {
         return 1;
     CHECK_OK(backend_open(&backend, "cpu", 1));
     CHECK_OK(backend_new(&backend, &values, MOST, "values"));
-    CHECK_OK(vector_layout_create(&layout, parts, PARTS));
+    CHECK_OK(vector_layout_create(&layout, &backend, parts, PARTS));
     for (size_t i = 0; i < sizeof trials / sizeof *trials; i++)
         check_trial(&comm, layout, &trials[i]);
     comm_mpi_set_piece(&comm, 1003);

@@ -89,13 +89,19 @@ static int64_t booked(bool plans) {
     CHECK_OK(backend_new(&b, &x, 1000, "x"));
     CHECK_OK(b.ops->reserve(&b, &pool, (size_t)1 << 30, "a pool"));
     CHECK_OK(b.ops->commit(&b, pool, 5000));
-    double blocks[1];
-    CHECK_OK(backend_run(&b, dot, .x = x, .y = x, .blocks = blocks, .n = 1000));
+    int64_t *total = NULL;
+    struct refused *refused = NULL;
+    CHECK_OK(backend_new(&b, &total, 1000, "sums"));
+    CHECK_OK(backend_new(&b, &refused, 1, "sums"));
+    CHECK_OK(backend_run(&b, accumulate, .values = x, .total = total, .n = 1000, .bound = 1,
+                         .refused = refused));
     CHECK_OK(backend_run(&b, rmsnorm_backward, .x = x, .weight = x, .inverse_rms = x, .dy = x,
                          .dx = x + 500, .dweight = x + 900, .T = 10, .C = 10));
     const int64_t held = memory_totals().bytes - before;
     b.ops->release(&b, pool);
     backend_release(&b, &x);
+    backend_release(&b, &total);
+    backend_release(&b, &refused);
     backend_close(&b);
     CHECK_EQ(memory_totals().bytes, before);
     return held;

@@ -28,11 +28,12 @@ static float *addends(struct arrays *a, int64_t n, int bits) {
 static void cpu_accumulate(int64_t *total, const float *values, int64_t n, int bits, double bound,
                            struct vector_refused *refused) {
     struct backend cpu;
+    struct refused sums = {refused->largest, refused->nonfinite};
     CHECK_OK(backend_open(&cpu, "cpu", 1));
     CHECK_OK(backend_run(&cpu, accumulate, .values = values, .total = total, .n = n,
-                         .scale_bits = bits, .bound = bound, .refused = &refused->largest,
-                         .nonfinite = &refused->nonfinite));
+                         .scale_bits = bits, .bound = bound, .refused = &sums));
     backend_close(&cpu);
+    *refused = (struct vector_refused){sums.largest, sums.nonfinite};
 }
 
 static void same_totals(struct arrays *a, const char *what, const int64_t *device,

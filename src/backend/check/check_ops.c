@@ -347,11 +347,25 @@ void check_list_decode_append(struct check_list *list, struct decode_append_args
     list->finite = false; /* draws that are not finite are what it is to notice */
 }
 
+static void refused(struct check_list *list, struct refused **slot) {
+    check_add(list, "refused", slot, CHECK_INT64, CHECK_UPDATE, VECTOR(sizeof **slot / 8));
+}
+
 void check_list_accumulate(struct check_list *list, struct accumulate_args *a) {
     floats(list, "values", &a->values, CHECK_READ, VECTOR(a->n));
     check_add(list, "total", &a->total, CHECK_INT64, CHECK_UPDATE, VECTOR(a->n));
-    check_add_host(list, "refused", &a->refused, CHECK_DOUBLE, CHECK_UPDATE, VECTOR(1));
-    check_add_host(list, "nonfinite", &a->nonfinite, CHECK_INT64, CHECK_UPDATE, VECTOR(1));
+    refused(list, &a->refused);
+}
+
+void check_list_accumulate_rows(struct check_list *list, struct accumulate_rows_args *a) {
+    const int64_t rows = indices(list, "rows", &a->rows, a->R, INT32_MAX);
+    for (int64_t r = 1; r < a->R && list->status == STATUS_OK; r++)
+        if (a->rows[r] <= a->rows[r - 1])
+            CHECK_REFUSE(list, "check: %s: element %lld of argument rows does not ascend", list->op,
+                         (long long)r);
+    floats(list, "values", &a->values, CHECK_READ, MATRIX(a->R, a->C));
+    check_add(list, "total", &a->total, CHECK_INT64, CHECK_UPDATE, MATRIX(rows, a->C));
+    refused(list, &a->refused);
 }
 
 void check_list_resolve(struct check_list *list, struct resolve_args *a) {
@@ -362,8 +376,8 @@ void check_list_resolve(struct check_list *list, struct resolve_args *a) {
 void check_list_dot(struct check_list *list, struct dot_args *a) {
     floats(list, "x", &a->x, CHECK_READ, VECTOR(a->n));
     floats(list, "y", &a->y, CHECK_READ, VECTOR(a->n));
-    check_add_host(list, "blocks", &a->blocks, CHECK_DOUBLE, CHECK_WRITE,
-                   VECTOR((a->n + VECTOR_BLOCK - 1) / VECTOR_BLOCK));
+    check_add(list, "blocks", &a->blocks, CHECK_DOUBLE, CHECK_WRITE,
+              VECTOR((a->n + VECTOR_BLOCK - 1) / VECTOR_BLOCK));
 }
 
 void check_list_copy(struct check_list *list, struct copy_args *a) {

@@ -237,6 +237,7 @@ const struct backend_ops cpu_ops = {
     .sample = cpu_sample,
     .decode_append = cpu_decode_append,
     .accumulate = cpu_accumulate,
+    .accumulate_rows = cpu_accumulate_rows,
     .resolve = cpu_resolve,
     .dot = cpu_dot,
     .copy = cpu_copy,

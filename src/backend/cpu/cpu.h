@@ -128,6 +128,7 @@ enum status cpu_head_backward(struct backend *backend, const struct head_backwar
 enum status cpu_sample(struct backend *backend, const struct sample_args *args);
 enum status cpu_decode_append(struct backend *backend, const struct decode_append_args *args);
 enum status cpu_accumulate(struct backend *backend, const struct accumulate_args *args);
+enum status cpu_accumulate_rows(struct backend *backend, const struct accumulate_rows_args *args);
 enum status cpu_resolve(struct backend *backend, const struct resolve_args *args);
 enum status cpu_dot(struct backend *backend, const struct dot_args *args);
 enum status cpu_copy(struct backend *backend, const struct copy_args *args);

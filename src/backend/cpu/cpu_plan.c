@@ -54,6 +54,7 @@ static enum status clear(struct backend *backend, void *memory, size_t bytes) {
     X(head_backward)                                                                               \
     X(decode_append)                                                                               \
     X(accumulate)                                                                                  \
+    X(accumulate_rows)                                                                             \
     X(resolve)                                                                                     \
     X(dot)                                                                                         \
     X(copy)                                                                                        \

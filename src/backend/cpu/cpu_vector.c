@@ -16,24 +16,48 @@ struct accumulate_work {
     const struct accumulate_args *args;
 };
 
-static void accumulate_range(const void *context, struct cpu_range range) {
-    const struct accumulate_work *work = context;
-    const struct accumulate_args *a = work->args;
-    const struct cpu_refused refused = CPU_CALL(
-        work->backend, cpu_kernel_accumulate, a->total + range.begin, a->values + range.begin,
-        range.end - range.begin, ldexp(1.0, a->scale_bits), a->bound);
+/* What the ranges refuse has no order: the largest, and a number. */
+static void note_refused(struct refused *to, struct cpu_refused refused) {
     if (refused.largest == 0 && refused.nonfinite == 0)
         return;
 #pragma omp critical
     {
-        *a->refused = fmax(*a->refused, refused.largest);
-        *a->nonfinite += refused.nonfinite;
+        to->largest = fmax(to->largest, refused.largest);
+        to->nonfinite += refused.nonfinite;
     }
+}
+
+static void accumulate_range(const void *context, struct cpu_range range) {
+    const struct accumulate_work *work = context;
+    const struct accumulate_args *a = work->args;
+    note_refused(a->refused, CPU_CALL(work->backend, cpu_kernel_accumulate, a->total + range.begin,
+                                      a->values + range.begin, range.end - range.begin,
+                                      ldexp(1.0, a->scale_bits), a->bound));
 }
 
 enum status cpu_accumulate(struct backend *backend, const struct accumulate_args *args) {
     const struct accumulate_work work = {.backend = backend, .args = args};
     cpu_run(backend, args->n, GRAIN, accumulate_range, &work);
+    return STATUS_OK;
+}
+
+struct accumulate_rows_work {
+    struct backend *backend;
+    const struct accumulate_rows_args *args;
+};
+
+static void accumulate_rows(const void *context, struct cpu_range range) {
+    const struct accumulate_rows_work *work = context;
+    const struct accumulate_rows_args *a = work->args;
+    for (int64_t r = range.begin; r < range.end; r++)
+        note_refused(a->refused,
+                     CPU_CALL(work->backend, cpu_kernel_accumulate, a->total + a->rows[r] * a->C,
+                              a->values + r * a->C, a->C, ldexp(1.0, a->scale_bits), a->bound));
+}
+
+enum status cpu_accumulate_rows(struct backend *backend, const struct accumulate_rows_args *args) {
+    const struct accumulate_rows_work work = {.backend = backend, .args = args};
+    cpu_run(backend, args->R, 1 + GRAIN / args->C, accumulate_rows, &work);
     return STATUS_OK;
 }
 

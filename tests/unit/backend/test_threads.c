@@ -170,15 +170,15 @@ static void run_vectors(struct fixture *f, struct results *results) {
     enum { N = 3 * VECTOR_BLOCK + 77 };
     float *x = fixture_normal(f, N, 0, 1), *y = fixture_normal(f, N, 0, 1);
     float *m = fixture_floats(f, NULL, N), *v = fixture_floats(f, NULL, N);
-    int64_t *total = fixture_upload(f, NULL, N * sizeof *total), nonfinite = 0;
-    double blocks[4], largest = 0;
+    int64_t *total = fixture_upload(f, NULL, N * sizeof *total);
+    struct refused *refused = fixture_upload(f, NULL, sizeof *refused);
+    double *blocks = fixture_upload(f, NULL, 4 * sizeof *blocks);
     x[5] = NAN;
     x[N - 1] = 1e30f;
     CHECK_OK(backend_run(&f->backend, accumulate, .values = x, .total = total, .n = N,
-                         .scale_bits = 54, .bound = 0x1p60, .refused = &largest,
-                         .nonfinite = &nonfinite));
-    CHECK_NEAR(largest, (double)1e30f, 0);
-    CHECK_EQ(nonfinite, 1);
+                         .scale_bits = 54, .bound = 0x1p60, .refused = refused));
+    CHECK_NEAR(refused->largest, (double)1e30f, 0);
+    CHECK_EQ(refused->nonfinite, 1);
     CHECK_OK(backend_run(&f->backend, resolve, .total = total, .out = x, .n = N, .scale_bits = 54));
     CHECK_OK(backend_run(&f->backend, dot, .x = x, .y = y, .blocks = blocks, .n = N));
     CHECK_OK(backend_run(&f->backend, lerp, .x = x, .y = y, .out = y, .n = N, .factor = 0.2f));
@@ -186,7 +186,7 @@ static void run_vectors(struct fixture *f, struct results *results) {
                          .gradient = y, .n = N, .learning_rate = 1e-2, .beta1 = 0.9, .beta2 = 0.99,
                          .epsilon = 1e-8, .gradient_scale = 1, .correction1 = 0.1,
                          .correction2 = 0.01));
-    CHECK_OK(strbuf_append(&results->bytes, (const char *)blocks, sizeof blocks));
+    CHECK_OK(strbuf_append(&results->bytes, (const char *)blocks, 4 * sizeof *blocks));
     keep_floats(f, results, "dot, lerp", y, N);
     keep_floats(f, results, "adamw", x, N);
     fixture_reset(f);

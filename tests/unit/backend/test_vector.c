@@ -18,12 +18,11 @@ static void test_rounding(struct fixture *f) {
         for (int i = 0; i < N; i++)
             scaled[i] = ldexpf(values[i], -bits);
         const float *x = fixture_floats(f, scaled, N);
-        int64_t *total = fixture_upload(f, NULL, N * sizeof *total), nonfinite = 0;
-        double refused = 0;
+        int64_t *total = fixture_upload(f, NULL, N * sizeof *total);
+        struct refused *refused = fixture_upload(f, NULL, sizeof *refused);
         for (int64_t turn = 1; turn <= 2; turn++) {
             CHECK_OK(backend_run(&f->backend, accumulate, .values = x, .total = total, .n = N,
-                                 .scale_bits = bits, .bound = 0x1p50, .refused = &refused,
-                                 .nonfinite = &nonfinite));
+                                 .scale_bits = bits, .bound = 0x1p50, .refused = refused));
             for (int i = 0; i < N; i++)
                 CHECK_EQ(total[i], turn * want[i]);
         }
@@ -32,8 +31,8 @@ static void test_rounding(struct fixture *f) {
                              .scale_bits = bits));
         for (int i = 0; i < N; i++)
             CHECK_NEAR(out[i], ldexp((double)(2 * want[i]), -bits), 0);
-        CHECK_NEAR(refused, 0, 0);
-        CHECK_EQ(nonfinite, 0);
+        CHECK_NEAR(refused->largest, 0, 0);
+        CHECK_EQ(refused->nonfinite, 0);
         fixture_reset(f);
     }
 }
@@ -44,8 +43,8 @@ static void test_refused(struct fixture *f) {
     enum { N = 70000 };
     const double bound = 0x1p58;
     float *values = calloc(N, sizeof *values);
-    int64_t nonfinite = 7;
-    double refused = 17;
+    const struct refused before = {.largest = 17, .nonfinite = 7};
+    struct refused *refused = fixture_upload(f, &before, sizeof before);
     for (int i = 0; i < N; i++)
         values[i] = i % 1000 == 3   ? 17.0f  /* 2^54 · 17 > 2^58 */
                     : i % 1000 == 4 ? -16.0f /* just allowed */
@@ -56,9 +55,9 @@ static void test_refused(struct fixture *f) {
     int64_t *total = fixture_upload(f, NULL, N * sizeof *total);
     CHECK_OK(backend_run(&f->backend, accumulate, .values = fixture_floats(f, values, N),
                          .total = total, .n = N, .scale_bits = 54, .bound = bound,
-                         .refused = &refused, .nonfinite = &nonfinite));
-    CHECK_NEAR(refused, (double)1e30f, 0);
-    CHECK_EQ(nonfinite, 7 + 2 * 70);
+                         .refused = refused));
+    CHECK_NEAR(refused->largest, (double)1e30f, 0);
+    CHECK_EQ(refused->nonfinite, 7 + 2 * 70);
     for (int i = 0; i < N; i++) {
         const int64_t kind = i % 1000;
         const int64_t want = kind == 4                ? -((int64_t)1 << 58)
@@ -71,11 +70,44 @@ static void test_refused(struct fixture *f) {
     fixture_reset(f);
 }
 
+/* Rows of a matrix: the others stay, what cannot be added is told as for vectors. */
+static void test_rows(struct fixture *f, int64_t C) {
+    enum { ROWS = 40, R = 5 };
+    static const int32_t rows[R] = {0, 3, 4, 5, 39};
+    const double bound = 0x1p50;
+    float *values = fixture_normal(f, R * C, 0, 1);
+    values[2 * C + 1] = 0x1p12f; /* · 2^40 > 2^50 */
+    values[4 * C] = NAN;
+    values[C + C - 1] = -0x1p11f;
+    int64_t *total = fixture_upload(f, NULL, (size_t)(ROWS * C) * sizeof *total);
+    struct refused *refused = fixture_upload(f, NULL, sizeof *refused);
+    for (int64_t i = 0; i < ROWS * C; i++)
+        total[i] = i;
+    for (int turn = 1; turn <= 2; turn++)
+        CHECK_OK(backend_run(&f->backend, accumulate_rows, .values = values,
+                             .rows = fixture_ints(f, rows, R), .total = total, .R = R, .C = C,
+                             .scale_bits = 40, .bound = bound, .refused = refused));
+    int wrong = 0;
+    for (int64_t row = 0, r = 0; row < ROWS; row++) {
+        const bool here = r < R && rows[r] == row;
+        for (int64_t c = 0; c < C; c++) {
+            const double scaled = here ? ldexp((double)values[r * C + c], 40) : 0;
+            const bool added = isfinite(scaled) && fabs(scaled) <= bound;
+            wrong += total[row * C + c] != row * C + c + (added ? 2 * llrint(scaled) : 0);
+        }
+        r += here;
+    }
+    CHECK_EQ(wrong, 0);
+    CHECK_NEAR(refused->largest, 0x1p12, 0);
+    CHECK_EQ(refused->nonfinite, 2);
+    fixture_reset(f);
+}
+
 /* Sums of many addends do not depend on their order, and are those of integers. */
 static void test_order(struct fixture *f) {
     enum { N = 1003, TILES = 9 };
-    int64_t *totals[2], nonfinite = 0;
-    double refused = 0;
+    int64_t *totals[2];
+    struct refused *refused = fixture_upload(f, NULL, sizeof *refused);
     const float *tiles[TILES];
     for (int t = 0; t < TILES; t++)
         tiles[t] = fixture_normal(f, N, 0, 1e-6 * pow(10, t));
@@ -85,7 +117,7 @@ static void test_order(struct fixture *f) {
             CHECK_OK(backend_run(&f->backend, accumulate,
                                  .values = tiles[order == 0 ? t : TILES - 1 - t],
                                  .total = totals[order], .n = N, .scale_bits = 40, .bound = 0x1p60,
-                                 .refused = &refused, .nonfinite = &nonfinite));
+                                 .refused = refused));
     }
     for (int i = 0; i < N; i++) {
         int64_t want = 0;
@@ -99,7 +131,7 @@ static void test_order(struct fixture *f) {
 
 static void test_dot(struct fixture *f, int64_t n) {
     const float *x = fixture_normal(f, n, 0.5, 1), *y = fixture_normal(f, n, 0.5, 1);
-    double blocks[4] = {0};
+    double *blocks = fixture_upload(f, NULL, 4 * sizeof *blocks);
     CHECK_OK(backend_run(&f->backend, dot, .x = x, .y = y, .blocks = blocks, .n = n));
     for (int64_t at = 0; at < n; at += VECTOR_BLOCK) {
         double want = 0;
@@ -218,6 +250,8 @@ static void test_torch(struct fixture *f) {
 static void test_all(struct fixture *f) {
     test_rounding(f);
     test_refused(f);
+    test_rows(f, 3);
+    test_rows(f, 20000);
     test_order(f);
     test_dot(f, 1);
     test_dot(f, 37);

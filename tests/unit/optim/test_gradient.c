@@ -84,7 +84,7 @@ static struct bench *bench_open(int64_t n, enum gradient_reduction reduction) {
     CHECK_OK(memory_new(&b, 1, "bench"));
     b->comm = (struct comm){.ops = &other_ops, .state = &b->absent, .size = 2};
     b->reducer = (struct reducer){.ops = &other_sums, .comm = &b->comm};
-    CHECK_OK(vector_layout_create(&b->layout, &part, 1));
+    CHECK_OK(vector_layout_create(&b->layout, &backend, &part, 1));
     CHECK_OK(shard_create(&b->shard, b->layout, 0, 1));
     CHECK_OK(gradient_create(&b->here, &backend, b->shard, &b->reducer, reduction));
     CHECK_OK(gradient_create(&b->there, &backend, b->shard, &b->reducer, reduction));
@@ -123,7 +123,8 @@ static enum gradient_outcome finish_alone(struct bench *b) {
 
 static enum gradient_outcome finish_together(struct bench *b) {
     return finish(b, b->here,
-                  (struct absent){b->there, b->there->refused, (double)b->there->nonfinite});
+                  (struct absent){b->there, b->there->refused->largest,
+                                  (double)b->there->refused->nonfinite});
 }
 
 /* The sum as it should be: in long double, each addend rounded to 2^-54. */

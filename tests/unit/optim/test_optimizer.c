@@ -165,7 +165,7 @@ static void test_all(const char *name) {
     struct vector_layout *layout = NULL;
     struct shard *shard = NULL;
     CHECK_OK(backend_open(&backend, name, 2));
-    CHECK_OK(vector_layout_create(&layout, parts, 4));
+    CHECK_OK(vector_layout_create(&layout, &backend, parts, 4));
     CHECK_OK(shard_create(&shard, layout, 0, 1));
     test_steps(&backend, shard);
     test_no_rate(&backend, shard);

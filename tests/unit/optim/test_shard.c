@@ -11,13 +11,15 @@
 
 enum { PARTS = 12, RANKS = 9 };
 
+static struct backend backend;
+
 static struct vector_layout *layout_of(const int64_t *sizes, int count) {
     struct vector_part parts[PARTS];
     struct vector_layout *layout = NULL;
     int64_t at = 0;
     for (int i = 0; i < count; at += sizes[i], i++)
         parts[i] = (struct vector_part){.offset = at, .elements = sizes[i], .decay = i % 2 == 0};
-    CHECK_OK(vector_layout_create(&layout, parts, count));
+    CHECK_OK(vector_layout_create(&layout, &backend, parts, count));
     return layout;
 }
 
@@ -140,9 +142,11 @@ static void check_even(void) {
 
 int main(void) {
     static const int64_t many[PARTS] = {5, 800, 70000, 12, 12, 12, 300000, 64, 64, 1, 9000, 131072};
+    CHECK_OK(backend_open(&backend, "cpu", 1));
     check_small();
     check_layout(many, PARTS);
     check_even();
+    backend_close(&backend);
     CHECK_EQ(memory_totals().bytes, 0);
     return CHECK_END();
 }

@@ -18,8 +18,10 @@ static const struct vector_part parts[] = {
 enum { PARTS = 4, ELEMENTS = 4 * VECTOR_BLOCK + 1018 };
 
 static void test_layout(void) {
+    struct backend backend;
     struct vector_layout *layout = NULL;
-    CHECK_OK(vector_layout_create(&layout, parts, PARTS));
+    CHECK_OK(backend_open(&backend, "cpu", 1));
+    CHECK_OK(vector_layout_create(&layout, &backend, parts, PARTS));
     CHECK_EQ(layout->elements, ELEMENTS);
     CHECK_EQ(layout->count, PARTS);
     CHECK_EQ(layout->block_count, 4 + 1 + 1 + 1);
@@ -30,6 +32,7 @@ static void test_layout(void) {
     vector_layout_destroy(&layout);
     CHECK(layout == NULL);
     vector_layout_destroy(&layout);
+    backend_close(&backend);
 }
 
 static void products(int threads, double *dot, double *norm) {
@@ -39,7 +42,7 @@ static void products(int threads, double *dot, double *norm) {
     struct comm comm;
     float *x = NULL, *y = NULL;
     CHECK_OK(backend_open(&backend, "cpu", threads));
-    CHECK_OK(vector_layout_create(&layout, parts, PARTS));
+    CHECK_OK(vector_layout_create(&layout, &backend, parts, PARTS));
     CHECK_OK(backend_new(&backend, &x, ELEMENTS, "x"));
     CHECK_OK(backend_new(&backend, &y, ELEMENTS, "y"));
     for (uint32_t i = 0; i < ELEMENTS; i++) {
@@ -48,8 +51,8 @@ static void products(int threads, double *dot, double *norm) {
     }
     comm_self_open(&comm);
     CHECK_OK(shard_create(&whole, layout, 0, 1));
-    CHECK_OK(shard_dot(whole, &comm, &backend, x, y, dot));
-    CHECK_OK(shard_norm(whole, &comm, &backend, x, norm));
+    CHECK_OK(shard_dot(whole, &comm, x, y, dot));
+    CHECK_OK(shard_norm(whole, &comm, x, norm));
     shard_destroy(&whole);
     long double dot_want = 0, norm_want = 0;
     for (int i = 0; i < ELEMENTS; i++) {
