@@ -82,12 +82,19 @@ static __device__ __forceinline__ void attention_load(unsigned char *tile, unsig
 
 /* --- fragments --- */
 
+/* The chunk 2 k + `chunk` of a row, which is `row` of the lane's and a multiple of 8 further: two chunks
+ * are a bit of their number, so that all of a lane's places in a tile are one, with bits turned. */
+template <int D>
+static __device__ __forceinline__ const unsigned char *
+fragment_at(const unsigned char *tile, int lane_row, int lane_chunk, int row, int k) {
+    return tile + row * D * (int)sizeof(bf16) + (tile_at<D>(lane_row, lane_chunk) ^ 32 * k);
+}
+
 /* 16 rows from `row` on and 16 columns from 16 k on, as the left operand of a product. */
 template <int D>
 static __device__ __forceinline__ void fragment_left(uint32_t a[4], const unsigned char *tile,
                                                      int row, int k) {
-    const int lane = lane_index();
-    load_matrix_x4(a, tile + tile_at<D>(row + lane % 16, 2 * k + lane / 16));
+    load_matrix_x4(a, fragment_at<D>(tile, lane_index() % 16, lane_index() / 16, row, k));
 }
 
 /* The same rows as columns of the right operand: b[0..1] rows row..row + 7, b[2..3] the next 8. */
@@ -95,7 +102,7 @@ template <int D>
 static __device__ __forceinline__ void fragment_right(uint32_t b[4], const unsigned char *tile,
                                                       int row, int k) {
     const int lane = lane_index();
-    load_matrix_x4(b, tile + tile_at<D>(row + lane % 8 + lane / 16 * 8, 2 * k + lane / 8 % 2));
+    load_matrix_x4(b, fragment_at<D>(tile, lane % 8 + lane / 16 * 8, lane / 8 % 2, row, k));
 }
 
 /* Rows row..row + 15 as the summed index of the right operand, columns 16 n..: b[0..1] the first 8
@@ -103,8 +110,8 @@ static __device__ __forceinline__ void fragment_right(uint32_t b[4], const unsig
 template <int D>
 static __device__ __forceinline__ void
 fragment_right_transposed(uint32_t b[4], const unsigned char *tile, int row, int n) {
-    const int lane = lane_index();
-    load_matrix_x4_transposed(b, tile + tile_at<D>(row + lane % 16, 2 * n + lane / 16));
+    load_matrix_x4_transposed(b,
+                              fragment_at<D>(tile, lane_index() % 16, lane_index() / 16, row, n));
 }
 
 /* The left operand's fragment for columns 16 k.. of a row in memory; NULL: zeros. `low` and `high`
