@@ -134,7 +134,7 @@ static enum status bench_lora(const struct bench *bench, struct weights *weights
     struct model *adapted = NULL;
     float *master = NULL;
     enum status status;
-    TRY(adapter_create(&adapter, bench->backend, shape, &settings));
+    TRY(adapter_create(&adapter, bench->backend, shape, bench->dtype, &settings));
     TRY_ELSE(
         status, done,
         backend_new(bench->backend, &master, adapter_parameters(adapter)->elements, "adapter"));

@@ -22,6 +22,7 @@
 /* Texts as token ids, one after another, and what is found about them. */
 struct score {
     const char *directory, *adapter, *input; /* adapter: a peft directory, or NULL */
+    const char *device;                      /* the backend that computes */
     enum dtype dtype;                        /* of the matrices that are computed with */
     struct hparams hparams;
     struct tokenizer *tokenizer; /* opened by the first line that needs it */
@@ -163,7 +164,8 @@ static enum status open_model(const struct score *score, struct backend *backend
     TRY(weights_create(weights, backend, &score->hparams, score->dtype));
     TRY(weights_load(*weights, score->directory, NULL));
     if (score->adapter != NULL)
-        TRY(adapter_directory_open(adapter, score->adapter, backend, &score->hparams));
+        TRY(adapter_directory_open(adapter, score->adapter, backend, &score->hparams,
+                                   score->dtype));
     return model_create(model, *weights, *adapter, &settings);
 }
 
@@ -176,7 +178,7 @@ static enum status compute(struct score *score, int threads, int64_t tokens_per_
     TRY(memory_new(&score->entropy, score->ids.count, "entropies"));
     for (int64_t i = 0; i < score->ids.count; i++)
         score->logprob[i] = score->entropy[i] = NAN;
-    TRY(backend_open(&backend, "cpu", threads));
+    TRY(backend_open(&backend, score->device, threads));
     enum status status = open_model(score, &backend, &weights, &adapter, &model);
     if (status == STATUS_OK)
         status = score_all(score, model, tokens_per_pass);
@@ -233,7 +235,8 @@ static enum status write_output(const struct score *score, const char *path, int
 static enum status run(struct cli *cli) {
     struct score score = {.directory = cli_value(cli, "model"),
                           .adapter = cli_value(cli, "adapter"),
-                          .input = cli_value(cli, "input")};
+                          .input = cli_value(cli, "input"),
+                          .device = cli_given(cli, "device") ? cli_value(cli, "device") : "cpu"};
     int64_t threads = 0, tokens_per_pass = 4096;
     enum status status;
     TRY(cli_integer(cli, "threads", 0, 4096, &threads));
@@ -262,6 +265,7 @@ const struct cli_command cmd_score = {
                 {"precision", "fp32|bf16", "what matrices are held in [fp32]", false},
                 {"input", "F.jsonl", "texts, one JSON object per line", true},
                 {"output", "F.h5", "where the numbers go", true},
+                {"device", "NAME", "what computes: cpu, check or cuda [cpu]", false},
                 {"threads", "N", "threads, 0 for one per core [0]", false},
                 {"tokens-per-pass", "N", "texts are packed up to this many tokens [4096]", false}},
     .run = run,

@@ -144,9 +144,9 @@ static enum status create_group(struct adapter *adapter, struct adapter_layer *l
     if (group->count == 0)
         return STATUS_OK;
     TRY(weight_create(adapter->backend, &layer->a[g], group->count * rank, group->columns,
-                      DTYPE_F32, "factors of an adapter"));
+                      adapter->dtype, "factors of an adapter"));
     for (int i = 0; i < group->count; i++)
-        TRY(weight_create(adapter->backend, &layer->b[g][i], group->rows[i], rank, DTYPE_F32,
+        TRY(weight_create(adapter->backend, &layer->b[g][i], group->rows[i], rank, adapter->dtype,
                           "factors of an adapter"));
     return STATUS_OK;
 }
@@ -186,10 +186,12 @@ static enum status create_all(struct adapter *adapter, const struct hparams *hpa
 }
 
 enum status adapter_create(struct adapter **out, struct backend *backend,
-                           const struct hparams *hparams, const struct adapter_settings *settings) {
+                           const struct hparams *hparams, enum dtype beside,
+                           const struct adapter_settings *settings) {
     struct adapter *adapter = NULL;
     TRY(memory_new(&adapter, 1, "an adapter"));
     adapter->backend = backend;
+    adapter->dtype = backend->ops->activations(backend, beside);
     const enum status status = create_all(adapter, hparams, settings);
     if (status != STATUS_OK)
         adapter_destroy(&adapter);

@@ -35,10 +35,12 @@ struct adapter_settings {
 
 struct adapter;
 
-/* Makes an adapter for a model of that shape; its factors are zero. The caller destroys it, after
- * the models that use it; the backend must outlive it. */
+/* Makes an adapter for a model of that shape beside weights of the type `beside`; its factors are
+ * zero. Their working copy has the type of the activations that the backend computes with then: fp32
+ * on the CPU, whatever the weights; the master is fp32 always. The caller destroys it, after the
+ * models that use it; the backend must outlive it. */
 enum status adapter_create(struct adapter **adapter, struct backend *backend,
-                           const struct hparams *hparams,
+                           const struct hparams *hparams, enum dtype beside,
                            const struct adapter_settings *settings) MUST_USE;
 void adapter_destroy(struct adapter **adapter);
 

@@ -31,6 +31,7 @@ struct adapter {
     struct hparams hparams;
     struct adapter_settings settings;
     float scale;
+    enum dtype dtype; /* of the factors' working copy */
     struct adapter_group groups[ADAPTER_GROUPS];
     int64_t layer_elements; /* of the flat vector */
     int64_t widest;         /* largest count × rank of a group */

@@ -227,11 +227,12 @@ enum status adapter_directory_load(const char *path, const struct adapter *adapt
 }
 
 enum status adapter_directory_open(struct adapter **adapter, const char *path,
-                                   struct backend *backend, const struct hparams *hparams) {
+                                   struct backend *backend, const struct hparams *hparams,
+                                   enum dtype beside) {
     struct adapter_settings settings;
     float *master = NULL;
     TRY(adapter_directory_settings(path, hparams, &settings));
-    TRY(adapter_create(adapter, backend, hparams, &settings));
+    TRY(adapter_create(adapter, backend, hparams, beside, &settings));
     enum status status = backend_new(backend, &master, adapter_parameters(*adapter)->elements,
                                      "an adapter being loaded");
     if (status == STATUS_OK)

@@ -37,9 +37,11 @@ enum status adapter_config_read(const json_t *config, const char *path,
 enum status adapter_directory_load(const char *path, const struct adapter *adapter,
                                    struct backend *backend, float *master) MUST_USE;
 
-/* The adapter of the directory, ready for models of that shape; the caller destroys it. */
+/* The adapter of the directory, ready for models of that shape beside weights of the type `beside`
+ * (adapter_create); the caller destroys it. */
 enum status adapter_directory_open(struct adapter **adapter, const char *path,
-                                   struct backend *backend, const struct hparams *hparams) MUST_USE;
+                                   struct backend *backend, const struct hparams *hparams,
+                                   enum dtype beside) MUST_USE;
 
 /* A line on it for gradus inspect: "adapter: rank 8, alpha 16, scale alpha / rank, on q, v". */
 enum status adapter_settings_describe(const struct adapter_settings *settings,

@@ -116,7 +116,8 @@ static enum status create_adapter(struct language_model *lm, const struct settin
     TRY(language_model_adapter(lm, settings, &how));
     if (how.rank == 0)
         return STATUS_OK;
-    return adapter_create(&lm->adapter, &lm->backend, &lm->hparams, &how);
+    return adapter_create(&lm->adapter, &lm->backend, &lm->hparams, language_model_dtype(settings),
+                          &how);
 }
 
 /* The factors to `master`, which is not NULL, and to the working copy. */

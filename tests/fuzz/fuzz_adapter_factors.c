@@ -18,7 +18,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         held = memory_totals().bytes;
     }
     fuzz_write(ADAPTER_WEIGHTS_NAME, data, size);
-    const enum status status = adapter_directory_open(&adapter, fuzz_folder(), &backend, &hparams);
+    const enum status status =
+        adapter_directory_open(&adapter, fuzz_folder(), &backend, &hparams, DTYPE_F32);
     adapter_destroy(&adapter);
     return fuzz_end(status, held);
 }

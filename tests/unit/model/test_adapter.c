@@ -33,7 +33,7 @@ static void open_world(struct world *w, const char *name, const char *backend,
     CHECK_OK(backend_open(&w->backend, backend, 2));
     CHECK_OK(hparams_read(folder, &w->hparams));
     CHECK_OK(weights_create(&w->weights, &w->backend, &w->hparams, DTYPE_F32));
-    CHECK_OK(adapter_create(&w->adapter, &w->backend, &w->hparams, settings));
+    CHECK_OK(adapter_create(&w->adapter, &w->backend, &w->hparams, DTYPE_F32, settings));
     const struct parameter_set *all = weights_parameters(w->weights);
     CHECK_OK(backend_new(&w->backend, &w->full, all->elements, "weights"));
     CHECK_OK(

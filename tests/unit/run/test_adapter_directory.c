@@ -106,7 +106,8 @@ static void check_settings(const struct adapter_settings *have,
 
 static void test_read(struct world *w, const struct case_of *c) {
     struct adapter *adapter = NULL;
-    CHECK_OK(adapter_directory_open(&adapter, of_case(c->name, ""), &w->backend, &w->hparams));
+    CHECK_OK(adapter_directory_open(&adapter, of_case(c->name, ""), &w->backend, &w->hparams,
+                                    DTYPE_F32));
     check_settings(adapter_settings(adapter), &c->settings);
     check_scores(w, adapter, c->name, "logprob");
     check_scores(w, NULL, c->name, "logprob_off");
@@ -180,7 +181,8 @@ static void test_written(struct world *w, const struct case_of *c) {
     struct adapter *adapter = NULL;
     struct strbuf config = STRBUF_EMPTY;
     struct model_files files = {.count = 0};
-    CHECK_OK(adapter_directory_open(&adapter, of_case(c->name, ""), &w->backend, &w->hparams));
+    CHECK_OK(adapter_directory_open(&adapter, of_case(c->name, ""), &w->backend, &w->hparams,
+                                    DTYPE_F32));
     struct factors factors = {.set = adapter_parameters(adapter)};
     CHECK_OK(backend_new(&w->backend, &factors.values, factors.set->elements, "factors"));
     CHECK_OK(adapter_directory_load(of_case(c->name, ""), adapter, &w->backend, factors.values));
@@ -232,8 +234,8 @@ static enum status with_field(struct world *w, const char *field, const char *va
     folder_write(folder_file("changed/" ADAPTER_CONFIG_NAME), text, strlen(text));
     free(text);
     json_decref(config);
-    const enum status status =
-        adapter_directory_open(&adapter, folder_file("changed"), &w->backend, &w->hparams);
+    const enum status status = adapter_directory_open(&adapter, folder_file("changed"), &w->backend,
+                                                      &w->hparams, DTYPE_F32);
     if (status == STATUS_OK)
         check_scores(w, adapter, "plain", "logprob");
     CHECK(status == STATUS_OK || adapter == NULL);
@@ -333,8 +335,8 @@ static enum status with_tensors(struct world *w, const struct tensors *tensors, 
                                          .context = &value};
     copy("subset", ADAPTER_CONFIG_NAME);
     CHECK_OK(tensor_file_write(&source, folder_file("changed/" ADAPTER_WEIGHTS_NAME)));
-    const enum status status =
-        adapter_directory_open(&adapter, folder_file("changed"), &w->backend, &w->hparams);
+    const enum status status = adapter_directory_open(&adapter, folder_file("changed"), &w->backend,
+                                                      &w->hparams, DTYPE_F32);
     adapter_destroy(&adapter);
     return status;
 }
@@ -409,8 +411,8 @@ static int damage(struct world *w, const char *file, size_t head, uint32_t which
         struct adapter *adapter = NULL;
         memcpy(bytes, good, n);
         folder_write(folder_file(path), bytes, mutate(bytes, n, head, round, which));
-        const enum status status =
-            adapter_directory_open(&adapter, folder_file("changed"), &w->backend, &w->hparams);
+        const enum status status = adapter_directory_open(&adapter, folder_file("changed"),
+                                                          &w->backend, &w->hparams, DTYPE_F32);
         refused += status != STATUS_OK;
         if (status != STATUS_OK && status != STATUS_INPUT)
             CHECK_FAILED("round %u of %s: status %d: %s", round, file, (int)status,
