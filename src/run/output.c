@@ -115,12 +115,15 @@ static enum status name_run(struct run *run, bool again) {
     return STATUS_OK;
 }
 
+/* The line by which analysis/timeline.py finds an attempt, and when it began. */
 static enum status open_log(const struct run *run) {
-    char path[DIRECTORY_PATH_BYTES];
+    char path[DIRECTORY_PATH_BYTES], now[24];
+    const char *job = lock_owner(run->files.lock)->job;
     TRY(directory_path(run->settings->run.directory, path, "log.txt"));
     TRY(log_open(path));
-    log_info("run", "directory = %s, run = %s, attempt = %lld", run->settings->run.directory,
-             run->files.id, (long long)run->files.attempt);
+    log_info("run", "directory = %s, run = %s, attempt = %lld, time = %s, job = %s",
+             run->settings->run.directory, run->files.id, (long long)run->files.attempt,
+             clock_utc(now), job[0] != '\0' ? job : "none");
     return STATUS_OK;
 }
 

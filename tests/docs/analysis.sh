@@ -111,4 +111,40 @@ says '^  answer accuracy +0.250 +0.500 +4 answers' "the accuracies are others"
 says '^  before  <think>3\+4=7</think><answer>8</answer>$' "an answer before is not shown"
 says '^  after   <think>3\+4=7</think><answer>7</answer>$' "an answer after is not shown"
 says '^  after   <answer>1</answer><answer> 9 </answer>$' "the second answer is not shown"
+
+# --- timeline.py ---
+
+# Two attempts by hand: the first is killed in its third step, so that step 2, behind its checkpoint, is computed twice.
+mkdir "$work/hand"
+cat >"$work/hand/log.txt" <<'END'
+[0] 1.000 data: source = a
+[0] 2.000 run: directory = x, run = id, attempt = 1, time = 2026-11-27T10:00:02Z, job = SLURM job 4, step 0
+[0] 13.000 run: step = 1/4, loss = 0, tokens_per_s = 1, step_s = 10.00, left_s = 3
+[0] 14.000 checkpoint: file = a, bytes = 3, seconds = 1.00
+[0] 25.000 run: step = 2/4, loss = 0, tokens_per_s = 1, step_s = 10.00, left_s = 3
+[0] 1.000 run: directory = x, run = id, attempt = 2, time = 2026-11-27T10:01:01Z, job = none
+[0] 12.000 run: step = 2/4, loss = 0, tokens_per_s = 1, step_s = 10.00, left_s = 3
+[0] 22.000 run: step = 3/4, loss = 0, tokens_per_s = 1, step_s = 10.00, left_s = 3
+[0] 24.000 run: stopped
+END
+for step in 1 2 3; do
+    echo "{\"step\": $step, \"time/rollout\": 4, \"time/reward\": 0.5, \"time/gradient\": 3, \"time/optimizer\": 0.5, \"time/reduce\": 1}"
+done >"$work/hand/metrics.jsonl"
+printf '{"step": 4, "time/rol' >>"$work/hand/metrics.jsonl"
+"$python" "$root/analysis/timeline.py" "$work/hand" --output "$work/hand.png" >"$work/out" 2>&1 || fail "timeline.py: $(cat "$work/out")"
+sed 's/  */ /g' "$work/out" >"$work/table"
+for row in "1 3.0 s 4.5 s 3.5 s 1.0 s 1.0 s 10.0 s 2.0 s 25.0 s 0.0 s" "2 2.0 s 9.0 s 7.0 s 2.0 s 0.0 s 0.0 s 4.0 s 24.0 s 35.0 s" \
+    "all 5.0 s 13.5 s 10.5 s 3.0 s 1.0 s 10.0 s 6.0 s 49.0 s 35.0 s"; do
+    grep -qx "$row" "$work/table" || fail "timeline.py does not find '$row': $(cat "$work/out")"
+done
+grep -q "to the last line 84.0 s" "$work/out" || fail "timeline.py finds another whole: $(cat "$work/out")"
+[ "$(head -c 4 "$work/hand.png" | tail -c 3)" = PNG ] || fail "timeline.py draws no PNG"
+
+# A run of two jobs, as gradus logs it.
+run rl quickstart_rl.cfg "$sums" run.steps=5 checkpoint.every=1
+"$python" "$root/analysis/timeline.py" "$work/rl" >"$work/out" 2>&1 || fail "timeline.py of a run: $(cat "$work/out")"
+[ "$(grep -cE '^[12] ' "$work/out")" = 2 ] || fail "timeline.py does not find two attempts: $(cat "$work/out")"
+awk '$1 == "2" && $4 + 0 <= 0 && $6 + 0 <= 0 { exit 1 }' "$work/out" || fail "timeline.py finds no rollout and training: $(cat "$work/out")"
+"$python" "$root/analysis/timeline.py" "$work" 2>"$work/err" && fail "timeline.py takes a folder without a run"
+grep -q 'log.txt: No such file' "$work/err" || fail "timeline.py says $(cat "$work/err")"
 finish
