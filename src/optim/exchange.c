@@ -149,7 +149,7 @@ static enum status hand(const struct job *job, int rank, const struct shard_rang
  * what it brings of this rank's part. Whether there is any. */
 static bool list_messages(const struct job *job, int64_t round, int64_t step) {
     const struct exchange *e = job->exchange;
-    const int own = e->shard->rank;
+    const int own = e->reducer->comm->rank;
     const struct bringer me = bringer_of(job, own);
     const struct shard_range mine = window(job, own, round, step);
     bool any = false;
@@ -170,7 +170,7 @@ static bool list_messages(const struct job *job, int64_t round, int64_t step) {
 /* One window: messages, then the additions. Only a failure of the reducer ends it at once. */
 static enum status pass_window(struct job *job, int64_t round, int64_t step) {
     const struct exchange *e = job->exchange;
-    const int own = e->shard->rank;
+    const int own = e->reducer->comm->rank;
     const struct shard_range mine = window(job, own, round, step);
     const float *values = job->piece->values;
     if (list_messages(job, round, step))

@@ -77,6 +77,21 @@ void shard_destroy(struct shard **shard) {
     memory_release(shard);
 }
 
+static int64_t elements_of(const struct shard *shard, int rank) {
+    int64_t elements = 0;
+    for (int64_t p = rank; p < shard->piece_count; p += shard->size)
+        elements += shard->borders[p + 1] - shard->borders[p];
+    return elements;
+}
+
+int shard_fullest_rank(const struct shard *shard) {
+    int fullest = 0;
+    for (int r = 1; r < shard->size; r++)
+        if (elements_of(shard, r) > elements_of(shard, fullest))
+            fullest = r;
+    return fullest;
+}
+
 int64_t shard_range_count(const struct shard *shard, int rank) {
     return (shard->piece_count - rank + shard->size - 1) / shard->size;
 }

@@ -50,6 +50,9 @@ enum status shard_create(struct shard **shard, const struct vector_layout *layou
                          int size) MUST_USE;
 void shard_destroy(struct shard **shard);
 
+/* The rank that has most elements. */
+int shard_fullest_rank(const struct shard *shard);
+
 /* Ranges of a rank, in ascending order: for (i = 0; i < shard_range_count(s, r); i++) … They are
  * disjoint, and those of all ranks cover the vector. */
 int64_t shard_range_count(const struct shard *shard, int rank);

@@ -194,6 +194,9 @@ static enum status try_training(const struct plan *plan, int64_t peak, struct pl
         TRY_CHANGE(other.parallel.tokens_per_pass = less,
                    "parallel.tokens_per_pass = %lld: more, smaller passes over a tile",
                    (long long)less);
+    if (plan->ranks > 1 && !settings->parallel.shard)
+        TRY_CHANGE(other.parallel.shard = true,
+                   "parallel.shard = true: a rank holds the optimizer's state of its share only");
     if (settings->parallel.reduction == SETTING_REDUCTION_EXACT)
         TRY_CHANGE(other.parallel.reduction = SETTING_REDUCTION_FAST,
                    "parallel.reduction = \"fast\": bits then depend on the number of ranks");

@@ -188,11 +188,21 @@ enum status run_layout_create(struct vector_layout **layout, struct backend *bac
     return status;
 }
 
+/* A plan takes the largest shard, whoever has it. */
+static enum status open_shard(struct run *run) {
+    const bool sharded = run->settings->parallel.shard;
+    const int size = sharded ? run->comm->size : 1;
+    TRY(shard_create(&run->shard, run->layout, sharded ? run->comm->rank : 0, size));
+    const int fullest = shard_fullest_rank(run->shard);
+    if (!run->plans || fullest == run->shard->rank)
+        return STATUS_OK;
+    shard_destroy(&run->shard);
+    return shard_create(&run->shard, run->layout, fullest, size);
+}
+
 static enum status open_layout(struct run *run) {
     TRY(run_layout_create(&run->layout, &run->lm.backend, model_trained(run->lm.model)));
-    const bool sharded = run->settings->parallel.shard;
-    TRY(shard_create(&run->shard, run->layout, sharded ? run->comm->rank : 0,
-                     sharded ? run->comm->size : 1));
+    TRY(open_shard(run));
     return shard_create(&run->deal, run->layout, run->comm->rank, run->comm->size);
 }
 

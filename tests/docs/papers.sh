@@ -96,7 +96,7 @@ awk -v have="$state" -v want="$((24 * n))" 'BEGIN { s = have * 1048576 / want; e
 n=7615616512
 C=3584 F=18944 kv=512
 factors=$((28 * 64 * ((C + C) + 2 * (C + kv) + (C + C) + 3 * (C + F))))
-plan paper_gates.cfg lora.rank=64 lora.alpha=128
+plan paper_gates.cfg lora.rank=64 lora.alpha=128 parallel.shard=false
 grep -q "^model: .* $n parameters, $factors of them trained" "$work/out" || fail "factors by hand $factors: $(grep '^model:' "$work/out")"
 near "$(part parameters)" $((4 * factors)) "master of an adapter"
 near "$(part 'gradient sums')" $((8 * factors)) "gradient sums of an adapter"
@@ -104,6 +104,15 @@ weights=$(awk '/^  (weights of a layer|embedding|output head|weights of the head
 awk -v have="$weights" -v want="$((2 * n))" 'BEGIN { s = have * 1048576 / want; exit !(s > 0.999 && s < 1.001) }' ||
     fail "bf16 base: planned $weights MiB, by hand $((2 * n)) bytes"
 grep -q "^  reference model" "$work/out" && fail "a reference is planned beside an adapter"
+
+# All its weights on 8 shards: every rank has the master, and an eighth of moments and sums.
+plan paper_gates.cfg
+near "$(part parameters)" $((4 * n)) "master beside shards"
+for kind in "first moments:4" "second moments:4" "gradient sums:8"; do
+    # the largest shard: an eighth, and not a piece of 2^20 elements more
+    awk -v have="$(part "${kind%:*}")" -v bytes="${kind#*:}" -v n=$n \
+        'BEGIN { d = have - bytes * n / 8 / 1048576; exit !(d > -0.11 && d < bytes) }' || fail "${kind%:*} of a shard: planned $(part "${kind%:*}") MiB"
+done
 
 # The estimate is one, and of the device: nothing but its bandwidth and peak differ between these two.
 seconds() {

@@ -59,6 +59,13 @@ for ranks in 1 2; do
     foretold $ranks parallel.tokens_per_pass=112 parallel.reduction=fast rollout.answers_in_flight=3
 done
 
+# On shards, of which the first rank has the longest.
+for ranks in 2 4; do
+    foretold $ranks parallel.shard=true objective.kl_coef=0.1
+    foretold $ranks parallel.shard=true parallel.reduction=fast model.precision=bf16
+done
+foretold 4 parallel.shard=true lora.rank=8 lora.alpha=16
+
 # Files. Large datasets begin at whole blocks; the gaps between them are no bytes on the disk.
 plan 1
 train 1 run --fresh
@@ -84,6 +91,13 @@ plan 1 model.recompute=true
 saved="($before - ($peak - $outside))"
 holds "$saved - ($less) < 0.21 && ($less) - $saved < 0.21" "model.recompute = true is to save $less MiB, saves $saved MiB"
 grep -q 'less  model.recompute' plan.txt && fail "recomputation is advised although it is on"
+
+plan 2
+before="($peak - $outside)"
+less=$(sed -n 's/^ *\([0-9.]*\) MiB less  parallel.shard = true.*/\1/p' plan.txt)
+plan 2 parallel.shard=true
+saved="($before - ($peak - $outside))"
+holds "${less:-0} > 0 && $saved - ($less) < 0.21 && ($less) - $saved < 0.21" "parallel.shard = true is to save $less MiB, saves $saved MiB"
 
 # The usable numbers of ranks.
 grep -q '^ranks: 1 to 4; evenly shared by 1 2 4$' plan.txt || fail "ranks: $(grep '^ranks' plan.txt)"

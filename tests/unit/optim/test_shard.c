@@ -87,7 +87,7 @@ static void check_layout(const int64_t *sizes, int count) {
     struct vector_layout *layout = layout_of(sizes, count);
     const int64_t n = layout->elements;
     for (int size = 1; size <= RANKS; size++) {
-        int64_t sum = 0, most = 0;
+        int64_t sum = 0, most = 0, of_fullest = 0;
         struct shard *s = NULL;
         for (int rank = 0; rank < size; rank++) {
             CHECK_OK(shard_create(&s, layout, rank, size));
@@ -95,6 +95,7 @@ static void check_layout(const int64_t *sizes, int count) {
             CHECK_EQ(s->elements, mine);
             sum += mine;
             most = mine > most ? mine : most;
+            of_fullest = rank == shard_fullest_rank(s) ? mine : of_fullest;
             if (rank == 0) {
                 check_pieces(s);
                 check_stretch(s, 0, n);
@@ -108,6 +109,7 @@ static void check_layout(const int64_t *sizes, int count) {
             CHECK(s == NULL);
         }
         CHECK_EQ(sum, n);
+        CHECK_EQ(of_fullest, most);
     }
     vector_layout_destroy(&layout);
 }
