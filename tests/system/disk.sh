@@ -45,4 +45,42 @@ if [ -w /dev/full ]; then
     have=$?
     full full-ranks "metrics.jsonl: .*No space left"
 fi
+# A small disk: full while a checkpoint or a step's files are written, room is made, and the run goes on to the bit.
+mkdir small
+if [ "$(id -u)" = 0 ] && mount -t tmpfs -o size=1600k gradus-test small 2>/dev/null; then
+    trap 'umount "$work/small"' EXIT
+    train 1 whole run.steps=8 checkpoint.every=2
+    for free in 300 80 20; do
+        rm -rf small/*
+        mkdir small/run
+        dd if=/dev/zero of=small/ballast bs=1k count=$((1500 - free)) 2>/dev/null
+        job 1 train "$SYSTEM_WORK/input.cfg" run.directory="$work/small/run" run.steps=8 checkpoint.every=2
+        have=$?
+        [ $have = 75 ] || [ $have = 2 ] || fail "$free kB: exit status $have, expected 75"
+        grep -q "^gradus: error: .*No space left" err || fail "$free kB: does not say that the disk is full: $(cat err)"
+        rm small/ballast
+        train 1 small/run run.steps=8 checkpoint.every=2 checkpoint.keep=1
+        same_numbers whole small/run
+        same whole/checkpoints/step-000008.h5 small/run/checkpoints/step-000008.h5 /provenance /manifest /settings
+    done
+    umount "$work/small"
+    trap - EXIT
+else
+    echo "no small disk can be mounted here: not filled"
+fi
+
+# A directory that cannot be written: to root everything can, but not on a disk that is mounted so.
+mkdir locked
+if [ "$(id -u)" = 0 ]; then
+    mount -t tmpfs -o ro,size=100k gradus-test locked 2>/dev/null || echo "no disk can be mounted here: none is read-only"
+else
+    chmod 555 locked
+fi
+if ! mkdir locked/try 2>/dev/null; then
+    job 1 train "$SYSTEM_WORK/input.cfg" run.directory="$work/locked/run"
+    have=$?
+    [ $have = 2 ] || fail "a read-only directory: exit status $have, expected 2"
+    grep -q "^gradus: error: .*locked/run: the folder cannot be made" err || fail "a read-only directory: $(cat err)"
+fi
+umount locked 2>/dev/null || chmod 755 locked
 finish

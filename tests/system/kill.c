@@ -9,7 +9,7 @@
  *                call: any call that changes a file whose path holds KILL_PATH
  *   KILL_AT      n, from 1; 0: nothing happens
  *   KILL_ACTION  kill (this rank), all (every process in the file KILL_PIDS), or for a call enospc,
- *                eio, short: it fails, or does half of what it was asked for
+ *                eio, short: it fails, or does half of what it was asked for; list: all are reported
  *   KILL_REPORT  a file that gets the event before it happens, and the number of events at the end
  */
 #define _GNU_SOURCE
@@ -59,7 +59,10 @@ static void kill_all(void) {
 
 /* Counts one; true when it is the one, and this process still lives: the call must fail then. */
 static bool meets(const char *detail) {
-    if (atomic_fetch_add(&seen, 1) + 1 != kill_at)
+    const long n = atomic_fetch_add(&seen, 1) + 1;
+    if (strcmp(action, "list") == 0)
+        say("call", detail, n);
+    if (n != kill_at)
         return false;
     say("hit", detail, kill_at);
     if (strcmp(action, "all") == 0)

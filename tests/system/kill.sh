@@ -87,6 +87,15 @@ calls() {
     all=$(sed -n 's/^seen \([0-9]*\) .*/\1/p' count)
     echo "$all calls"
     [ "$all" -gt 40 ] || fail "only $all calls change the checkpoint"
+    # In which order: what is written is on the disk before the file gets its name, and the name before anything else is done.
+    FAULT_LIBRARY=$SYSTEM_KILL KILL_RANK=0 KILL_EVENT=call KILL_PATH=/checkpoints KILL_AT=0 KILL_ACTION=list KILL_REPORT=$work/order \
+        attempt 1 ordered
+    awk '$1 != "call" { next }
+        $5 == "step-000002.h5.gradus.part" && $4 == "fsync" { safe = 1 }
+        $5 == "step-000002.h5.gradus.part" && $4 ~ /write|truncate/ { safe = 0 }
+        named { if ($4 " " $5 == "fsync checkpoints") lasting = 1; named = 0 }
+        $5 == "step-000002.h5.gradus.part" && $4 == "rename" { named = 1; whole = safe }
+        END { exit !(whole && lasting) }' order || fail "a checkpoint gets its name before it is on the disk: $(grep -n 'step-000002\|fsync' order | tail -n 12)"
     case ${GRADUS_KILLS:-} in
     all) stride=1 ;;
     "") stride=$((all / 8)) ;;

@@ -135,8 +135,8 @@ picked)
     says run "goes on after step 4, from run/checkpoints/step-000004.h5"
     says run "2 files of steps after 4 removed"
     same_whole whole run
-    go 1 run 6 --restart run/checkpoints/step-000004.h5
-    [ "$(ls run/rollouts | wc -l) $(ls run/checkpoints | wc -l)" = "6 3" ] || fail "what later steps left stays: $(ls run/rollouts run/checkpoints)"
+    go 1 run 6 --restart run/checkpoints/step-000004.h5 output.rollouts_every=5
+    [ "$(ls run/rollouts | wc -l) $(ls run/checkpoints | wc -l)" = "5 3" ] || fail "what later steps left stays: $(ls run/rollouts run/checkpoints)"
     [ "$(value run /step/valid)" = 6 ] && [ "$(wc -l <run/metrics.jsonl)" = 6 ] || fail "metrics of later steps stay"
     # Of another run, into a directory of its own: the steps before it are not there.
     go 1 branch 8 --restart whole/checkpoints/step-000006.h5
