@@ -12,6 +12,7 @@
 
 #include "backend/backend.h"
 #include "cuda/blas.h"
+#include "cuda/cuda_ways.h"
 #include "cuda/device.h"
 
 /* Pinned host memory that uploads pass through, in parts: a part is used again when what was copied
@@ -19,7 +20,8 @@
 enum { CUDA_RING_PARTS = 4, CUDA_RING_PART_BYTES = 2 << 20 };
 struct cuda_ring {
     unsigned char *memory; /* NULL until the first upload */
-    size_t used;           /* of the part */
+    void *booked;
+    size_t used; /* of the part */
     int part;
     void *events[CUDA_RING_PARTS]; /* behind the last copy from the part */
     bool recorded[CUDA_RING_PARTS];
@@ -43,6 +45,7 @@ struct cuda_state {
     struct device device;
     struct device_facts facts;
     struct blas blas;
+    struct cuda_ways ways;
     struct cuda_ring ring;
     struct cuda_block *blocks;
     struct cuda_scratch scratch; /* on the device; grows to the largest need, then stays */

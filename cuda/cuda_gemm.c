@@ -3,9 +3,10 @@
  * The three products of a linear layer. They are taken in the type of the weight, that of dW in bf16
  * when one of its factors is; a factor of the other type is converted first, row by row.
  *
- * Forward they are the backend's own kernel: a row must have the same bits alone and among others,
- * which no library promises. For gradients, which only have to be the same every time, the library is
- * asked first.
+ * Forward a row must have the same bits alone and among others, which no library promises: it is
+ * asked where a trial has shown it (cuda_ways.h), and never for logits, whose weight is also taken in
+ * blocks of columns. For gradients, which only have to be the same every time, the library is asked
+ * first.
  */
 #include "cuda/cuda.h"
 #include "cuda/kernel/product.h"
@@ -40,10 +41,25 @@ static enum status factor_convert(struct backend *backend, struct factor *factor
     return STATUS_OK;
 }
 
-static enum status forward(struct backend *backend, const struct product_launch *product) {
-    if (cuda_plans(backend))
-        return STATUS_OK;
+static enum status own(struct backend *backend, const struct product_launch *product) {
     return device_launched(launch_product(cuda_stream(backend), product), "a product");
+}
+
+static enum status forward(struct backend *backend, const struct product_launch *product) {
+    const bool logits = product->y_dtype == DTYPE_F32 && product->residual == NULL;
+    bool library = false, done = false;
+    if (cuda_plans(backend) || product->M == 0)
+        return STATUS_OK;
+    if (!logits)
+        TRY(cuda_way_of(backend, product, &library));
+    if (!library)
+        return own(backend, product);
+    TRY(blas_product(&cuda_state(backend)->blas, cuda_stream(backend), product, &done));
+    return done ? STATUS_OK
+                : FAIL(STATUS_DEFECT,
+                       "cuBLASLt took a product of %lld by %lld in its trial, but not %lld rows of "
+                       "it now",
+                       (long long)product->N, (long long)product->K, (long long)product->M);
 }
 
 static enum status gradient(struct backend *backend, const struct product_launch *product) {
@@ -51,7 +67,7 @@ static enum status gradient(struct backend *backend, const struct product_launch
     if (cuda_plans(backend))
         return STATUS_OK;
     TRY(blas_product(&cuda_state(backend)->blas, cuda_stream(backend), product, &done));
-    return done ? STATUS_OK : forward(backend, product);
+    return done ? STATUS_OK : own(backend, product);
 }
 
 enum status cuda_gemm(struct backend *backend, const struct gemm_args *args) {

@@ -108,15 +108,18 @@ enum status cuda_synchronize(struct backend *backend) {
 /* --- copies --- */
 
 static enum status ring_open(struct backend *backend) {
+    static const char label[] = "pinned memory for uploads";
     struct cuda_state *state = cuda_state(backend);
     struct cuda_ring *ring = &state->ring;
-    if (ring->memory != NULL)
+    const size_t bytes = (size_t)CUDA_RING_PARTS * CUDA_RING_PART_BYTES;
+    if (ring->booked != NULL)
+        return STATUS_OK;
+    TRY(memory_pretend(&ring->booked, bytes, 1, label));
+    if (state->plans)
         return STATUS_OK;
     for (int i = 0; i < CUDA_RING_PARTS; i++)
         TRY(device_event_create(&state->device, &ring->events[i]));
-    return device_allocate_pinned(&state->device, &ring->memory,
-                                  (size_t)CUDA_RING_PARTS * CUDA_RING_PART_BYTES,
-                                  "pinned memory for uploads");
+    return device_allocate_pinned(&state->device, &ring->memory, bytes, label);
 }
 
 /* On to the next part, when what was copied from it has arrived. */
@@ -135,11 +138,13 @@ enum status cuda_upload(struct backend *backend, void *to, const void *from_host
     struct cuda_state *state = cuda_state(backend);
     struct cuda_ring *ring = &state->ring;
     const unsigned char *from = from_host;
-    if (state->plans || bytes == 0)
+    if (bytes == 0)
         return STATUS_OK;
     if (state->records)
         return FAIL(STATUS_DEFECT, "a step that is recorded takes something from the host");
     TRY(ring_open(backend));
+    if (state->plans)
+        return STATUS_OK;
     for (size_t done = 0; done < bytes;) {
         if (ring->used == CUDA_RING_PART_BYTES)
             TRY(ring_turn(state));
@@ -199,6 +204,7 @@ void cuda_memory_close(struct backend *backend) {
         state->blocks = block->next;
         give_back(backend, block);
     }
+    memory_release(&state->ring.booked);
     if (state->plans)
         return;
     for (int i = 0; i < CUDA_RING_PARTS; i++)

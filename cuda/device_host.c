@@ -140,12 +140,18 @@ void device_unreserve(struct device *device, void *pointer) {
 enum status device_allocate_pinned(struct device *device, void *pointer, size_t bytes,
                                    const char *label) {
     (void)device;
-    return memory_allocate(pointer, bytes, 1, label);
+    void *memory = calloc(1, bytes);
+    memcpy(pointer, &memory, sizeof memory);
+    return memory != NULL ? STATUS_OK
+                          : FAIL(STATUS_MEMORY, "no memory for %zu bytes of %s", bytes, label);
 }
 
 void device_release_pinned(struct device *device, void *pointer) {
+    void *memory;
     drain_all(device);
-    memory_release(pointer);
+    memcpy(&memory, pointer, sizeof memory);
+    free(memory);
+    memset(pointer, 0, sizeof memory);
 }
 
 /* --- streams --- */

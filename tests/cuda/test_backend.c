@@ -95,6 +95,7 @@ static int64_t booked(bool plans) {
     CHECK_OK(backend_new(&b, &refused, 1, "sums"));
     CHECK_OK(backend_run(&b, accumulate, .values = x, .total = total, .n = 1000, .bound = 1,
                          .refused = refused));
+    CHECK_OK(b.ops->upload(&b, x, &(float){1}, sizeof *x));
     CHECK_OK(backend_run(&b, rmsnorm_backward, .x = x, .weight = x, .inverse_rms = x, .dy = x,
                          .dx = x + 500, .dweight = x + 900, .T = 10, .C = 10));
     const int64_t held = memory_totals().bytes - before;
