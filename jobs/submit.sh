@@ -96,7 +96,9 @@ pbs_command() {
     joined=$(printf '::%s' "$@")
     local variables="GRADUS_ROOT=$root,GRADUS_TEMPLATE=$template,GRADUS_SUBMIT_NODES=$nodes,GRADUS_SUBMIT_RANKS=$ranks"
     variables+=",GRADUS_SUBMIT_TIME=$time,GRADUS_CHAIN=$chain,GRADUS_ATTEMPT=${GRADUS_ATTEMPT:-1}"
-    [ -z "${GRADUS_SITE:-}" ] || variables+=",GRADUS_SITE=$GRADUS_SITE"
+    for name in GRADUS_SITE GRADUS_PROGRAM GRADUS_ATTEMPTS; do
+        [ -z "${!name:-}" ] || variables+=",$name=${!name}"
+    done
     command+=(-v "$variables,GRADUS_ARGUMENTS=${joined#::}" "$template")
 }
 
