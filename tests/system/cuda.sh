@@ -44,6 +44,12 @@ if [ "$precision" = fp32 ]; then
     close one 1e-4 /step/grad_norm 0
 fi
 
+# What a plan says is what is held.
+"$GRADUS" plan "$SYSTEM_WORK/input.cfg" run.directory="$work/planned" "$@" >plan.txt || fail "plan"
+planned=$(awk '/^  the most:/ { most = $3 } /^  program, libraries, MPI/ { outside = $4 } END { print most - outside }' plan.txt)
+held=$(sed -n 's/.*allocated_peak_mib = \([0-9.]*\).*/\1/p' one/log.txt)
+holds "$planned / $held > 0.99 && $planned / $held < 1.01" "planned $planned MiB, allocated $held MiB"
+
 train 1 alone "$@" rollout.answers_in_flight=1
 same_whole one alone
 train 2 two "$@" rollout.answers_in_flight=2
