@@ -16,6 +16,7 @@
 #include "run/adapter_directory.h"
 #include "run/diagnostics.h"
 #include "run/directory.h"
+#include "run/placement.h"
 #include "run/rollout_file.h"
 #include "run/save.h"
 #include "run/saving.h"
@@ -81,6 +82,7 @@ static enum status write_settings(struct run *run) {
 /* What every file of this run says of its origin. */
 static enum status make_provenance(struct run *run) {
     const int32_t sources = stream_source_count(run->stream);
+    TRY(placement_device(&run->lm.backend, &run->files.devices));
     TRY(memory_new(&run->files.inputs, sources, "input checksums"));
     for (int32_t i = 0; i < sources; i++) {
         run->files.inputs[i].path = stream_dataset(run->stream, i)->path;
@@ -89,7 +91,7 @@ static enum status make_provenance(struct run *run) {
     }
     run->files.provenance = (struct provenance){.command = "gradus train",
                                                 .hosts = strbuf_text(&run->files.hosts),
-                                                .devices = run->lm.backend.ops->text,
+                                                .devices = strbuf_text(&run->files.devices),
                                                 .settings = strbuf_text(&run->files.settings_text),
                                                 .ranks = run->comm->size,
                                                 .threads = run->lm.backend.threads,
@@ -188,6 +190,7 @@ void run_output_close(struct run *run) {
     memory_release(&files->model);
     strbuf_release(&files->settings_text);
     strbuf_release(&files->hosts);
+    strbuf_release(&files->devices);
     memory_release(&files->inputs);
     lock_release(&files->lock);
 }

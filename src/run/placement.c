@@ -127,3 +127,24 @@ enum status placement_report(struct comm *comm, const struct backend *backend) {
     memory_release(&sizes);
     return comm_agree(comm, status);
 }
+
+/* "AMD EPYC 9654 96-Core Processor"; "" where the system does not tell. */
+static void read_processor(char *out, size_t size) {
+    FILE *stream = fopen("/proc/cpuinfo", "re");
+    char line[256];
+    out[0] = '\0';
+    while (stream != NULL && out[0] == '\0' && fgets(line, sizeof line, stream) != NULL)
+        if (strncmp(line, "model name", 10) == 0 && strchr(line, ':') != NULL)
+            snprintf(out, size, "%s", strchr(line, ':') + 2);
+    out[strcspn(out, "\n")] = '\0';
+    if (stream != NULL)
+        fclose(stream);
+}
+
+enum status placement_device(const struct backend *backend, struct strbuf *out) {
+    char processor[256] = "";
+    if (backend->ops->host_memory)
+        read_processor(processor, sizeof processor);
+    return strbuf_append_format(out, "%s%s%s", backend->ops->text, processor[0] != '\0' ? "; " : "",
+                                processor);
+}

@@ -7,7 +7,9 @@
 #define RUN_PLACEMENT_H
 
 #include "backend/backend.h"
+#include "backend/backend.h"
 #include "base/status.h"
+#include "base/strbuf.h"
 #include "comm/comm.h"
 
 /* One line of the log for each rank, in their order. Refuses two ranks that compute with the same
@@ -21,5 +23,9 @@ const char *placement_launcher(char out[PLACEMENT_TEXT_BYTES]);
 /* Numbers of cores as "0-3,8"; "…" stands for what has no room. Returns out. cpu_set
  * is a cpu_set_t. */
 const char *placement_cores(const void *cpu_set, char out[PLACEMENT_TEXT_BYTES]);
+
+/* Appends what computes, as far as bits depend on it: the backend, and where it is the processor its
+ * model, as the system calls it. */
+enum status placement_device(const struct backend *backend, struct strbuf *out) MUST_USE;
 
 #endif

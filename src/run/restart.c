@@ -15,6 +15,7 @@
 #include "run/adapter_directory.h"
 #include "run/checkpoint_folder.h"
 #include "run/checkpoint_read.h"
+#include "run/placement.h"
 #include "run/run.h"
 #include "run/state.h"
 #include "run/step_name.h"
@@ -347,8 +348,11 @@ static enum status check_model(const struct run *run, const struct checkpoint *c
 /* What the bits depend on beside the input: the build and the kind of machine. */
 static enum status tell_origin(const struct run *run, const struct checkpoint *checkpoint,
                                const struct restart *restart) {
-    struct strbuf devices = STRBUF_EMPTY, build = STRBUF_EMPTY, now = STRBUF_EMPTY;
+    struct strbuf devices = STRBUF_EMPTY, here = STRBUF_EMPTY, build = STRBUF_EMPTY,
+                  now = STRBUF_EMPTY;
     enum status status = checkpoint_provenance(checkpoint, "devices", &devices);
+    if (status == STATUS_OK)
+        status = placement_device(&run->lm.backend, &here);
     if (status == STATUS_OK)
         status = checkpoint_build(checkpoint, &build);
     if (status == STATUS_OK)
@@ -356,12 +360,11 @@ static enum status tell_origin(const struct run *run, const struct checkpoint *c
     if (status == STATUS_OK) {
         log_info("run", "goes on after step %lld, from %s", (long long)restart->step,
                  restart->path);
-        if (strcmp(strbuf_text(&devices), run->lm.backend.ops->text) != 0)
+        if (strcmp(strbuf_text(&devices), strbuf_text(&here)) != 0)
             log_warning("run",
                         "bits may differ from step %lld on: it was computed by %s before, and is "
                         "by %s now",
-                        (long long)restart->step + 1, strbuf_text(&devices),
-                        run->lm.backend.ops->text);
+                        (long long)restart->step + 1, strbuf_text(&devices), strbuf_text(&here));
         if (strcmp(strbuf_text(&build), strbuf_text(&now)) != 0)
             log_warning("run",
                         "bits may differ from step %lld on: the program was %s before, and is %s "
@@ -369,6 +372,7 @@ static enum status tell_origin(const struct run *run, const struct checkpoint *c
                         (long long)restart->step + 1, strbuf_text(&build), strbuf_text(&now));
     }
     strbuf_release(&devices);
+    strbuf_release(&here);
     strbuf_release(&build);
     strbuf_release(&now);
     return status;

@@ -103,7 +103,7 @@ struct run_files {
     char id[96];               /* of this run, for all its attempts; no two runs share one */
     int64_t attempt;           /* starts of the program on this run, from 1 */
     struct model_files *model; /* what goes beside the weights, as it was at the start */
-    struct strbuf settings_text, hosts;
+    struct strbuf settings_text, hosts, devices;
     struct provenance provenance;
     struct provenance_input *inputs;
     int64_t checkpoint_step; /* newest checkpoint, 0 when there is none; on all ranks */

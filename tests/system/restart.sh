@@ -99,6 +99,10 @@ changes)
     go 1 whole 7
     same_whole whole moved
     [ "$(ls moved/checkpoints)" = step-000007.h5 ] || fail "checkpoint.keep = 1 keeps $(ls moved/checkpoints)"
+    # Another device: goes on, and says from where on bits may differ.
+    cp -r moved device
+    go 1 device 8 run.device=check
+    says device "bits may differ from step 8 on: it was computed by .*, and is by the cpu backend under guard"
     # Changed settings before there is a checkpoint.
     cp -r moved none
     rm none/checkpoints/*
