@@ -6,13 +6,7 @@
 #include "cuda/kernel/adamw.h"
 #include "cuda/kernel/vector.h"
 
-/* The kernels' own name for struct refused. */
-_Static_assert(sizeof(struct refused) == sizeof(struct vector_refused) &&
-                   offsetof(struct refused, nonfinite) ==
-                       offsetof(struct vector_refused, nonfinite),
-               "what sums refuse has one layout");
-
-static enum status parts_of(struct backend *backend, struct vector_refused **parts) {
+static enum status parts_of(struct backend *backend, struct refused **parts) {
     struct cuda_need need = {0};
     const size_t at = cuda_need(&need, VECTOR_PARTS * sizeof **parts);
     TRY(cuda_reserve(backend, &need));
@@ -21,20 +15,20 @@ static enum status parts_of(struct backend *backend, struct vector_refused **par
 }
 
 enum status cuda_accumulate(struct backend *backend, const struct accumulate_args *args) {
-    struct vector_refused *parts;
+    struct refused *parts;
     TRY(parts_of(backend, &parts));
     return CUDA_LAUNCH(backend, accumulate, .values = args->values, .total = args->total,
                        .n = args->n, .scale_bits = args->scale_bits, .bound = args->bound,
-                       .refused = (struct vector_refused *)args->refused, .parts = parts);
+                       .refused = args->refused, .parts = parts);
 }
 
 enum status cuda_accumulate_rows(struct backend *backend, const struct accumulate_rows_args *args) {
-    struct vector_refused *parts;
+    struct refused *parts;
     TRY(parts_of(backend, &parts));
     return CUDA_LAUNCH(backend, accumulate_rows, .values = args->values, .rows = args->rows,
                        .total = args->total, .count = args->R, .C = args->C,
                        .scale_bits = args->scale_bits, .bound = args->bound,
-                       .refused = (struct vector_refused *)args->refused, .parts = parts);
+                       .refused = args->refused, .parts = parts);
 }
 
 enum status cuda_resolve(struct backend *backend, const struct resolve_args *args) {

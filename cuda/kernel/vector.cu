@@ -18,7 +18,7 @@ struct fixed_point {
 
 /* `old` and the rounded value; what cannot be taken is noted instead. */
 static __device__ __forceinline__ int64_t fixed_add(int64_t old, float value, fixed_point p,
-                                                    vector_refused &refused) {
+                                                    struct refused &refused) {
     const double scaled = (double)value * p.scale, size = fabs((double)value);
     if (fabs(scaled) <= p.bound)
         return old + (int64_t)llrint(scaled);
@@ -70,24 +70,24 @@ static __device__ __forceinline__ void write_longs(int64_t *to, long_quad a, int
 }
 
 /* What the threads of a block refused, to its place. */
-static __device__ __forceinline__ void keep_refused(const vector_refused &own,
-                                                    vector_refused *parts) {
+static __device__ __forceinline__ void keep_refused(const struct refused &own,
+                                                    struct refused *parts) {
     double *largest = (double *)shared_memory();
     int64_t *counts = (int64_t *)(largest + 32);
     const double most = block_maximum(own.largest, largest);
     const int64_t count = block_sum(own.nonfinite, counts);
     if (thread_index() == 0)
-        parts[blockIdx.x] = vector_refused{most, count};
+        parts[blockIdx.x] = refused{most, count};
 }
 
 enum { REFUSED_BYTES = 32 * (sizeof(double) + sizeof(int64_t)) };
 
 /* One block: adds what the blocks found. */
-static __global__ void merge_refused(const vector_refused *parts, int count,
-                                     vector_refused *refused) {
+static __global__ void merge_refused(const struct refused *parts, int count,
+                                     struct refused *refused) {
     double *largest = (double *)shared_memory();
     int64_t *counts = (int64_t *)(largest + 32);
-    vector_refused own = {};
+    struct refused own = {};
     for (int i = thread_index(); i < count; i += VECTOR_THREADS) {
         own.largest = parts[i].largest > own.largest ? parts[i].largest : own.largest;
         own.nonfinite += parts[i].nonfinite;
@@ -100,8 +100,8 @@ static __global__ void merge_refused(const vector_refused *parts, int count,
     refused->nonfinite += sum;
 }
 
-static int launch_merge_refused(void *stream, const vector_refused *parts, dim3 grid,
-                                vector_refused *refused) {
+static int launch_merge_refused(void *stream, const struct refused *parts, dim3 grid,
+                                struct refused *refused) {
     return LAUNCH(stream, merge_refused, dim3(1), dim3(VECTOR_THREADS), REFUSED_BYTES, parts,
                   (int)grid.x, refused);
 }
@@ -116,13 +116,13 @@ struct fixed_sum {
     int64_t *total;
     int64_t n;
     fixed_point point;
-    vector_refused *parts;
+    struct refused *parts;
 };
 
 template <bool ALIGNED>
 static __global__ void __launch_bounds__(VECTOR_THREADS) accumulate_kernel(fixed_sum a) {
     const int64_t stride = 4 * (int64_t)gridDim.x * VECTOR_THREADS;
-    vector_refused refused = {};
+    struct refused refused = {};
     for (int64_t at = 4 * ((int64_t)blockIdx.x * VECTOR_THREADS + threadIdx.x); at < a.n;
          at += stride) {
         const int64_t left = ALIGNED ? (int64_t)4 : a.n - at;
@@ -159,26 +159,15 @@ struct fixed_rows {
     fixed_point point;
 };
 
-static __device__ __forceinline__ float sum_in_order(const accumulate_rows_launch &a, int64_t i,
-                                                     int64_t c) {
-    if (a.starts == nullptr)
-        return a.values[i * a.C + c];
-    const int32_t last = a.starts[i + 1];
-    float sum = 0.0f;
-#pragma unroll 8
-    for (int32_t j = a.starts[i]; j < last; j++)
-        sum += a.values[a.order[j] * a.C + c];
-    return sum;
-}
-
 static __global__ void __launch_bounds__(VECTOR_THREADS) accumulate_rows_kernel(fixed_rows a) {
-    vector_refused refused = {};
+    struct refused refused = {};
     for (int64_t piece = blockIdx.x; piece < a.pieces; piece += gridDim.x) {
         const int64_t i = piece / a.per_row;
         const int64_t c = piece % a.per_row * VECTOR_THREADS + threadIdx.x;
         if (c < a.launch.C) {
             int64_t *total = a.launch.total + a.launch.rows[i] * a.launch.C + c;
-            *total = fixed_add(*total, sum_in_order(a.launch, i, c), a.point, refused);
+            const float value = a.launch.values[i * a.launch.C + c];
+            *total = fixed_add(*total, value, a.point, refused);
         }
     }
     keep_refused(refused, a.launch.parts);

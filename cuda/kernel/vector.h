@@ -8,18 +8,11 @@
 
 #include <stdint.h>
 
-#include "tensor/dtype.h"
+#include "backend/backend.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-/* What a sum in fixed point could not take: the largest |value| above the bound, and how many values
- * were not finite. */
-struct vector_refused {
-    double largest;
-    int64_t nonfinite;
-};
 
 /* Blocks that a search goes by, each with a place for what it finds. */
 enum { VECTOR_PARTS = 1024 };
@@ -32,25 +25,21 @@ struct accumulate_launch {
     int64_t n;
     int32_t scale_bits;
     double bound;
-    struct vector_refused *refused; /* device, one: the larger of it and what was refused, and += */
-    struct vector_refused *parts;   /* device, (VECTOR_PARTS) scratch */
+    struct refused *refused; /* device, one: the larger of it and what was refused, and += */
+    struct refused *parts;   /* device, (VECTOR_PARTS) scratch */
 };
 int launch_accumulate(void *stream, const struct accumulate_launch *args);
 
-/* The same for rows of a matrix: total[rows[i], c] += round(s · 2^scale_bits), where s is values[i, c]
- * or, with `starts`, Σ values[order[j], c] over starts[i] ≤ j < starts[i + 1], in fp32 and in
- * ascending j. */
+/* The same for rows of a matrix: total[rows[i], c] += round(values[i, c] · 2^scale_bits). */
 struct accumulate_rows_launch {
-    const float *values;   /* (·, C) */
-    const int32_t *rows;   /* (count): rows of total, all different */
-    const int32_t *starts; /* (count + 1), or NULL */
-    const int32_t *order;  /* (starts[count]), or NULL: rows of values in the order of their sums */
-    int64_t *total;        /* (·, C) += */
+    const float *values; /* (count, C) */
+    const int32_t *rows; /* (count): all different */
+    int64_t *total;      /* (·, C) += */
     int64_t count, C;
     int32_t scale_bits;
     double bound;
-    struct vector_refused *refused;
-    struct vector_refused *parts; /* (VECTOR_PARTS) scratch */
+    struct refused *refused;
+    struct refused *parts; /* (VECTOR_PARTS) scratch */
 };
 int launch_accumulate_rows(void *stream, const struct accumulate_rows_launch *args);
 
