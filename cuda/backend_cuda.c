@@ -29,7 +29,7 @@ static int number_of(const char *variable) {
 
 enum status cuda_choose(int local_rank, int local_size, int visible, int *index) {
     *index = 0;
-    if (visible == 1 || local_rank < 0)
+    if (visible <= 1 || local_rank < 0)
         return STATUS_OK;
     if (local_rank >= visible)
         return FAIL(STATUS_INPUT,
