@@ -457,6 +457,9 @@ struct backend_ops {
     const char *name, *text;
     bool host_memory;    /* the host may read and write at the addresses */
     int64_t steps_ahead; /* steps of decoding that are best queued between two looks of the host */
+    /* Vocabulary entries that the output head best takes at once, a multiple of HEAD_BLOCK: sums are
+     * of blocks of HEAD_BLOCK all the same. */
+    int64_t head_columns;
 
     /* Memory: zeroed, aligned to 64 bytes; NULL is allowed in release. */
     enum status (*allocate)(struct backend *, void **out, size_t bytes, const char *label);

@@ -54,6 +54,7 @@ enum status model_create(struct model **out, struct weights *weights, struct ada
     model->settings = *settings;
     model->weights = weights;
     model->adapter = adapter;
+    model->head_columns = model->backend->ops->head_columns;
     model->activations = model->backend->ops->activations(model->backend, weights->dtype);
     const enum status status = create_parts(model);
     if (status != STATUS_OK)

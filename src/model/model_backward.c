@@ -19,7 +19,7 @@ static bool trains_weights(const struct model *model) {
 /* --- the pieces --- */
 
 static int64_t head_block_count(const struct model *model) {
-    return (model->hparams.V + HEAD_BLOCK - 1) / HEAD_BLOCK;
+    return (model->hparams.V + model->head_columns - 1) / model->head_columns;
 }
 
 /* The layers, from the last to the first, follow the blocks of the head and the final norm. */
@@ -52,9 +52,9 @@ struct gradient_piece model_gradient_piece(const struct model *model, int64_t i)
         return (struct gradient_piece){.offset = layout->embed, .n = V * C, .columns = C};
     if (i == first - 1)
         return (struct gradient_piece){.offset = layout->final_norm, .n = C};
-    const int64_t begin = i * HEAD_BLOCK, left = V - begin;
+    const int64_t block = model->head_columns, begin = i * block, left = V - begin;
     return (struct gradient_piece){.offset = layout->head + begin * C,
-                                   .n = (left < HEAD_BLOCK ? left : HEAD_BLOCK) * C};
+                                   .n = (left < block ? left : block) * C};
 }
 
 /* Gives piece i, which stands in SPACE_GRADIENT. */
@@ -106,14 +106,14 @@ static enum status head_block_backward(struct model *model, int64_t begin, int64
     RUN(gemm_dw, .dy = SPACE(LOGITS), .x = SPACE(HEAD_NORMED), .dw = SPACE(GRADIENT),
         .dy_dtype = DTYPE_F32, .x_dtype = model->activations, .M = R, .N = columns, .K = C,
         .ldy = ld, .ldx = C);
-    return give(model, sink, begin / HEAD_BLOCK);
+    return give(model, sink, begin / model->head_columns);
 }
 
 static enum status head_backward(struct model *model, const struct batch_integers *in, int64_t R,
                                  float temperature, const struct gradient_sink *sink) {
     const int64_t V = model->hparams.V, C = model->hparams.C;
-    const int64_t ld = V < HEAD_BLOCK ? V : HEAD_BLOCK;
-    for (int64_t begin = 0; begin < V; begin += HEAD_BLOCK)
+    const int64_t block = model->head_columns, ld = V < block ? V : block;
+    for (int64_t begin = 0; begin < V; begin += block)
         TRY(head_block_backward(model, begin, V - begin < ld ? V - begin : ld, ld, R,
                                 in->target_tokens, temperature, sink));
     TRY(clear(model, SPACE(D_HEAD_X), R * C));

@@ -28,7 +28,7 @@ enum space {
     SPACE_HEAD_X,      /* (R, C) */
     SPACE_HEAD_RMS,    /* (R) */
     SPACE_HEAD_NORMED, /* * (R, C) */
-    SPACE_LOGITS,      /* (R, HEAD_BLOCK), or (R, V) for a draw */
+    SPACE_LOGITS,      /* (R, head_columns), or (R, V) for a draw */
     SPACE_HEAD_ROWS,   /* (R) struct head_row */
     SPACE_SCORES,      /* (R) log-probabilities, (R) entropies, (R) struct head_shift */
     /* (2 T + 2 R): tokens, positions, target rows, target tokens; of a prompt 2 T more: pages, slots */
@@ -57,6 +57,7 @@ struct space_shape {
     int64_t adapted,
         layer_factors; /* of the adapter: its widest group, its floats in a layer; or 0 */
     enum dtype activations;
+    int64_t head_columns;
 };
 
 struct workspace {
@@ -76,6 +77,7 @@ struct model {
     struct hparams hparams;
     struct model_settings settings;
     enum dtype activations;  /* their element type, by the backend */
+    int64_t head_columns;    /* of the vocabulary, taken at once; likewise */
     struct weights *weights; /* borrowed */
     struct adapter *adapter; /* borrowed; NULL for none */
 

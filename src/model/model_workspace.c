@@ -70,7 +70,7 @@ const char *space_name(enum space space) {
 int64_t space_bytes(const struct hparams *h, const struct space_shape *s, enum space space) {
     const int64_t T = s->T, R = s->R, C = h->C, F = h->F, Q = h->H * h->D, f = sizeof(float);
     const int64_t a = (int64_t)dtype_bytes(s->activations);
-    const int64_t S = (h->H + 2 * h->K) * h->D, block = least(HEAD_BLOCK, h->V);
+    const int64_t S = (h->H + 2 * h->K) * h->D, block = least(s->head_columns, h->V);
     const int64_t each = s->keep && !s->recompute ? h->layers : 1, back = s->backward ? 1 : 0;
     switch (space) {
 #define X(space, name, bytes)                                                                      \
@@ -89,6 +89,7 @@ enum status workspace_reserve(struct model *model, const struct space_shape *ask
     struct space_shape full = *asked;
     const struct space_shape *shape = &full;
     full.activations = model->activations;
+    full.head_columns = model->head_columns;
     if (model->adapter != NULL) {
         full.adapted = model->adapter->widest;
         full.layer_factors = model->adapter->layer_elements;

@@ -132,6 +132,7 @@ static const struct backend_ops check_ops = {
     .text = "the cpu backend under guard: copies, poison, sentinels; slow, finds defects",
     .host_memory = true,
     .steps_ahead = 1,
+    .head_columns = HEAD_BLOCK,
     .allocate = allocate,
     .release = release,
     .reserve = reserve,

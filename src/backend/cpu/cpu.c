@@ -196,6 +196,7 @@ const struct backend_ops cpu_ops = {
     .text = "host memory; kernels for AVX-512, AVX2 and plain C, threads by OpenMP",
     .host_memory = true,
     .steps_ahead = 1,
+    .head_columns = HEAD_BLOCK,
     .allocate = allocate,
     .release = release,
     .reserve = reserve,

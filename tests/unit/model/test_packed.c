@@ -135,6 +135,32 @@ static void test_variant(const char *backend_name, const char *name, int threads
     backend_close(&backend);
 }
 
+/* A backend that takes more of the vocabulary at once: the same bits forward. */
+static void test_wide_head(const char *backend_name, const char *name,
+                           const struct result *reference) {
+    struct backend backend;
+    struct model *model = NULL;
+    struct batch batch = BATCH_EMPTY;
+    struct result wide;
+    CHECK_OK(backend_open(&backend, backend_name, 1));
+    struct backend_ops ops = *backend.ops;
+    ops.head_columns = 2 * HEAD_BLOCK;
+    backend.ops = &ops;
+    CHECK_OK(tiny_open(&model, &backend, name, false, NULL));
+    CHECK(model_hparams(model)->V > HEAD_BLOCK);
+    const struct group group = make_group(model_hparams(model)->V);
+    pack_group(&group, &batch);
+    compute(model, &backend, &batch, 0, &wide, true);
+    CHECK(memcmp(wide.logprob, reference->logprob, sizeof wide.logprob) == 0);
+    CHECK(memcmp(wide.entropy, reference->entropy, sizeof wide.entropy) == 0);
+    check_close(reference, &wide, model_trained(model)->elements);
+    CHECK(wide.gradient.calls < reference->gradient.calls);
+    tiny_gradient_release(&wide.gradient);
+    batch_release(&batch);
+    tiny_close(&model);
+    backend_close(&backend);
+}
+
 static void test_refusals(void) {
     struct backend backend;
     struct model *model = NULL;
@@ -173,6 +199,8 @@ int main(void) {
         test_variant("cpu", tiny_names[i], 1, true, &reference);
         test_variant("cpu", tiny_names[i], 2, false, &reference);
         test_variant("check", tiny_names[i], 2, true, &reference);
+        test_wide_head("cpu", tiny_names[i], &reference);
+        test_wide_head("check", tiny_names[i], &reference);
         tiny_gradient_release(&reference.gradient);
     }
     if (backends_have_cuda()) {
