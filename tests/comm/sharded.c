@@ -172,13 +172,16 @@ static void check_sides(const struct side *shared, const struct side *alone, dou
     CHECK(shard->size == 1 || shard->elements < ELEMENTS);
 }
 
+/* width: elements of a message at most, 0 for what the room gives. */
 static void check_trial(struct comm *comm, const struct vector_layout *layout,
-                        const struct trial *trial) {
+                        const struct trial *trial, int64_t width) {
     struct comm self;
     struct side shared, alone;
     comm_self_open(&self);
     side_open(&shared, comm, layout, trial);
     side_open(&alone, &self, layout, trial);
+    if (width > 0 && comm->size > 1)
+        shared.gradient->exchange.width = width;
     side_step(&shared, trial);
     side_step(&alone, trial);
     check_sides(&shared, &alone, trial->reduction == GRADIENT_EXACT ? 0.0 : 1e-6);
@@ -212,9 +215,10 @@ int main(int argc, char **argv) {
     CHECK_OK(backend_new(&backend, &values, MOST, "values"));
     CHECK_OK(vector_layout_create(&layout, &backend, parts, PARTS));
     for (size_t i = 0; i < sizeof trials / sizeof *trials; i++)
-        check_trial(&comm, layout, &trials[i]);
+        check_trial(&comm, layout, &trials[i], 0);
     comm_mpi_set_piece(&comm, 1003);
-    check_trial(&comm, layout, &trials[0]);
+    check_trial(&comm, layout, &trials[0], 0);
+    check_trial(&comm, layout, &trials[0], 1777);
     check_order(&comm, layout);
     vector_layout_destroy(&layout);
     backend_release(&backend, &values);
