@@ -115,7 +115,6 @@ static void sentences(void) {
     check_override("objective.gate=tanh",
                    "; it takes one of its words (clip, sigmoid, erf, arctan, "
                    "softsign, none)");
-    check_override("run.device=cuda", "\"cuda\" is not known: it is not there yet: write \"cpu\"");
     check_override("run.method=gspo", "and objective.level = \"sequence\"");
     check_override("update.rule=gxpo", "it is not there yet");
     check_file("eval:{every=8;};", "x.cfg:2: unknown group eval: it is not there yet");
