@@ -142,6 +142,8 @@ enum status cuda_upload(struct backend *backend, void *to, const void *from_host
         return STATUS_OK;
     if (state->records)
         return FAIL(STATUS_DEFECT, "a step that is recorded takes something from the host");
+    if (device_memory_touched(from_host))
+        return FAIL(STATUS_DEFECT, "what is uploaded from is memory of the device");
     TRY(ring_open(backend));
     if (state->plans)
         return STATUS_OK;
@@ -166,6 +168,8 @@ enum status cuda_download(struct backend *backend, void *to_host, const void *fr
         return STATUS_OK;
     if (state->records)
         return FAIL(STATUS_DEFECT, "a step that is recorded gives something to the host");
+    if (device_memory_touched(to_host))
+        return FAIL(STATUS_DEFECT, "what is downloaded to is memory of the device");
     TRY(device_download(&state->device, state->device.stream, to_host, from, bytes));
     return device_synchronize(&state->device, state->device.stream);
 }

@@ -65,6 +65,10 @@ enum status device_copy(struct device *device, void *stream, void *to, const voi
 enum status device_fill(struct device *device, void *stream, void *to, unsigned char byte,
                         size_t bytes) MUST_USE;
 
+/* Whether host code is about to touch what is the device's. Told on the host that stands in, where it
+ * would go unseen; false on a GPU, where the processor faults. */
+bool device_memory_touched(const void *address);
+
 /* Waits until the stream is empty, and says what went wrong in it. */
 enum status device_synchronize(struct device *device, void *stream) MUST_USE;
 

@@ -42,6 +42,10 @@ bool queue_is_device_memory(const void *address) {
     return address == NULL || block_of(address, 0) != NULL;
 }
 
+bool device_memory_touched(const void *address) {
+    return block_of(address, 1) != NULL;
+}
+
 static enum status check_device(const void *address, size_t bytes, const char *what) {
     if (block_of(address, bytes) != NULL)
         return STATUS_OK;

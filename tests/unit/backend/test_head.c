@@ -105,8 +105,7 @@ static void check_gradient(struct fixture *f, const struct problem *p, const int
         d_entropy[r] = entropy_share * (0.5f + 0.2f * (float)r);
     }
     const float *d1 = fixture_floats(f, d_logprob, ROWS), *d2 = fixture_floats(f, d_entropy, ROWS);
-    CHECK_OK(
-        f->backend.ops->upload(&f->backend, gradient, p->logits, (size_t)n * sizeof *gradient));
+    CHECK_OK(backend_run(&f->backend, copy, .x = p->logits, .out = gradient, .n = n));
     for (int64_t begin = 0; begin < V; begin += HEAD_BLOCK)
         CHECK_OK(backend_run(&f->backend, head_backward, .logits = gradient + begin,
                              .targets = targets, .shift = have.shift, .entropy = have.entropy,

@@ -216,8 +216,8 @@ static void test_decode(struct fixture *f) {
     const int64_t ends[B] = {PROMPT + FIRST - 1, T - 1};
     float *queries = fixture_floats(f, NULL, B * width), *out = fixture_floats(f, NULL, B * heads);
     for (int b = 0; b < B; b++) {
-        CHECK_OK(f->backend.ops->upload(&f->backend, queries + b * width, qkv + ends[b] * width,
-                                        (size_t)width * sizeof *qkv));
+        CHECK_OK(backend_run(&f->backend, copy, .x = qkv + ends[b] * width,
+                             .out = queries + b * width, .n = width));
         memcpy(last + b * heads, want + ends[b] * heads, (size_t)heads * sizeof *want);
     }
     CHECK_OK(f->backend.ops->decode_prepare(&f->backend, &plan));

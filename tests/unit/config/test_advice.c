@@ -103,7 +103,6 @@ static void sentences(void) {
     check_override("rollout.num-generations=8", "it is called rollout.group_size here");
     check_override("objective.beta=0.1", "it is called objective.kl_coef here");
     check_override("distill.beta=1", "distill.beta: it is not there yet: self-distillation has");
-    check_override("parallel.shard=true", "parallel.shard: it is not there yet: every rank holds");
     check_override("rollout.batch_size=8", "rollout.prompts_per_step counts the prompts");
     check_override("rollout.zzz=1",
                    "rollout.zzz; `gradus params rollout` lists those of its group");
