@@ -143,7 +143,7 @@ bad "began with other settings: run.seed is 1" 1 run.seed=1
 bad "start over with --fresh" 3 run.seed=1
 bad "choose another run.directory" 1 --fresh model.path="$work/run/model"
 refuse 2 "qwen2: exists" 1 init --arch qwen2 --output qwen2
-refuse 2 "step-000001.h5" 1 export run/checkpoints/step-000001.h5 --output exported
+refuse 2 "step-000009.h5" 1 export run/checkpoints/step-000009.h5 --output exported
 train 1 saved run.steps=1 checkpoint.every=1
 refuse 2 "qwen2: exists" 1 export saved/checkpoints/step-000001.h5 --output qwen2
 head -c 100000 saved/checkpoints/step-000001.h5 >torn.h5
