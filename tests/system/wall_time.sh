@@ -8,7 +8,7 @@ ended() {
     have=$?
     took=$(($(date +%s) - start))
     [ $have = 85 ] || fail "$1: exit status $have, expected 85: $(cat err)"
-    [ $took -le "$2" ] || fail "$1: ended after $took s, expected $2 at most"
+    [ $took -le $(($2 + 2)) ] || fail "$1: ended after $took s, expected $2 and at most 2 for its start and a busy machine"
     last=0
     [ ! -f "$1/metrics.jsonl" ] || last=$(wc -l <"$1/metrics.jsonl")
     grep -q "\"state\": \"stopped\", \"step\": $last, .*\"exit\": 85" "$1/status.json" || fail "$1: status.json says $(cat "$1/status.json")"
@@ -64,7 +64,7 @@ by rollout run.wall_time_s
 [ "$last" = 0 ] || fail "rollout: $last steps were finished; this test is of a step that takes too long"
 
 # A step that has changed the parameters goes on as long as there is time at all; then it ends without them.
-limited 2 changed run.steps=50 run.wall_time_s=6 update.iterations=1000
+limited 2 changed run.steps=20 run.wall_time_s=6 update.iterations=1000 rollout.group_size=64
 ended changed 6
 by changed run.wall_time_s
 grep -q "given up, and its parameters with it" changed/log.txt || fail "changed: log.txt says $(grep stopping changed/log.txt)"
@@ -72,7 +72,7 @@ grep -q "given up, and its parameters with it" changed/log.txt || fail "changed:
 [ -z "$(ls changed/checkpoints 2>/dev/null)" ] || fail "changed: parameters in the middle of a step were saved"
 
 # Asked once, such a step is finished first; asked again, it is not.
-job 1 train "$SYSTEM_WORK/input.cfg" run.directory="$work/twice" run.steps=50 update.iterations=1000 &
+job 1 train "$SYSTEM_WORK/input.cfg" run.directory="$work/twice" run.steps=20 update.iterations=1000 rollout.group_size=64 &
 job=$!
 for _ in $(seq 600); do
     [ ! -f twice/diagnostics.h5 ] || break
