@@ -6,8 +6,9 @@
  *
  * As in CUDA: __global__, __device__, __forceinline__, __launch_bounds__, __restrict__, threadIdx,
  * blockIdx, blockDim, gridDim, dim3, __syncthreads(), __syncwarp(), and the C names of mathematics.
- * There is no __shared__: shared memory is what shared_memory() gives. No atomics, so that results
- * do not depend on the order in which threads run.
+ * There is no __shared__: shared memory is what shared_memory() gives. No atomics on floating
+ * numbers, so that results do not depend on the order in which threads run; those on integers, in the
+ * filters of a draw, give the same sums in any order.
  *
  * A product and a sum stay two operations (nvcc's -fmad=false, as -ffp-contract=off on the host):
  * fmaf where one is meant.

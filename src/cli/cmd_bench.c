@@ -10,70 +10,26 @@
 #include "base/memory.h"
 #include "cli/bench.h"
 
+/* What the models of a family share. */
+#define QWEN25                                                                                     \
+    .arch = ARCH_QWEN2, .max_positions = 32768, .rms_epsilon = 1e-6f, .rope_theta = 1e6,           \
+    .qkv_bias = true, .bos = -1
+#define SMOLLM2                                                                                    \
+    .arch = ARCH_LLAMA, .max_positions = 2048, .rms_epsilon = 1e-5f, .rope_theta = 1e5,            \
+    .tied = true, .bos = -1
+
 /* Shapes that can be timed without files; the first is that of no --shape. */
+/* clang-format off */
 static const struct {
     const char *name;
     struct hparams shape;
 } shapes[] = {
-    {"smollm2-135m",
-     {.arch = ARCH_LLAMA,
-      .layers = 30,
-      .C = 576,
-      .F = 1536,
-      .H = 9,
-      .K = 3,
-      .D = 64,
-      .V = 49152,
-      .max_positions = 2048,
-      .rms_epsilon = 1e-5f,
-      .rope_theta = 1e5,
-      .tied = true,
-      .bos = -1}},
-    {"qwen2.5-0.5b",
-     {.arch = ARCH_QWEN2,
-      .layers = 24,
-      .C = 896,
-      .F = 4864,
-      .H = 14,
-      .K = 2,
-      .D = 64,
-      .V = 151936,
-      .max_positions = 32768,
-      .rms_epsilon = 1e-6f,
-      .rope_theta = 1e6,
-      .tied = true,
-      .qkv_bias = true,
-      .bos = -1}},
-    {"qwen2.5-1.5b",
-     {.arch = ARCH_QWEN2,
-      .layers = 28,
-      .C = 1536,
-      .F = 8960,
-      .H = 12,
-      .K = 2,
-      .D = 128,
-      .V = 151936,
-      .max_positions = 32768,
-      .rms_epsilon = 1e-6f,
-      .rope_theta = 1e6,
-      .tied = true,
-      .qkv_bias = true,
-      .bos = -1}},
-    {"qwen2.5-7b",
-     {.arch = ARCH_QWEN2,
-      .layers = 28,
-      .C = 3584,
-      .F = 18944,
-      .H = 28,
-      .K = 4,
-      .D = 128,
-      .V = 152064,
-      .max_positions = 32768,
-      .rms_epsilon = 1e-6f,
-      .rope_theta = 1e6,
-      .qkv_bias = true,
-      .bos = -1}},
+    {"smollm2-135m", {SMOLLM2, .layers = 30, .C = 576, .F = 1536, .H = 9, .K = 3, .D = 64, .V = 49152}},
+    {"qwen2.5-0.5b", {QWEN25, .layers = 24, .C = 896, .F = 4864, .H = 14, .K = 2, .D = 64, .V = 151936, .tied = true}},
+    {"qwen2.5-1.5b", {QWEN25, .layers = 28, .C = 1536, .F = 8960, .H = 12, .K = 2, .D = 128, .V = 151936, .tied = true}},
+    {"qwen2.5-7b", {QWEN25, .layers = 28, .C = 3584, .F = 18944, .H = 28, .K = 4, .D = 128, .V = 152064}},
 };
+/* clang-format on */
 enum { SHAPE_COUNT = sizeof shapes / sizeof *shapes };
 
 enum { POSITIONS = 512 };
