@@ -110,6 +110,35 @@ static enum status check_thinking(const struct settings *settings) {
     return STATUS_OK;
 }
 
+/* Steering τ takes a gate that has one, and a pass whose ratios have moved. */
+static enum status check_tau(const struct settings *settings) {
+    const struct settings_objective *const objective = &settings->objective;
+    const struct settings_update *const update = &settings->update;
+    if (objective->tau_control == SETTING_TAU_CONTROL_FIXED ||
+        settings->run.method != SETTING_METHOD_RL)
+        return STATUS_OK;
+    const char *const origin = settings_origin(settings, "objective.tau_control");
+    if (objective->gate == SETTING_GATE_CLIP || objective->gate == SETTING_GATE_NONE)
+        return FAIL(STATUS_INPUT,
+                    "%s: objective.tau_control = \"%s\" moves the tau of a soft gate, and the gate "
+                    "\"%s\" has none: choose sigmoid, erf, arctan or softsign, or leave it out",
+                    origin, settings_word(settings, "objective.tau_control"),
+                    settings_word(settings, "objective.gate"));
+    if (objective->tau_control == SETTING_TAU_CONTROL_SCHEDULE && objective->tau_scale_end == 1.0)
+        return FAIL(STATUS_INPUT,
+                    "%s: objective.tau_control = \"schedule\" takes objective.tau_scale_end, the "
+                    "factor of tau in the last step, and it is 1",
+                    origin);
+    if (objective->tau_control == SETTING_TAU_CONTROL_EUR && update->iterations == 1 &&
+        update->mini_batches == 1 && update->rule == SETTING_RULE_SINGLE)
+        return FAIL(STATUS_INPUT,
+                    "%s: objective.tau_control = \"eur\" goes by the ratios of a step's last pass, "
+                    "and with one pass they are all 1: raise update.iterations or "
+                    "update.mini_batches, or choose a rule of several passes",
+                    origin);
+    return STATUS_OK;
+}
+
 static enum status check_training(const struct settings *settings) {
     const struct settings_rollout *const rollout = &settings->rollout;
     if (settings->run.method == SETTING_METHOD_RL && rollout->group_size < 2)
@@ -140,5 +169,6 @@ enum status settings_validate(struct settings *settings, enum settings_purpose p
     if (purpose != SETTINGS_FOR_TRAINING)
         return STATUS_OK;
     TRY(check_thinking(settings));
+    TRY(check_tau(settings));
     return check_training(settings);
 }

@@ -198,6 +198,16 @@ static enum status measure_ranks(struct run *run, double *step) {
     return STATUS_OK;
 }
 
+/* Of a gate that has a τ. */
+static void measure_tau(const struct run *run, double *step) {
+    if (!run->loss.gate->soft)
+        return;
+    step[METRIC_TAU_POS] = run->loss.gate_settings.tau_pos;
+    step[METRIC_TAU_NEG] = run->loss.gate_settings.tau_neg;
+    if (run->tau_settings.control == TAU_EUR)
+        step[METRIC_TAU_ERROR] = run->tau.error;
+}
+
 static double prompts_of_data(const struct run *run) {
     double sum = 0.0;
     for (int32_t i = 0; i < stream_source_count(run->stream); i++)
@@ -234,6 +244,7 @@ static enum status measure_batch(struct run *run, double *values, struct metrics
     measure_lengths(rollout, values, step);
     if (!run->method->likelihood) {
         measure_rewards(run, values, step);
+        measure_tau(run, step);
         TRY(measure_mismatch(run, tokens, step));
     }
     TRY(measure_ranks(run, step));

@@ -335,6 +335,12 @@ static enum status problem_step(void *context) {
     return STATUS_OK;
 }
 
+/* τ of the next step follows the last of this step's passes. */
+static void observe_eur(struct run *run, int passes) {
+    const struct backward_pass *last = &run->step.passes[passes - 1];
+    tau_observe(&run->tau_settings, &run->tau, loss_eur(last->groups, last->end - last->begin));
+}
+
 enum status run_update(struct run *run) {
     const struct update_settings settings = {.iterations = (int)run->settings->update.iterations};
     const struct update_problem problem = {.context = run,
@@ -342,10 +348,12 @@ enum status run_update(struct run *run) {
                                            .gradient = problem_gradient,
                                            .step = problem_step};
     struct update_report report;
+    tau_set(&run->tau_settings, &run->tau, run->counters.step + 1, &run->loss.gate_settings);
     run->step.learning_rate = learning_rate_of(run);
     TRY(run->rule->run(&settings, &problem, &report));
     run->counters.backward_passes += report.backward_passes;
     run->counters.optimizer_steps += report.optimizer_steps;
     run->step.skipped = report.skipped;
+    observe_eur(run, report.backward_passes);
     return STATUS_OK;
 }

@@ -153,6 +153,12 @@ static enum status compare(const struct settings *settings, const struct setting
                     "optimizer.schedule runs over run.steps: from here on the learning rate is "
                     "that of a run of %lld steps, as before it was that of one of %lld",
                     (long long)settings->run.steps, (long long)before->run.steps);
+    if (status == STATUS_OK && before->run.steps != settings->run.steps &&
+        settings->objective.tau_control == SETTING_TAU_CONTROL_SCHEDULE)
+        log_warning("settings",
+                    "objective.tau_control = \"schedule\" runs over run.steps: from here on tau is "
+                    "that of a run of %lld steps, as before it was that of one of %lld",
+                    (long long)settings->run.steps, (long long)before->run.steps);
     return status;
 }
 

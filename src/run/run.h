@@ -31,6 +31,7 @@
 #include "file/provenance.h"
 #include "method/method.h"
 #include "objective/loss.h"
+#include "objective/tau.h"
 #include "optim/gradient.h"
 #include "optim/optimizer.h"
 #include "optim/shard.h"
@@ -117,7 +118,8 @@ struct run {
     bool plans;                      /* opened by run_plan */
     const struct method *method;
     const struct update_rule *rule;
-    struct loss_settings loss;
+    struct loss_settings loss; /* its gate's τ are those of the current step */
+    struct tau_settings tau_settings;
 
     struct language_model lm;
     struct model *
@@ -146,6 +148,7 @@ struct run {
     int64_t stop_after;       /* ends behind this step as if it had been asked to; 0: never */
     int64_t skipped_in_a_row; /* optimizer steps without a finite gradient, up to now */
     struct flat flat;
+    struct tau tau;
     struct wall_time wall;
     struct step step;
 

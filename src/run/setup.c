@@ -13,9 +13,7 @@
 static struct loss_settings loss_of(const struct settings *settings, const struct method *method) {
     return (struct loss_settings){
         .gate = gate_find(settings_word(settings, "objective.gate")),
-        .gate_settings = {.tau_pos = settings->objective.tau_pos,
-                          .tau_neg = settings->objective.tau_neg,
-                          .clip_low = settings->objective.clip_low,
+        .gate_settings = {.clip_low = settings->objective.clip_low,
                           .clip_high = settings->objective.clip_high,
                           .clip_dual = settings->objective.clip_dual},
         .level = (enum ratio_level)settings->objective.level,
@@ -26,6 +24,22 @@ static struct loss_settings loss_of(const struct settings *settings, const struc
         .entropy_coef = settings->objective.entropy_coef,
         .max_new_tokens = settings->rollout.max_new_tokens,
         .likelihood = method->likelihood};
+}
+
+static struct tau_settings tau_settings_of(const struct settings *settings,
+                                           const struct method *method) {
+    const struct settings_objective *objective = &settings->objective;
+    return (struct tau_settings){
+        .control = method->likelihood ? TAU_FIXED : (enum tau_control)objective->tau_control,
+        .tau_pos = settings->objective.tau_pos,
+        .tau_neg = settings->objective.tau_neg,
+        .scale_end = objective->tau_scale_end,
+        .steps = settings->run.steps,
+        .target = objective->eur_target,
+        .gain = objective->tau_gain,
+        .smoothing = objective->eur_smoothing,
+        .scale_least = objective->tau_scale_least,
+        .scale_most = objective->tau_scale_most};
 }
 
 /* For the stream: which rows take part, and a sentence where one that does cannot be used. */
@@ -272,6 +286,8 @@ static enum status open_data(struct run *run, int threads, const struct absent *
     TRY(run->method->check(settings));
     TRY(run_checkpoint_check_best(settings));
     run->loss = loss_of(settings, run->method);
+    run->tau_settings = tau_settings_of(settings, run->method);
+    tau_set(&run->tau_settings, &run->tau, 1, &run->loss.gate_settings);
     TRY(tiles_init(&run->tiles, settings->rollout.prompts_per_step,
                    (int)settings->update.mini_batches, settings->parallel.groups_per_tile,
                    run->comm->size));

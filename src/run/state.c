@@ -23,6 +23,8 @@ int state_values(struct run *run, struct checkpoint_value out[STATE_VALUES_MAX])
         {"flat/had_form", "1", "1: some answers had the form of the format reward", flags, 1, &flat->had_form},
         {"flat/had_end", "1", "1: in some step most answers ended by themselves", flags, 1, &flat->had_end},
         {"flat/longest", "tokens", "largest mean length of a step's answers", reals, 1, &flat->longest_tokens},
+        {"tau/log_scale", "1", "logarithm of the factor of tau_pos and tau_neg that objective.tau_control = eur has found", reals, 1, &run->tau.log_scale},
+        {"tau/error", "1", "moving mean of log((1 - eur) / (1 - objective.eur_target))", reals, 1, &run->tau.error},
         {"best/step", "steps", "step of the best checkpoint by checkpoint.best, 0: none", integers, 1, &run->best.step},
         {"best/metric", "1", "CRC-32 of checkpoint.best", integers, 1, &run->best.metric},
         {"best/value", "1", "that metric at that step", reals, 1, &run->best.value},

@@ -44,6 +44,10 @@ static void cases(void) {
     check("objective:{gate=\"erf\";tau_pos=5.0;tau_neg=6.0;};", 0, "");
     check("objective:{gate=\"erf\";clip_dual=3.0;};", 1, "objective.clip_dual");
     check("objective:{gate=\"none\";tau_neg=6.0;};", 1, "and it is \"none\"");
+    check("objective:{gate=\"erf\";tau_control=\"eur\";eur_target=0.8;tau_scale_end=2;};"
+          "update:{mini_batches=2;};",
+          1, "objective.tau_scale_end has no effect: it matters only where objective.tau_control");
+    check("objective:{eur_target=0.8;};", 1, "objective.eur_target has no effect");
     check("objective:{tau_pos=10.0;};", 0, ""); /* the default, as in settings.cfg */
     check("objective:{kl_in=\"reward\";};", 1, "objective.kl_coef is above 0, and it is 0.0");
     check("objective:{kl_in=\"reward\";kl_coef=0.1;};", 0, "");

@@ -16,6 +16,7 @@
 enum { COUNTERS = sizeof(struct run_counters) / sizeof(int64_t) };
 _Static_assert(sizeof(struct run_counters) == 8 * COUNTERS, "counters are int64_t");
 _Static_assert(sizeof(struct flat) == 24, "name the new member of struct flat in fill and check");
+_Static_assert(sizeof(struct tau) == 16, "name the new member of struct tau in fill and check");
 
 static float element(int section, int64_t i) {
     return (float)(1000 * section + (int)(i % 997)) / 16.0f;
@@ -31,6 +32,7 @@ static void fill(struct run *run) {
     run->optimizer->steps = 202;
     run->flat =
         (struct flat){.steps = 203, .had_form = true, .had_end = false, .longest_tokens = 204.5};
+    run->tau = (struct tau){.log_scale = 207.5, .error = 208.5};
     run->best = (struct best){.step = 205, .value = 206.5};
     for (int i = 0; i < 7; i++)
         stream_next(run->stream, &item);
@@ -49,6 +51,8 @@ static void check(struct run *run) {
     CHECK_EQ(run->flat.steps, 203);
     CHECK(run->flat.had_form && !run->flat.had_end);
     CHECK_NEAR(run->flat.longest_tokens, 204.5, 0);
+    CHECK_NEAR(run->tau.log_scale, 207.5, 0);
+    CHECK_NEAR(run->tau.error, 208.5, 0);
     CHECK_EQ(run->best.step, 205);
     CHECK_NEAR(run->best.value, 206.5, 0);
     stream_next(run->stream, &item);
