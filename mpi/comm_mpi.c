@@ -77,13 +77,18 @@ static enum status mpi_all_gather(struct comm *comm, const void *data, size_t by
 }
 
 /* No rank has all words before all have come. */
-static enum status mpi_words(struct comm *comm, int64_t word, int64_t *words) {
-    const struct mpi_state *state = mpi_state_of(comm);
-    MPI_Request request;
+static enum status mpi_words_begin(struct comm *comm, int64_t word, int64_t *words) {
+    struct mpi_state *state = mpi_state_of(comm);
     if (state->lost)
         return STATUS_COMM;
-    MPI(MPI_Iallgather(&word, 1, MPI_INT64_T, words, 1, MPI_INT64_T, state->mpi, &request));
-    return mpi_wait(comm, &request, 1, MPI_PACE_MEETING, 0.0, "meeting");
+    state->word = word;
+    MPI(MPI_Iallgather(&state->word, 1, MPI_INT64_T, words, 1, MPI_INT64_T, state->mpi,
+                       &state->meeting));
+    return STATUS_OK;
+}
+
+static enum status mpi_words_test(struct comm *comm, bool wait, bool *come) {
+    return mpi_test(comm, &mpi_state_of(comm)->meeting, 1, wait, MPI_PACE_MEETING, "meeting", come);
 }
 
 /* MPI_MAX promises nothing for a NaN; here it wins. */
@@ -185,7 +190,8 @@ static const struct comm_ops comm_mpi = {
     .all_gather = mpi_all_gather,
     .maximum = mpi_maximum,
     .sum_exact = mpi_sum_exact,
-    .words = mpi_words,
+    .words_begin = mpi_words_begin,
+    .words_test = mpi_words_test,
     .barrier = mpi_arrive,
     .split = mpi_split,
     .close = mpi_close,
@@ -201,10 +207,14 @@ static enum status attach(struct comm *comm, MPI_Comm mpi, int64_t piece, bool e
     MPI(MPI_Comm_size(mpi, &size));
     MPI(MPI_Op_create(maximum_or_nan, 1, &maximum));
     struct mpi_state *state = NULL;
-    TRY(memory_allocate(&state, 1, sizeof *state + 2 * (size_t)size * sizeof *state->requests,
+    TRY(memory_allocate(&state, 1, sizeof *state + 4 * (size_t)size * sizeof *state->requests,
                         "communicator"));
-    *state = (struct mpi_state){
-        .mpi = mpi, .maximum_or_nan = maximum, .piece = piece, .ends_mpi = ends_mpi};
+    *state = (struct mpi_state){.mpi = mpi,
+                                .maximum_or_nan = maximum,
+                                .piece = piece,
+                                .ends_mpi = ends_mpi,
+                                .meeting = MPI_REQUEST_NULL};
+    state->flight.requests = state->requests + (size_t)2 * (size_t)size;
     *comm = (struct comm){.ops = &comm_mpi, .state = state, .rank = rank, .size = size};
     return STATUS_OK;
 }

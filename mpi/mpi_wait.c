@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/clock.h"
+#include "comm/patience.h"
 
 enum {
     SPINS = 2000,           /* looks before the first sleep: some 100 µs */
@@ -33,37 +33,6 @@ enum status mpi_status(int code, const char *call) {
                 (int)strcspn(call, "("), call, length, text);
 }
 
-/* A wait that has begun. */
-struct patience {
-    double start_s, called_s;
-    double deadline_s;
-    const char *what;
-};
-
-static enum status expire(const struct comm *comm, const struct patience *patience,
-                          double waited_s) {
-    return FAIL(STATUS_COMM,
-                "rank %d of %d waited %.3g s in '%s' for another rank, which is lost or hangs: "
-                "what it said stands in the output of its node",
-                comm->rank, comm->size, waited_s, patience->what);
-}
-
-/* Whether to go on waiting. The caller's own deadline first; then, once a second, whoever watches;
- * else that of the communicator. */
-static enum status look(struct comm *comm, struct patience *patience) {
-    const double now_s = clock_now_s(), waited_s = now_s - patience->start_s;
-    if (patience->deadline_s > 0.0 && waited_s > patience->deadline_s)
-        return expire(comm, patience, patience->deadline_s);
-    if (now_s - patience->called_s < 1.0)
-        return STATUS_OK;
-    patience->called_s = now_s;
-    if (comm->wait != NULL)
-        return comm->wait(comm->wait_context, patience->what, waited_s);
-    if (comm->deadline_s > 0.0 && waited_s > comm->deadline_s)
-        return expire(comm, patience, comm->deadline_s);
-    return STATUS_OK;
-}
-
 /* Between two looks at the requests; whether the clock is worth a look. */
 static bool pause_between(enum mpi_pace pace, int64_t looks, long *sleep_ns) {
     const int64_t spins = pace == MPI_PACE_MEETING ? SPINS : SPINS_TRANSFER;
@@ -80,11 +49,11 @@ static bool pause_between(enum mpi_pace pace, int64_t looks, long *sleep_ns) {
 enum status mpi_wait(struct comm *comm, MPI_Request *requests, int count, enum mpi_pace pace,
                      double deadline_s, const char *what) {
     struct mpi_state *state = mpi_state_of(comm);
-    struct patience patience = {.deadline_s = deadline_s, .what = what};
+    struct patience patience;
     long sleep_ns = 0;
     if (state->lost)
         return STATUS_COMM;
-    patience.start_s = patience.called_s = clock_now_s();
+    patience_begin(&patience, deadline_s, what);
     for (int64_t looks = 1;; looks++) {
         int done = 0;
         enum status status =
@@ -92,10 +61,23 @@ enum status mpi_wait(struct comm *comm, MPI_Request *requests, int count, enum m
         if (status == STATUS_OK && done)
             return STATUS_OK;
         if (status == STATUS_OK && pause_between(pace, looks, &sleep_ns))
-            status = look(comm, &patience);
+            status = patience_look(&patience, comm);
         state->lost = status != STATUS_OK;
         TRY(status);
     }
+}
+
+enum status mpi_test(struct comm *comm, MPI_Request *requests, int count, bool wait,
+                     enum mpi_pace pace, const char *what, bool *done) {
+    int all = 1;
+    if (wait)
+        TRY(mpi_wait(comm, requests, count, pace, 0.0, what));
+    else if (mpi_state_of(comm)->lost)
+        return STATUS_COMM;
+    else
+        MPI(MPI_Testall(count, requests, &all, MPI_STATUSES_IGNORE));
+    *done = all;
+    return STATUS_OK;
 }
 
 enum status mpi_arrive(struct comm *comm, double deadline_s, const char *what) {
@@ -111,36 +93,56 @@ int mpi_piece(const struct mpi_state *state, int64_t n) {
     return (int)(n < state->piece ? n : state->piece);
 }
 
-/* Starts the bytes [at, at + piece) of all messages; *count of them have as many. */
-static enum status post(struct comm *comm, const struct mpi_messages *messages, int64_t at,
-                        int *count) {
+/* Starts the bytes [at, at + piece) of all messages; transfer->count of them have as many. */
+static enum status post(struct comm *comm, struct mpi_transfer *transfer) {
     struct mpi_state *state = mpi_state_of(comm);
-    *count = 0;
+    const struct mpi_messages *messages = &transfer->messages;
+    const int64_t at = transfer->at;
+    MPI_Request *next = transfer->requests;
     for (int i = 1; i < comm->size; i++) { /* not all with the same one first */
         const int r = (comm->rank + comm->size - i) % comm->size;
         const struct mpi_message from = messages->from(messages->context, r);
         if (from.n > at)
-            MPI(MPI_Irecv(from.bytes + at, mpi_piece(state, from.n - at), MPI_BYTE, r, 0,
-                          state->mpi, &state->requests[(*count)++]));
+            MPI(MPI_Irecv(from.bytes + at, mpi_piece(state, from.n - at), MPI_BYTE, r,
+                          transfer->tag, state->mpi, next++));
     }
     for (int i = 1; i < comm->size; i++) {
         const int r = (comm->rank + i) % comm->size;
         const struct mpi_message to = messages->to(messages->context, r);
         if (to.n > at)
-            MPI(MPI_Isend(to.bytes + at, mpi_piece(state, to.n - at), MPI_BYTE, r, 0, state->mpi,
-                          &state->requests[(*count)++]));
+            MPI(MPI_Isend(to.bytes + at, mpi_piece(state, to.n - at), MPI_BYTE, r, transfer->tag,
+                          state->mpi, next++));
     }
+    transfer->count = (int)(next - transfer->requests);
+    return STATUS_OK;
+}
+
+enum status mpi_transfer_begin(struct comm *comm, struct mpi_transfer *transfer) {
+    if (mpi_state_of(comm)->lost)
+        return STATUS_COMM;
+    transfer->at = 0;
+    return post(comm, transfer);
+}
+
+enum status mpi_transfer_test(struct comm *comm, struct mpi_transfer *transfer, bool wait,
+                              const char *what, bool *come) {
+    bool done = true;
+    while (transfer->count > 0 && done) {
+        TRY(mpi_test(comm, transfer->requests, transfer->count, wait, MPI_PACE_TRANSFER, what,
+                     &done));
+        if (!done)
+            break;
+        transfer->at += mpi_state_of(comm)->piece;
+        TRY(post(comm, transfer));
+    }
+    *come = done;
     return STATUS_OK;
 }
 
 enum status mpi_exchange(struct comm *comm, const struct mpi_messages *messages, const char *what) {
-    struct mpi_state *state = mpi_state_of(comm);
-    int count = 1;
-    if (state->lost)
-        return STATUS_COMM;
-    for (int64_t at = 0; count > 0; at += state->piece) {
-        TRY(post(comm, messages, at, &count));
-        TRY(mpi_wait(comm, state->requests, count, MPI_PACE_TRANSFER, 0.0, what));
-    }
-    return STATUS_OK;
+    struct mpi_transfer transfer = {
+        .messages = *messages, .tag = MPI_TAG_EXCHANGE, .requests = mpi_state_of(comm)->requests};
+    bool come;
+    TRY(mpi_transfer_begin(comm, &transfer));
+    return mpi_transfer_test(comm, &transfer, true, what, &come);
 }

@@ -19,13 +19,23 @@ static struct mpi_message exchange_to(const void *context, int rank) {
 
 static struct mpi_message exchange_from(const void *context, int rank) {
     const struct reducer_exchange *e = context;
+    if (e->receive_count[rank] == 0)
+        return (struct mpi_message){NULL, 0};
     return (struct mpi_message){(char *)(e->receive + e->receive_at[rank]),
                                 e->receive_count[rank] * (int64_t)sizeof *e->receive};
 }
 
-static enum status exchange(struct reducer *reducer, const struct reducer_exchange *e) {
-    const struct mpi_messages messages = {e, exchange_to, exchange_from};
-    return mpi_exchange(reducer->comm, &messages, "exchange of gradients");
+static enum status exchange_begin(struct reducer *reducer, const struct reducer_exchange *e) {
+    struct mpi_transfer *flight = &mpi_state_of(reducer->comm)->flight;
+    ASSERT(flight->count == 0);
+    flight->messages = (struct mpi_messages){e, exchange_to, exchange_from};
+    flight->tag = MPI_TAG_FLIGHT;
+    return mpi_transfer_begin(reducer->comm, flight);
+}
+
+static enum status exchange_test(struct reducer *reducer, bool wait, bool *come) {
+    return mpi_transfer_test(reducer->comm, &mpi_state_of(reducer->comm)->flight, wait,
+                             "exchange of gradients", come);
 }
 
 /* --- parts of one vector --- */
@@ -144,7 +154,8 @@ const struct reducer_ops reducer_mpi = {
     .text = "processes of an MPI job, host memory",
     .sum_exact = sum_exact,
     .sum_fast = sum_fast,
-    .exchange = exchange,
+    .exchange_begin = exchange_begin,
+    .exchange_test = exchange_test,
     .all_gather = all_gather,
     .close = close_reducer,
 };

@@ -99,7 +99,8 @@ targets() {
         system.* | cli.* | docs.* | lint.*) echo gradus ;;
         cuda.*) echo "cuda_$(echo "$test" | cut -d. -f2)" ;;
         mpi.late*) echo comm_late gradus ;;
-        mpi.*) echo comm_conform ;;
+        mpi.foreign_launcher) echo comm_conform ;;
+        mpi.*) echo "comm_$(echo "$test" | cut -d. -f2)" ;;
         *) echo "unit_$(echo "$test" | sed 's/\./_/')" ;;
         esac
     done | sort -u

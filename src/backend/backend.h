@@ -451,6 +451,8 @@ struct adamw_args {
 /* clang-format on */
 
 struct backend;
+struct comm;
+struct reducer;
 
 /* One implementation; filled with designated initialisers. */
 struct backend_ops {
@@ -494,6 +496,10 @@ struct backend_ops {
      * that a backend may record what the first one queues and play it again. */
     enum status (*repeat)(struct backend *, int64_t times, enum status (*step)(void *context),
                           void *context);
+
+    /* Opens what sums vectors in this backend's memory over the ranks (comm/reducer.h); collective.
+     * NULL, as no other slot may be: the memory is the host's, and the communicator's own serves. */
+    enum status (*open_reducer)(struct backend *, struct comm *, struct reducer *);
 
     /* The operations: each reads its struct OP_args. */
 #define X(op) enum status (*op)(struct backend *, const struct op##_args *);

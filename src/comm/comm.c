@@ -80,7 +80,7 @@ static enum status make_room(struct comm *comm, size_t bytes, bool receives, voi
     if (status == STATUS_OK)
         status = memory_new(&each, comm->size, "block sizes");
     TRY_ELSE(status, done, comm_agree(comm, status));
-    TRY_ELSE(status, done, comm->ops->words(comm, (int64_t)bytes, each));
+    TRY_ELSE(status, done, comm_words(comm, (int64_t)bytes, each));
     size_t total = 0;
     for (int r = 0; r < comm->size; r++) {
         all[r] = (size_t)each[r];
@@ -127,8 +127,18 @@ enum status comm_all_gather(struct comm *comm, const void *data, size_t bytes, v
     return status;
 }
 
+enum status comm_words_begin(struct comm *comm, int64_t word, int64_t *words) {
+    return comm->ops->words_begin(comm, word, words);
+}
+
+enum status comm_words_test(struct comm *comm, bool wait, bool *come) {
+    return comm->ops->words_test(comm, wait, come);
+}
+
 enum status comm_words(struct comm *comm, int64_t word, int64_t *words) {
-    return comm->ops->words(comm, word, words);
+    bool come;
+    TRY(comm_words_begin(comm, word, words));
+    return comm_words_test(comm, true, &come);
 }
 
 enum status comm_maximum(struct comm *comm, double *values, int64_t n) {

@@ -39,7 +39,8 @@ struct comm_ops {
                           const size_t *sizes, int root);
     enum status (*all_gather)(struct comm *, const void *data, size_t bytes, void *out,
                               const size_t *sizes);
-    enum status (*words)(struct comm *, int64_t word, int64_t *words);
+    enum status (*words_begin)(struct comm *, int64_t word, int64_t *words);
+    enum status (*words_test)(struct comm *, bool wait, bool *come);
     enum status (*maximum)(struct comm *, double *values, int64_t n);
     enum status (*sum_exact)(struct comm *, int64_t *values, int64_t n);
     enum status (*barrier)(struct comm *, double deadline_s, const char *what);
@@ -103,6 +104,12 @@ enum status comm_all_gather(struct comm *comm, const void *data, size_t bytes, v
 
 /* One word of each rank, in rank order, to all: words (size). */
 enum status comm_words(struct comm *comm, int64_t word, int64_t *words) MUST_USE;
+
+/* The same in two parts, between which a rank may compute: begin, then tests until *come says that all
+ * words are there; `wait`: it comes back with them. One such exchange at a time; other calls may come
+ * in between. begin is the collective part, a test is not. */
+enum status comm_words_begin(struct comm *comm, int64_t word, int64_t *words) MUST_USE;
+enum status comm_words_test(struct comm *comm, bool wait, bool *come) MUST_USE;
 
 /* Element by element over the ranks, in place, the result on all ranks, for few values (sums of
  * vectors: comm/reducer.h). Integer sums wrap (modulo 2^64); they are equal for any number of ranks.

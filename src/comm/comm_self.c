@@ -24,9 +24,15 @@ static enum status self_all_gather(struct comm *comm, const void *data, size_t b
     return STATUS_OK;
 }
 
-static enum status self_words(struct comm *comm, int64_t word, int64_t *words) {
+static enum status self_words_begin(struct comm *comm, int64_t word, int64_t *words) {
     for (int r = 0; r < comm->size; r++)
         words[r] = word;
+    return STATUS_OK;
+}
+
+static enum status self_words_test(struct comm *comm, bool wait, bool *come) {
+    (void)comm, (void)wait;
+    *come = true;
     return STATUS_OK;
 }
 
@@ -82,8 +88,15 @@ static enum status self_sum_fast(struct reducer *reducer, float *values, int64_t
     return STATUS_OK;
 }
 
-static enum status self_exchange(struct reducer *reducer, const struct reducer_exchange *exchange) {
+static enum status self_exchange_begin(struct reducer *reducer,
+                                       const struct reducer_exchange *exchange) {
     (void)reducer, (void)exchange;
+    return STATUS_OK;
+}
+
+static enum status self_exchange_test(struct reducer *reducer, bool wait, bool *come) {
+    (void)reducer, (void)wait;
+    *come = true;
     return STATUS_OK;
 }
 
@@ -102,7 +115,8 @@ static const struct reducer_ops reducer_self = {
     .text = "this process alone",
     .sum_exact = self_sum_vector,
     .sum_fast = self_sum_fast,
-    .exchange = self_exchange,
+    .exchange_begin = self_exchange_begin,
+    .exchange_test = self_exchange_test,
     .all_gather = self_gather_parts,
     .close = self_close_reducer,
 };
@@ -113,7 +127,8 @@ static const struct comm_ops comm_self = {
     .broadcast = self_broadcast,
     .gather = self_gather,
     .all_gather = self_all_gather,
-    .words = self_words,
+    .words_begin = self_words_begin,
+    .words_test = self_words_test,
     .maximum = self_maximum,
     .sum_exact = self_sum_exact,
     .barrier = self_barrier,

@@ -59,8 +59,8 @@ enum status model_forward(struct model *model, const struct batch *batch, float 
 struct gradient_piece {
     int64_t offset, n;
     int64_t columns; /* 0: all elements; else those of a row */
-    /* What is added, valid during the call: backend memory, (n) or (count, columns), and which rows
-     * these are (host, ascending). */
+    /* What is added, valid during the call (see lasts): backend memory, (n) or (count, columns), and
+     * which rows these are (host, ascending). */
     const float *values;
     const int32_t *rows;
     int64_t count;
@@ -69,6 +69,11 @@ struct gradient_piece {
 /* Where gradients go, piece by piece. */
 struct gradient_sink {
     enum status (*add)(void *context, const struct gradient_piece *piece);
+    /* Called between the operations of the backward, for what goes on beside it; or NULL. */
+    enum status (*progress)(void *context);
+    /* The values of a piece are valid until the call for the next piece comes back; takes the memory
+     * of another piece. Rows are not, nor is the last piece before another forward. */
+    bool lasts;
     void *context;
 };
 

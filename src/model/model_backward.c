@@ -8,8 +8,13 @@
 
 #include "base/memory.h"
 
-#define RUN(op, ...) TRY(backend_run(model->backend, op, __VA_ARGS__))
-#define SPACE(name)  model->workspace->memory[SPACE_##name]
+#define RUN(op, ...)                                                                               \
+    do {                                                                                           \
+        TRY(backend_run(model->backend, op, __VA_ARGS__));                                         \
+        if (model->sink->progress != NULL)                                                         \
+            TRY(model->sink->progress(model->sink->context));                                      \
+    } while (0)
+#define SPACE(name) model->workspace->memory[SPACE_##name]
 
 /* Without an adapter the weights themselves; with one no gradient of theirs is computed. */
 static bool trains_weights(const struct model *model) {
@@ -57,10 +62,12 @@ struct gradient_piece model_gradient_piece(const struct model *model, int64_t i)
                                    .n = (left < block ? left : block) * C};
 }
 
-/* Gives piece i, which stands in SPACE_GRADIENT. */
+/* Gives piece i, which stands in SPACE_GRADIENT. Where it lasts the next one is made elsewhere. */
 static enum status give(struct model *model, const struct gradient_sink *sink, int64_t i) {
     struct gradient_piece piece = model_gradient_piece(model, i);
     piece.values = SPACE(GRADIENT);
+    if (sink->lasts)
+        workspace_swap(model, SPACE_GRADIENT, SPACE_GRADIENT_GIVEN);
     return sink->add(sink->context, &piece);
 }
 
@@ -297,6 +304,8 @@ enum status model_backward(struct model *model, const struct batch *batch, float
         return FAIL(STATUS_DEFECT, "the activations of this batch are not kept: its forward must "
                                    "come last, with keep");
     shape.backward = true;
+    shape.lasts = sink->lasts;
+    model->sink = sink;
     TRY(workspace_reserve(model, &shape));
     const struct batch_integers in = batch_integers(model, &shape);
     TRY(upload_scores(model, R, d_logprob, d_entropy));

@@ -46,6 +46,7 @@ enum space {
     SPACE_D_SCORES,    /* (2, R) */
     /* One layer, one block of the head, or the embedding rows in use; of an adapter one layer */
     SPACE_GRADIENT,
+    SPACE_GRADIENT_GIVEN, /* the same, of the piece before, for a sink where it lasts */
     SPACE_COUNT
 };
 
@@ -54,6 +55,7 @@ struct space_shape {
     int64_t T, R;
     bool keep, recompute;        /* keep: for a backward */
     bool backward, prompt, draw; /* prompt, draw: of a decoder */
+    bool lasts;                  /* see struct gradient_sink */
     int64_t adapted,
         layer_factors; /* of the adapter: its widest group, its floats in a layer; or 0 */
     enum dtype activations;
@@ -84,6 +86,7 @@ struct model {
     float *rope; /* (settings.max_positions, D); of settings.shares where that is given */
     struct workspace *workspace; /* likewise */
 
+    const struct gradient_sink *sink; /* of the backward at work */
     int32_t *token_places;            /* host, (V): scratch of the embedding's backward */
     int32_t *row_places, *row_tokens; /* host, (row_capacity): the same */
     int64_t row_capacity;
@@ -97,6 +100,7 @@ void rope_table_fill(const struct hparams *hparams, int64_t positions, float *ta
 /* model_workspace.c */
 enum status workspace_reserve(struct model *model, const struct space_shape *shape) MUST_USE;
 void workspace_release(struct model *model);
+void workspace_swap(struct model *model, enum space a, enum space b);
 
 /* The plan of the workspace becomes that of these segments. */
 enum status workspace_plan(struct model *model, const struct segment *segments,

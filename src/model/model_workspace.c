@@ -47,7 +47,9 @@ static int64_t most(int64_t a, int64_t b) {
     X(D_HEAD_X, "gradient of the targets' hidden rows", back *R *C *f)                             \
     X(D_HEAD, "gradient of the targets' normed rows", back *R *C *f)                               \
     X(D_SCORES, "gradient of the scores", back * 2 * R * f)                                        \
-    X(GRADIENT, "gradient of one layer", back *gradient_floats(h, s, block) * f)
+    X(GRADIENT, "gradient of one layer", back *gradient_floats(h, s, block) * f)                   \
+    X(GRADIENT_GIVEN, "gradient of one layer, on its way",                                         \
+      (s->lasts ? back : 0) * gradient_floats(h, s, block) * f)
 
 static int64_t gradient_floats(const struct hparams *h, const struct space_shape *s,
                                int64_t block) {
@@ -113,6 +115,16 @@ void workspace_release(struct model *model) {
     if (model->workspace != NULL)
         attention_plan_release(model->backend, &model->workspace->plan);
     memory_release(&model->workspace);
+}
+
+void workspace_swap(struct model *model, enum space a, enum space b) {
+    struct workspace *work = model->workspace;
+    void *memory = work->memory[a];
+    const int64_t bytes = work->bytes[a];
+    work->memory[a] = work->memory[b];
+    work->bytes[a] = work->bytes[b];
+    work->memory[b] = memory;
+    work->bytes[b] = bytes;
 }
 
 enum status workspace_plan(struct model *model, const struct segment *segments,

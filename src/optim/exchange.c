@@ -26,6 +26,8 @@ void exchange_release(struct exchange *exchange) {
     if (exchange->backend != NULL)
         backend_release(exchange->backend, &exchange->room);
     memory_release(&exchange->messages);
+    memory_release(&exchange->rows);
+    memory_release(&exchange->bytes);
 }
 
 /* --- who brings what --- */
@@ -37,24 +39,14 @@ struct bringer {
     int64_t count;
 };
 
-/* The piece at work. */
-struct job {
-    struct exchange *exchange;
-    const struct exchange_piece *piece;
-    const struct exchange_owner *owner;
-    int32_t *rows; /* gathered from all ranks, one behind the other; NULL: no matrix */
-    size_t *bytes; /* (ranks) of them */
-    enum status status;
-};
-
-static struct bringer bringer_of(const struct job *job, int rank) {
-    struct bringer b = {.present = list(job->exchange, WORDS)[rank] > 0};
-    if (job->rows == NULL)
+static struct bringer bringer_of(const struct exchange *e, int rank) {
+    struct bringer b = {.present = list(e, WORDS)[rank] > 0};
+    if (e->rows == NULL)
         return b;
-    b.rows = job->rows;
+    b.rows = e->rows;
     for (int r = 0; r < rank; r++)
-        b.rows += job->bytes[r] / sizeof *b.rows;
-    b.count = (int64_t)(job->bytes[rank] / sizeof *b.rows);
+        b.rows += e->bytes[r] / sizeof *b.rows;
+    b.count = (int64_t)(e->bytes[rank] / sizeof *b.rows);
     return b;
 }
 
@@ -78,8 +70,8 @@ struct stretch {
     int64_t at, n;
 };
 
-static int64_t values_before(const struct job *job, const struct bringer *b, int64_t element) {
-    const int64_t inside = element - job->piece->offset, columns = job->piece->columns;
+static int64_t values_before(const struct exchange *e, const struct bringer *b, int64_t element) {
+    const int64_t inside = element - e->piece.offset, columns = e->piece.columns;
     if (columns == 0)
         return inside;
     const int64_t row = inside / columns, i = find_row(b, row);
@@ -87,24 +79,23 @@ static int64_t values_before(const struct job *job, const struct bringer *b, int
     return i * columns + (cut ? inside % columns : 0);
 }
 
-static struct stretch stretch_of(const struct job *job, const struct bringer *b, int64_t begin,
+static struct stretch stretch_of(const struct exchange *e, const struct bringer *b, int64_t begin,
                                  int64_t end) {
     if (!b->present || begin >= end)
         return (struct stretch){0, 0};
-    const int64_t at = values_before(job, b, begin);
-    return (struct stretch){at, values_before(job, b, end) - at};
+    const int64_t at = values_before(e, b, begin);
+    return (struct stretch){at, values_before(e, b, end) - at};
 }
 
 /* --- windows: what goes over at a time --- */
 
-/* Elements of rank r's part in round `round` of the deal, at most `width` of them, from the `step`-th
- * width on. */
-static struct shard_range window(const struct job *job, int rank, int64_t round, int64_t step) {
-    const struct exchange *e = job->exchange;
-    const struct exchange_piece *piece = job->piece;
+/* Elements of rank r's part in the round of the deal at work, at most `width` of them, from the
+ * step-th width on. */
+static struct shard_range window(const struct exchange *e, int rank) {
+    const struct exchange_piece *piece = &e->piece;
     struct shard_range all =
-        shard_range_within(e->shard, rank, round, piece->offset, piece->offset + piece->n);
-    const int64_t skipped = step * e->width;
+        shard_range_within(e->shard, rank, e->round, piece->offset, piece->offset + piece->n);
+    const int64_t skipped = e->step * e->width;
     all.begin = all.end - all.begin > skipped ? all.begin + skipped : all.end;
     all.place += skipped;
     all.end = all.end - all.begin > e->width ? all.begin + e->width : all.end;
@@ -113,131 +104,198 @@ static struct shard_range window(const struct job *job, int rank, int64_t round,
 
 /* Hands `n` addends to the owner: of a whole piece in one stretch, of rows run by run. The first is
  * number `at` of the rank's values. */
-static enum status hand_rows(const struct job *job, const struct bringer *b,
+static enum status hand_rows(const struct exchange *e, const struct bringer *b,
                              const struct shard_range *mine, struct stretch stretch,
                              const float *values) {
-    const int64_t columns = job->piece->columns;
+    const int64_t columns = e->piece.columns;
     for (int64_t done = 0; done < stretch.n;) {
         int64_t row = (stretch.at + done) / columns;
         const int64_t element =
-            job->piece->offset + b->rows[row] * columns + (stretch.at + done) % columns;
+            e->piece.offset + b->rows[row] * columns + (stretch.at + done) % columns;
         int64_t n = columns - (stretch.at + done) % columns;
         while (row + 1 < b->count && b->rows[row + 1] == b->rows[row] + 1 && done + n < stretch.n) {
             n += columns;
             row++;
         }
         n = n < stretch.n - done ? n : stretch.n - done;
-        TRY(job->owner->add(job->owner->context, mine->place + (element - mine->begin),
-                            values + done, n));
+        TRY(e->owner.add(e->owner.context, mine->place + (element - mine->begin), values + done,
+                         n));
         done += n;
     }
     return STATUS_OK;
 }
 
-static enum status hand(const struct job *job, int rank, const struct shard_range *mine,
+static enum status hand(const struct exchange *e, int rank, const struct shard_range *mine,
                         const float *values) {
-    const struct bringer b = bringer_of(job, rank);
-    const struct stretch stretch = stretch_of(job, &b, mine->begin, mine->end);
+    const struct bringer b = bringer_of(e, rank);
+    const struct stretch stretch = stretch_of(e, &b, mine->begin, mine->end);
     if (stretch.n == 0)
         return STATUS_OK;
-    if (job->piece->columns == 0)
-        return job->owner->add(job->owner->context, mine->place, values, stretch.n);
-    return hand_rows(job, &b, mine, stretch, values);
+    if (e->piece.columns == 0)
+        return e->owner.add(e->owner.context, mine->place, values, stretch.n);
+    return hand_rows(e, &b, mine, stretch, values);
 }
 
-/* Lists the messages of a window: to every owner its part of what this rank brings, from every rank
+/* Lists the messages of the window: to every owner its part of what this rank brings, from every rank
  * what it brings of this rank's part. Whether there is any. */
-static bool list_messages(const struct job *job, int64_t round, int64_t step) {
-    const struct exchange *e = job->exchange;
+static bool list_messages(struct exchange *e) {
     const int own = e->reducer->comm->rank;
-    const struct bringer me = bringer_of(job, own);
-    const struct shard_range mine = window(job, own, round, step);
+    const struct bringer me = bringer_of(e, own);
+    const struct shard_range mine = window(e, own);
     bool any = false;
     for (int r = 0; r < e->shard->size; r++) {
-        const struct bringer other = bringer_of(job, r);
-        const struct shard_range theirs = window(job, r, round, step);
-        const struct stretch to = stretch_of(job, &me, theirs.begin, theirs.end),
-                             from = stretch_of(job, &other, mine.begin, mine.end);
+        const struct bringer other = bringer_of(e, r);
+        const struct shard_range theirs = window(e, r);
+        const struct stretch to = stretch_of(e, &me, theirs.begin, theirs.end),
+                             from = stretch_of(e, &other, mine.begin, mine.end);
         list(e, SEND_AT)[r] = to.at;
         list(e, SEND_COUNT)[r] = r == own ? 0 : to.n;
         list(e, RECEIVE_AT)[r] = r * e->width;
         list(e, RECEIVE_COUNT)[r] = r == own ? 0 : from.n;
         any = any || (r != own && to.n + from.n > 0);
     }
+    e->flight = (struct reducer_exchange){.send = e->piece.values,
+                                          .send_at = list(e, SEND_AT),
+                                          .send_count = list(e, SEND_COUNT),
+                                          .receive = e->room,
+                                          .receive_at = list(e, RECEIVE_AT),
+                                          .receive_count = list(e, RECEIVE_COUNT)};
     return any;
 }
 
-/* One window: messages, then the additions. Only a failure of the reducer ends it at once. */
-static enum status pass_window(struct job *job, int64_t round, int64_t step) {
-    const struct exchange *e = job->exchange;
+static enum status begin_window(struct exchange *e) {
+    e->flies = list_messages(e);
+    return e->flies ? reducer_exchange_begin(e->reducer, &e->flight) : STATUS_OK;
+}
+
+/* The additions of the window, in the order of ranks. */
+static enum status add_window(struct exchange *e) {
     const int own = e->reducer->comm->rank;
-    const struct shard_range mine = window(job, own, round, step);
-    const float *values = job->piece->values;
-    if (list_messages(job, round, step))
-        TRY(reducer_exchange(e->reducer,
-                             &(struct reducer_exchange){.send = values,
-                                                        .send_at = list(e, SEND_AT),
-                                                        .send_count = list(e, SEND_COUNT),
-                                                        .receive = e->room,
-                                                        .receive_at = list(e, RECEIVE_AT),
-                                                        .receive_count = list(e, RECEIVE_COUNT)}));
-    for (int r = 0; r < e->shard->size && mine.begin < mine.end && job->status == STATUS_OK; r++) {
-        const struct bringer b = bringer_of(job, r);
-        const struct stretch own_values = stretch_of(job, &b, mine.begin, mine.end);
+    const struct shard_range mine = window(e, own);
+    for (int r = 0; r < e->shard->size && mine.begin < mine.end; r++) {
+        const struct bringer b = bringer_of(e, r);
+        const struct stretch own_values = stretch_of(e, &b, mine.begin, mine.end);
         const float *from = r != own            ? e->room + r * e->width
                             : own_values.n == 0 ? NULL
-                                                : values + own_values.at;
-        job->status = hand(job, r, &mine, from);
+                                                : e->piece.values + own_values.at;
+        TRY(hand(e, r, &mine, from));
     }
     return STATUS_OK;
 }
 
 /* Windows of a round: as many as the longest part in it takes. */
-static int64_t steps_of(const struct job *job, int64_t round) {
-    const struct exchange *e = job->exchange;
-    const struct exchange_piece *piece = job->piece;
+static int64_t steps_of(const struct exchange *e) {
+    const struct exchange_piece *piece = &e->piece;
     int64_t longest = 0;
     for (int r = 0; r < e->shard->size; r++) {
         const struct shard_range part =
-            shard_range_within(e->shard, r, round, piece->offset, piece->offset + piece->n);
+            shard_range_within(e->shard, r, e->round, piece->offset, piece->offset + piece->n);
         longest = part.end - part.begin > longest ? part.end - part.begin : longest;
     }
     return (longest + e->width - 1) / e->width;
 }
 
-/* Tells all ranks whether this one brings something, and of which piece; of a matrix also which
- * rows. */
-static enum status meet(struct job *job) {
-    const struct exchange *e = job->exchange;
-    const struct exchange_piece *piece = job->piece;
-    struct comm *comm = e->reducer->comm;
-    int64_t *words = list(e, WORDS);
-    const int64_t word = piece->offset + 1;
-    TRY(comm_words(comm, piece->values != NULL ? word : -word, words));
-    for (int r = 0; r < comm->size; r++)
+/* On to the next window; whether there is one. */
+static bool next_window(struct exchange *e) {
+    if (++e->step < steps_of(e))
+        return true;
+    e->step = 0;
+    return ++e->round <= shard_round_of(e->shard, e->piece.offset + e->piece.n - 1);
+}
+
+/* --- a piece on its way --- */
+
+static enum status check_words(const struct exchange *e) {
+    const int64_t *words = list(e, WORDS), word = e->piece.offset + 1;
+    for (int r = 0; r < e->shard->size; r++)
         if (words[r] != word && words[r] != -word)
             return FAIL(STATUS_DEFECT,
                         "rank %d gives the gradient at element %lld while rank %d gives %lld", r,
-                        (long long)(words[r] < 0 ? -words[r] : words[r]) - 1, comm->rank,
-                        (long long)piece->offset);
-    if (piece->columns == 0)
-        return STATUS_OK;
-    return comm_all_gather(comm, piece->rows,
-                           piece->values != NULL ? (size_t)piece->count * sizeof *piece->rows : 0,
-                           (void **)&job->rows, &job->bytes);
+                        (long long)(words[r] < 0 ? -words[r] : words[r]) - 1,
+                        e->reducer->comm->rank, (long long)e->piece.offset);
+    return STATUS_OK;
 }
 
-enum status exchange_bring(struct exchange *exchange, const struct exchange_piece *piece,
+/* All know what each brings; of a matrix also which rows. */
+static enum status open_windows(struct exchange *e) {
+    const struct exchange_piece *piece = &e->piece;
+    const size_t bytes = piece->values != NULL ? (size_t)piece->count * sizeof *piece->rows : 0;
+    TRY(check_words(e));
+    if (piece->columns > 0)
+        TRY(comm_all_gather(e->reducer->comm, piece->rows, bytes, (void **)&e->rows, &e->bytes));
+    e->round = shard_round_of(e->shard, piece->offset);
+    e->step = 0;
+    e->stage = EXCHANGE_MESSAGES;
+    return begin_window(e);
+}
+
+/* The window has come. Only a failure of the reducer ends the piece at once: the others go on. */
+static enum status close_window(struct exchange *e) {
+    reducer_beside(e->reducer, true);
+    if (e->status == STATUS_OK)
+        e->status = add_window(e);
+    reducer_beside(e->reducer, false);
+    if (next_window(e))
+        return begin_window(e);
+    e->stage = EXCHANGE_ADDED;
+    return STATUS_OK;
+}
+
+/* As far as it can without waiting, or to the last addition. */
+static enum status advance(struct exchange *e, bool wait) {
+    for (bool come = true; come && e->stage != EXCHANGE_ADDED && e->stage != EXCHANGE_IDLE;) {
+        if (e->stage == EXCHANGE_MEETING) {
+            TRY(comm_words_test(e->reducer->comm, wait, &come));
+            if (come)
+                TRY(open_windows(e));
+            continue;
+        }
+        if (e->flies)
+            TRY(reducer_exchange_test(e->reducer, wait, &come));
+        if (come)
+            TRY(close_window(e));
+    }
+    return STATUS_OK;
+}
+
+/* What fails here leaves no piece at work. */
+static enum status lose(struct exchange *e, enum status status) {
+    if (status != STATUS_OK)
+        e->stage = EXCHANGE_IDLE;
+    return status;
+}
+
+/* Gathering the rows is a meeting of all ranks, and so is not for a look that each has in its own
+ * time. */
+enum status exchange_progress(struct exchange *exchange) {
+    return lose(exchange, advance(exchange, false));
+}
+
+enum status exchange_finish(struct exchange *exchange) {
+    if (exchange->stage == EXCHANGE_IDLE)
+        return STATUS_OK;
+    enum status status = advance(exchange, true);
+    if (status == STATUS_OK)
+        status = reducer_join(exchange->reducer, "exchange of gradients");
+    exchange->stage = EXCHANGE_IDLE;
+    memory_release(&exchange->rows);
+    memory_release(&exchange->bytes);
+    return status != STATUS_OK ? status : exchange->status;
+}
+
+enum status exchange_begin(struct exchange *exchange, const struct exchange_piece *piece,
                            const struct exchange_owner *owner) {
-    const struct shard *shard = exchange->shard;
-    struct job job = {.exchange = exchange, .piece = piece, .owner = owner};
+    const int64_t word = piece->offset + 1;
     ASSERT(piece->columns == 0 || piece->n % piece->columns == 0);
-    enum status status = meet(&job);
-    const int64_t last = shard_round_of(shard, piece->offset + piece->n - 1);
-    for (int64_t round = shard_round_of(shard, piece->offset); round <= last; round++)
-        for (int64_t step = 0; status == STATUS_OK && step < steps_of(&job, round); step++)
-            status = pass_window(&job, round, step);
-    memory_release(&job.rows);
-    memory_release(&job.bytes);
-    return status != STATUS_OK ? status : job.status;
+    const enum status before = exchange_finish(exchange);
+    if (before == STATUS_COMM)
+        return before;
+    exchange->piece = *piece;
+    exchange->owner = *owner;
+    exchange->status = before;
+    TRY(reducer_follow(exchange->reducer));
+    TRY(comm_words_begin(exchange->reducer->comm, piece->values != NULL ? word : -word,
+                         list(exchange, WORDS)));
+    exchange->stage = EXCHANGE_MEETING;
+    return piece->columns > 0 ? exchange_finish(exchange) : STATUS_OK;
 }

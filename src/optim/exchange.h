@@ -9,6 +9,12 @@
  * vector, or as a layer, is held for it: the room is reducer_room_bytes. Rows of a matrix travel as
  * their numbers and values alone.
  *
+ * A piece is begun, and is on its way while the caller computes the next one; on the CPU it moves on
+ * when exchange_progress looks, on a device by itself once it has been looked at. First the ranks tell
+ * one another what each brings (words), then messages go in windows that fit the room, and each
+ * window is added before the next. Additions of integers have no order, so their bits do not depend
+ * on when that happens; in floating point they are in the order of pieces and ranks.
+ *
  * A rank whose own work fails still takes part, with nothing; the ranks agree between microbatches.
  */
 #ifndef OPTIM_EXCHANGE_H
@@ -20,15 +26,6 @@
 #include "base/status.h"
 #include "comm/reducer.h"
 #include "optim/shard.h"
-
-struct exchange {
-    struct backend *backend;
-    const struct shard *shard;
-    struct reducer *reducer;
-    float *room;       /* backend memory: from each rank `width` elements */
-    int64_t width;     /* elements of one message */
-    int64_t *messages; /* (5, ranks): words, and what reducer_exchange reads */
-};
 
 /* What one rank brings of a piece: all elements of it, or rows of a matrix, or nothing. */
 struct exchange_piece {
@@ -46,14 +43,48 @@ struct exchange_owner {
     void *context;
 };
 
+/* How far the piece at work is. */
+enum exchange_stage {
+    EXCHANGE_IDLE,
+    EXCHANGE_MEETING,  /* words are on their way */
+    EXCHANGE_MESSAGES, /* a window is */
+    EXCHANGE_ADDED,    /* all windows have been added, or will be behind their messages */
+};
+
+struct exchange {
+    struct backend *backend;
+    const struct shard *shard;
+    struct reducer *reducer;
+    float *room;       /* backend memory: from each rank `width` elements */
+    int64_t width;     /* elements of one message */
+    int64_t *messages; /* (5, ranks): words, and what reducer_exchange reads */
+
+    enum exchange_stage stage;
+    struct exchange_piece piece; /* at work */
+    struct exchange_owner owner;
+    int32_t *rows;       /* gathered from all ranks, one behind the other; NULL: no matrix */
+    size_t *bytes;       /* (ranks) of them */
+    int64_t round, step; /* the window: round of the deal, and which part of it */
+    struct reducer_exchange flight;
+    bool flies;         /* the window has messages */
+    enum status status; /* of the owner */
+};
+
 /* What it is made of must outlive it. The caller releases it. */
 enum status exchange_init(struct exchange *exchange, struct backend *backend,
                           const struct shard *shard, struct reducer *reducer) MUST_USE;
 void exchange_release(struct exchange *exchange);
 
-/* Brings one piece from all ranks to its owners. Collective. What fails in `owner` is returned when
- * the piece is through. */
-enum status exchange_bring(struct exchange *exchange, const struct exchange_piece *piece,
+/* Begins to bring one piece from all ranks to its owners, when the one before is through; that of a
+ * matrix is through when it comes back. Its values stay as they are until then. Collective. What fails
+ * in `owner` is returned when the piece is through. */
+enum status exchange_begin(struct exchange *exchange, const struct exchange_piece *piece,
                            const struct exchange_owner *owner) MUST_USE;
+
+/* Looks whether the piece can go on, without waiting. Not collective. */
+enum status exchange_progress(struct exchange *exchange) MUST_USE;
+
+/* The piece is through. Collective. */
+enum status exchange_finish(struct exchange *exchange) MUST_USE;
 
 #endif

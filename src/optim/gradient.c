@@ -16,6 +16,15 @@ int64_t gradient_bytes(int64_t elements, enum gradient_reduction reduction) {
     return reduction == GRADIENT_EXACT ? 4 * GAP + 8 * elements : 4 * elements;
 }
 
+enum status gradient_open_reducer(struct reducer *reducer, struct backend *backend,
+                                  struct comm *comm) {
+    if (backend->ops->open_reducer != NULL)
+        return backend->ops->open_reducer(backend, comm, reducer);
+    ASSERT(backend->ops->host_memory);
+    reducer_open_host(reducer, comm);
+    return STATUS_OK;
+}
+
 static enum status create_exact(struct gradient *gradient) {
     const int64_t bytes = gradient_bytes(gradient->shard->elements, GRADIENT_EXACT);
     char *memory;
@@ -139,12 +148,22 @@ enum status gradient_add(struct gradient *gradient, const struct exchange_piece 
     const struct exchange_owner owner = {.add = add_own, .context = gradient};
     ASSERT(piece->offset >= 0 && piece->n > 0 &&
            piece->offset + piece->n <= gradient->shard->layout->elements);
-    if (gradient_is_shared(gradient))
-        return exchange_bring(&gradient->exchange, piece, &owner);
+    if (gradient_is_shared(gradient)) {
+        TRY(exchange_begin(&gradient->exchange, piece, &owner));
+        return gradient->overlaps ? STATUS_OK : exchange_finish(&gradient->exchange);
+    }
     ASSERT(piece->values != NULL);
     if (piece->columns > 0)
         return add_own_rows(gradient, piece);
     return add_own(gradient, piece->offset, piece->values, piece->n);
+}
+
+enum status gradient_progress(struct gradient *gradient) {
+    return gradient_is_shared(gradient) ? exchange_progress(&gradient->exchange) : STATUS_OK;
+}
+
+enum status gradient_settle(struct gradient *gradient) {
+    return gradient_is_shared(gradient) ? exchange_finish(&gradient->exchange) : STATUS_OK;
 }
 
 /* See GAP. Each piece is twice as long as all before it. */
@@ -218,5 +237,6 @@ static enum status finish_fast(struct gradient *gradient, enum gradient_outcome 
 }
 
 enum status gradient_finish(struct gradient *gradient, enum gradient_outcome *outcome) {
+    TRY(comm_agree(gradient->reducer->comm, gradient_settle(gradient)));
     return (gradient->reduction == GRADIENT_EXACT ? finish_exact : finish_fast)(gradient, outcome);
 }

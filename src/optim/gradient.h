@@ -19,8 +19,9 @@
  * The exact kind holds 8 bytes per parameter: the fp32 result replaces the totals in their place.
  *
  * On a shard (of more than one rank) a rank holds the totals of its own elements only. Additions are
- * collective then: every addend goes to its owner at once (optim/exchange.h), all ranks keep step
- * through the pieces of each backward, and a rank without a microbatch attends those of the others.
+ * collective then: every addend goes to its owner at once (optim/exchange.h), while the backward
+ * computes the next where `overlaps`; all ranks keep step through the pieces of each backward, and a
+ * rank without a microbatch attends those of the others.
  * Without shards ranks meet at the end only, when the whole totals are summed.
  */
 #ifndef OPTIM_GRADIENT_H
@@ -61,9 +62,14 @@ struct gradient {
     int64_t row_capacity;
 
     struct exchange exchange; /* on a shard */
+    bool overlaps;            /* see gradient_add; false at first */
     char *room;               /* whole on each of several ranks: of the reducer */
     size_t room_bytes;
 };
+
+/* What sums vectors in the backend's memory over the ranks; collective. The caller closes it. */
+enum status gradient_open_reducer(struct reducer *reducer, struct backend *backend,
+                                  struct comm *comm) MUST_USE;
 
 /* The shard is that of all ranks of the reducer's communicator, or of one rank: then each holds all.
  * What it is made of must outlive it; the backend's memory must be the reducer's. The caller destroys
@@ -84,8 +90,17 @@ int64_t gradient_bytes(int64_t elements, enum gradient_reduction reduction);
 enum status gradient_begin(struct gradient *gradient, int64_t addends) MUST_USE;
 
 /* Adds what the piece says. On a shard the ranks make these calls together, for the same elements;
- * one that has nothing to add where others have attends with values NULL. */
+ * one that has nothing to add where others have attends with values NULL. With `overlaps` a piece
+ * there is on its way when the call comes back, and its values stay as they are until the next call,
+ * or gradient_settle, has come back; rows, and everything without shards, are through at once. */
 enum status gradient_add(struct gradient *gradient, const struct exchange_piece *piece) MUST_USE;
+
+/* Moves on what is on its way, without waiting: called now and then while the next piece is computed.
+ * Not collective. */
+enum status gradient_progress(struct gradient *gradient) MUST_USE;
+
+/* What was added is through; collective on a shard. Before ranks agree on anything else. */
+enum status gradient_settle(struct gradient *gradient) MUST_USE;
 
 /* Whether additions are collective. */
 bool gradient_is_shared(const struct gradient *gradient);

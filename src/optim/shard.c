@@ -42,11 +42,14 @@ static enum status fill(struct shard *shard) {
     const int64_t target = piece_target(shard->layout, shard->size);
     int64_t *ends;
     shard->piece_count = cut(shard->layout, target, NULL, NULL);
-    TRY(memory_new(&shard->borders, shard->piece_count + 1, "borders of shards"));
+    const int64_t rounds = (shard->piece_count + shard->size - 1) / shard->size;
+    TRY(memory_new(&shard->borders, rounds * shard->size + 1, "borders of shards"));
     TRY(memory_new(&shard->blocks, shard->piece_count + 1, "borders of shards"));
     TRY(memory_new(&shard->places, shard->piece_count, "borders of shards"));
     TRY(memory_new(&ends, shard->size, "borders of shards"));
     cut(shard->layout, target, shard->borders, shard->blocks);
+    for (int64_t p = shard->piece_count; p <= rounds * shard->size; p++)
+        shard->borders[p] = shard->layout->elements;
     for (int64_t p = 0; p < shard->piece_count; p++) {
         int64_t *end = &ends[p % shard->size];
         shard->places[p] = *end;
@@ -108,11 +111,19 @@ int64_t shard_round_count(const struct shard *shard) {
     return shard_range_count(shard, 0);
 }
 
-void shard_round_borders(const struct shard *shard, int64_t round, int64_t *borders) {
-    for (int r = 0; r <= shard->size; r++) {
-        const int64_t piece = round * shard->size + r;
-        borders[r] = shard->borders[piece < shard->piece_count ? piece : shard->piece_count];
-    }
+const int64_t *shard_round_borders(const struct shard *shard, int64_t round) {
+    ASSERT(round >= 0 && round < shard_round_count(shard));
+    return shard->borders + round * shard->size;
+}
+
+enum status shard_gather(const struct shard *shard, struct reducer *reducer, float *vector) {
+    if (shard->size == 1)
+        return STATUS_OK;
+    ASSERT(shard->size == reducer->comm->size);
+    TRY(reducer_follow(reducer));
+    for (int64_t round = 0; round < shard_round_count(shard); round++)
+        TRY(reducer_all_gather(reducer, vector, shard_round_borders(shard, round)));
+    return reducer_join(reducer, "all-gather of parameters");
 }
 
 int64_t shard_round_of(const struct shard *shard, int64_t element) {

@@ -15,6 +15,16 @@
  *
  * What a rank keeps of a vector are its pieces one behind the other ("places"). With one rank there
  * is one piece, and a place is the element itself.
+ *
+ * What an update rule may rely on. State that goes with the parameters is kept as shards: arrays of
+ * shard->elements, of which places [0, shard->elements) are this rank's elements in ascending order,
+ * so that elementwise operations take a whole shard in one call; a gradient's `values` and the
+ * optimizer's moments are such arrays. Where the operation also reads the master, which is whole on
+ * every rank, it goes range by range (shard_range_at: elements [begin, end) of the master beside
+ * places from `place` on); afterwards shard_gather gives every rank the whole again. A product over the
+ * whole vector is shard_dot: the same bits on all ranks and for any number of them, one meeting of
+ * all ranks each. Which elements a rank owns depends on the layout and the number of ranks alone and
+ * never changes during a run. With one rank all of this holds and nothing is sent.
  */
 #ifndef OPTIM_SHARD_H
 #define OPTIM_SHARD_H
@@ -24,6 +34,7 @@
 #include "backend/backend.h"
 #include "base/status.h"
 #include "comm/comm.h"
+#include "comm/reducer.h"
 #include "optim/vector.h"
 
 /* Elements of a piece, but for the block that fills it: 4 MiB of fp32. Shorter where a rank would
@@ -35,7 +46,7 @@ struct shard {
     int rank, size;                     /* this rank, and how many share the vector */
     int64_t elements;                   /* of this rank */
     int64_t piece_count;
-    int64_t *borders; /* (piece_count + 1) first element of each piece, and the end */
+    int64_t *borders; /* first element of each piece, then the end, up to whole rounds */
     int64_t *blocks;  /* (piece_count + 1) first block of each, counted over all tensors */
     int64_t *places;  /* (piece_count) where it begins in its owner's memory */
 };
@@ -61,8 +72,8 @@ struct shard_range shard_range_at(const struct shard *shard, int rank, int64_t i
 /* Rounds of the deal; rank r's piece of round i is its range i, which may be missing in the last. */
 int64_t shard_round_count(const struct shard *shard);
 
-/* Where the parts of rank 0, 1, … of a round begin, and where the last ends: borders (size + 1). */
-void shard_round_borders(const struct shard *shard, int64_t round, int64_t *borders);
+/* Where the parts of rank 0, 1, … of a round begin, and where the last ends: (size + 1). */
+const int64_t *shard_round_borders(const struct shard *shard, int64_t round);
 
 /* Round that holds an element. */
 int64_t shard_round_of(const struct shard *shard, int64_t element);
@@ -79,6 +90,11 @@ enum status shard_dot(const struct shard *shard, struct comm *comm, const float 
 /* *norm = √ Σ x². */
 enum status shard_norm(const struct shard *shard, struct comm *comm, const float *x,
                        double *norm) MUST_USE;
+
+/* Each rank has computed its elements of a whole vector (layout->elements, memory of the reducer's
+ * kind): brings them to all, in place. Collective with more than one rank. */
+enum status shard_gather(const struct shard *shard, struct reducer *reducer,
+                         float *vector) MUST_USE;
 
 /* Most elements that a piece has. */
 int64_t shard_longest_piece(const struct shard *shard);

@@ -92,6 +92,20 @@ static enum status give(void *context, const struct gradient_piece *piece) {
     return add_piece(giving, piece);
 }
 
+/* What is on its way to its owners moves on beside the backward. */
+static enum status progress(void *context) {
+    struct giving *giving = context;
+    return gradient_progress(giving->run->gradient);
+}
+
+/* What is on its way has come; what that takes counts as reduction. */
+static enum status settle(struct run *run) {
+    const double start_s = clock_now_s();
+    const enum status status = gradient_settle(run->gradient);
+    run->step.clock.exchange_s += clock_now_s() - start_s;
+    return status;
+}
+
 /* Where additions are collective, a rank without a microbatch, or one that failed in it, attends
  * those of the others with nothing. Returns the first failure, `status` or one of its own. */
 static enum status attend(struct giving *giving, enum status status) {
@@ -103,14 +117,17 @@ static enum status attend(struct giving *giving, enum status status) {
         if (attended == STATUS_COMM)
             return status;
     }
-    return status;
+    const enum status settled = settle(giving->run);
+    return status == STATUS_OK ? settled : status;
 }
 
 /* Forward, loss and backward of the microbatch in the buffers; its gradient goes to
  * run->gradient. */
 static enum status microbatch_gradient(struct giving *giving, const struct gradient_call *call) {
     struct run *run = giving->run;
-    const struct gradient_sink sink = {.add = give, .context = giving};
+    const bool overlaps = run->gradient->overlaps;
+    const struct gradient_sink sink = {
+        .add = give, .progress = overlaps ? progress : NULL, .lasts = overlaps, .context = giving};
     struct tile_buffers *buffers = &run->buffers;
     const struct microbatch *microbatch = &buffers->microbatch;
     TRY(reserve_targets(buffers, microbatch->batch.target_count));
@@ -307,29 +324,13 @@ static enum status own_step(struct run *run) {
                           run->step.learning_rate, scale);
 }
 
-/* Every rank's shard of the parameters to all. */
-static enum status share_parameters(struct run *run) {
-    const struct shard *shard = run->shard;
-    int64_t *borders;
-    if (shard->size == 1)
-        return STATUS_OK;
-    enum status status =
-        comm_agree(run->comm, memory_new(&borders, shard->size + 1, "borders of shards"));
-    for (int64_t round = 0; status == STATUS_OK && round < shard_round_count(shard); round++) {
-        shard_round_borders(shard, round, borders);
-        status = reducer_all_gather(&run->reducer, run->master, borders);
-    }
-    memory_release(&borders);
-    return status;
-}
-
 static enum status problem_step(void *context) {
     struct run *run = context;
     TRY(saving_release(run));
     const double start_s = clock_now_s();
     heartbeat_phase(run->heartbeat, "optimizer", run->counters.step + 1);
     TRY(comm_agree(run->comm, own_step(run)));
-    TRY(share_parameters(run));
+    TRY(shard_gather(run->shard, &run->reducer, run->master));
     TRY(comm_agree(run->comm, model_refresh(run->lm.model, run->master)));
     run->step.clock.optimizer_s += clock_now_s() - start_s;
     return STATUS_OK;

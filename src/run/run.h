@@ -168,8 +168,8 @@ enum status run_plan(struct run *run, const struct settings *settings, struct co
 enum status run_layout_create(struct vector_layout **layout, struct backend *backend,
                               const struct parameter_set *set) MUST_USE;
 
-/* What run_open makes last: models, optimizer, gradient. In a planned run memory is booked and the
- * tensors of the weights are looked for, but not read. */
+/* What run_open makes last: models, optimizer, gradient. Collective. In a planned run memory is booked
+ * and the tensors of the weights are looked for, but not read. */
 enum status run_reserve(struct run *run) MUST_USE;
 void run_unreserve(struct run *run);
 

@@ -249,11 +249,16 @@ static enum status open_model(struct run *run) {
                                              .beta2 = settings->optimizer.beta2,
                                              .epsilon = settings->optimizer.epsilon,
                                              .weight_decay = settings->optimizer.weight_decay};
-    TRY(optimizer_create(&run->optimizer, &run->lm.backend, run->shard, &adamw));
-    reducer_open_host(&run->reducer, run->comm);
-    return gradient_create(&run->gradient, &run->lm.backend, run->shard, &run->reducer,
-                           settings->parallel.reduction == SETTING_REDUCTION_EXACT ? GRADIENT_EXACT
-                                                                                   : GRADIENT_FAST);
+    return optimizer_create(&run->optimizer, &run->lm.backend, run->shard, &adamw);
+}
+
+static enum status open_gradient(struct run *run) {
+    const struct settings_parallel *parallel = &run->settings->parallel;
+    TRY(gradient_create(&run->gradient, &run->lm.backend, run->shard, &run->reducer,
+                        parallel->reduction == SETTING_REDUCTION_EXACT ? GRADIENT_EXACT
+                                                                       : GRADIENT_FAST));
+    run->gradient->overlaps = parallel->overlap && gradient_is_shared(run->gradient);
+    return STATUS_OK;
 }
 
 static enum status open_passes(struct run *run) {
@@ -308,9 +313,14 @@ static enum status open_data(struct run *run, int threads, const struct absent *
     return STATUS_OK;
 }
 
+/* To open the reducer is a meeting of all ranks. */
 enum status run_reserve(struct run *run) {
-    TRY(open_passes(run));
-    return open_model(run);
+    enum status status = open_passes(run);
+    if (status == STATUS_OK)
+        status = open_model(run);
+    TRY(comm_agree(run->comm, status));
+    TRY(gradient_open_reducer(&run->reducer, &run->lm.backend, run->comm));
+    return comm_agree(run->comm, open_gradient(run));
 }
 
 enum status run_open(struct run *run, const struct settings *settings, struct comm *comm) {
@@ -319,9 +329,9 @@ enum status run_open(struct run *run, const struct settings *settings, struct co
     enum status status = threads_choose(comm, (int)settings->parallel.threads, &threads);
     if (status == STATUS_OK)
         status = open_data(run, threads, &(struct absent){.weights = false});
+    status = comm_agree(comm, status);
     if (status == STATUS_OK)
         status = run_reserve(run);
-    status = comm_agree(comm, status);
     if (status != STATUS_OK)
         run_close(run);
     return status;

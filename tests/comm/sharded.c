@@ -43,7 +43,7 @@ struct trial {
 };
 
 static struct backend backend;
-static float *values; /* (MOST) of the piece at work */
+static float *values; /* (2, MOST) of the piece at work and the one before, in turn */
 static int32_t rows[ROWS];
 
 static float number(uint32_t tile, uint32_t piece, int64_t i) {
@@ -54,6 +54,7 @@ static float number(uint32_t tile, uint32_t piece, int64_t i) {
 /* The piece of a tile; of the matrix every (tile + 2)-th row, some of them neighbours. */
 static struct exchange_piece piece_of(const struct trial *trial, int tile, int p) {
     struct exchange_piece piece = pieces[p];
+    float *own = values + p % 2 * MOST;
     int64_t n = piece.n;
     if (piece.columns > 0) {
         for (int32_t row = 0; row < ROWS; row++)
@@ -63,14 +64,15 @@ static struct exchange_piece piece_of(const struct trial *trial, int tile, int p
         piece.rows = rows;
     }
     for (int64_t i = 0; i < n; i++)
-        values[i] = number((uint32_t)tile, (uint32_t)p, i);
+        own[i] = number((uint32_t)tile, (uint32_t)p, i);
     if (tile == trial->odd_tile)
-        values[n / 2] = trial->odd;
-    piece.values = values;
+        own[n / 2] = trial->odd;
+    piece.values = own;
     return piece;
 }
 
-/* Adds the tiles [begin, end) and attends `rounds` in all. */
+/* Adds the tiles [begin, end) and attends `rounds` in all; some ranks look often between pieces, others
+ * never. */
 static void add_tiles(struct gradient *gradient, const struct trial *trial, int begin, int end,
                       int rounds) {
     for (int t = begin; t < begin + rounds; t++)
@@ -78,7 +80,10 @@ static void add_tiles(struct gradient *gradient, const struct trial *trial, int 
             const struct exchange_piece piece = t < end ? piece_of(trial, t, p) : pieces[p];
             if (t < end || gradient_is_shared(gradient))
                 CHECK_OK(gradient_add(gradient, &piece));
+            for (int look = 0; look < 40 * (gradient->shard->rank % 3) && p < 3; look++)
+                CHECK_OK(gradient_progress(gradient));
         }
+    CHECK_OK(gradient_settle(gradient));
 }
 
 /* The first rank has most tiles, the last may have none. */
@@ -124,7 +129,6 @@ static void side_step(struct side *side, const struct trial *trial) {
     const struct comm *comm = side->reducer.comm;
     const int begin = first_tile(comm->rank, comm->size),
               end = first_tile(comm->rank + 1, comm->size);
-    int64_t borders[65];
     enum gradient_outcome outcome;
     CHECK_OK(gradient_begin(side->gradient, 2 * TILES));
     do {
@@ -135,10 +139,7 @@ static void side_step(struct side *side, const struct trial *trial) {
     if (outcome != GRADIENT_READY)
         return;
     CHECK_OK(optimizer_step(side->optimizer, side->master, side->gradient->values, 0.01, 0.5));
-    for (int64_t round = 0; round < shard_round_count(side->shard); round++) {
-        shard_round_borders(side->shard, round, borders);
-        CHECK_OK(reducer_all_gather(&side->reducer, side->master, borders));
-    }
+    CHECK_OK(shard_gather(side->shard, &side->reducer, side->master));
 }
 
 /* Elements of this rank's vector that are not those of the whole one. */
@@ -172,14 +173,16 @@ static void check_sides(const struct side *shared, const struct side *alone, dou
     CHECK(shard->size == 1 || shard->elements < ELEMENTS);
 }
 
-/* width: elements of a message at most, 0 for what the room gives. */
+/* overlaps: pieces are on their way while the next are made. width: elements of a message at most, 0
+ * for what the room gives. */
 static void check_trial(struct comm *comm, const struct vector_layout *layout,
-                        const struct trial *trial, int64_t width) {
+                        const struct trial *trial, bool overlaps, int64_t width) {
     struct comm self;
     struct side shared, alone;
     comm_self_open(&self);
     side_open(&shared, comm, layout, trial);
     side_open(&alone, &self, layout, trial);
+    shared.gradient->overlaps = overlaps;
     if (width > 0 && comm->size > 1)
         shared.gradient->exchange.width = width;
     side_step(&shared, trial);
@@ -212,13 +215,15 @@ int main(int argc, char **argv) {
     if (comm_mpi_open(&comm, &argc, &argv) != STATUS_OK)
         return 1;
     CHECK_OK(backend_open(&backend, "cpu", 1));
-    CHECK_OK(backend_new(&backend, &values, MOST, "values"));
+    CHECK_OK(backend_new(&backend, &values, 2 * MOST, "values"));
     CHECK_OK(vector_layout_create(&layout, &backend, parts, PARTS));
     for (size_t i = 0; i < sizeof trials / sizeof *trials; i++)
-        check_trial(&comm, layout, &trials[i], 0);
+        check_trial(&comm, layout, &trials[i], i != 1, 0);
+    check_trial(&comm, layout, &trials[0], false, 0);
+    check_trial(&comm, layout, &trials[1], true, 0);
     comm_mpi_set_piece(&comm, 1003);
-    check_trial(&comm, layout, &trials[0], 0);
-    check_trial(&comm, layout, &trials[0], 1777);
+    check_trial(&comm, layout, &trials[0], true, 0);
+    check_trial(&comm, layout, &trials[0], true, 1777);
     check_order(&comm, layout);
     vector_layout_destroy(&layout);
     backend_release(&backend, &values);

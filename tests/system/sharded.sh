@@ -40,7 +40,10 @@ for ranks in 2 3 4; do
     case $1-$ranks in
     parts-4 | bf16-4 | sft-4 | large-4) continue ;; # the same as on 3, in more time
     esac
-    run "$ranks" "shard-$ranks" parallel.shard=true
+    # On 3 ranks each gradient is brought to its owners before the next is computed, else beside it.
+    overlap=true
+    [ "$ranks" != 3 ] || overlap=false
+    run "$ranks" "shard-$ranks" parallel.shard=true parallel.overlap=$overlap
     same_run one "shard-$ranks"
 done
 
@@ -53,6 +56,14 @@ if [ "$1" = full ]; then
         exact=$(value one /pass/grad_norm 0 0) fast=$(value fast /pass/grad_norm 0 0)
         holds "$fast != 0 && $exact / $fast < 1.0001 && $fast / $exact < 1.0001" "the norm of a fast sum, $fast, is that of the exact one, $exact"
         rm -rf fast
+    done
+
+    # What is on its way takes memory, which the plan knows.
+    for overlap in true false; do
+        "$GRADUS" plan "$input" $settings run.directory="$work/planned" --ranks 2 parallel.shard=true parallel.overlap=$overlap >plan.txt ||
+            fail "plan: overlap $overlap"
+        grep -q 'gradient of one layer, on its way' plan.txt && there=true || there=false
+        [ $there = $overlap ] || fail "the plan with parallel.overlap=$overlap: a gradient on its way is there: $there"
     done
 
     # Steps without a gradient are skipped by all ranks.
