@@ -6,6 +6,7 @@
 
 #include "base/memory.h"
 #include "cuda/cuda.h"
+#include "cuda/reducers.h"
 
 /* --- which GPU --- */
 
@@ -103,6 +104,7 @@ static const struct backend_ops cuda_ops = {.name = "cuda",
                                             .decode_prepare = cuda_decode_prepare,
                                             .decode_discard = cuda_decode_discard,
                                             .repeat = cuda_repeat,
+                                            .open_reducer = cuda_open_reducer,
 #define X(op) .op = cuda_##op,
                                             BACKEND_OPERATIONS(X)
 #undef X
