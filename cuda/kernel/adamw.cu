@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * AdamW (algorithms.md, section 1; Loshchilov and Hutter, arXiv 1711.05101): bound by memory, 28
- * bytes an element, 30 with the working copy. The order of operations is that of torch.optim.AdamW.
+ * bytes an element. The order of operations is that of torch.optim.AdamW.
  */
 #include "cuda/kernel/adamw.h"
 
@@ -12,7 +12,6 @@ enum { ADAMW_THREADS = 256 };
 struct adamw_vectors {
     float *parameters, *exp_avg, *exp_avg_sq;
     const float *gradient;
-    bf16 *working;
     int64_t n;
     float shrink, gradient_scale; /* their product scales the gradient */
     float keep;                   /* 1 − learning_rate · weight_decay */
@@ -51,8 +50,6 @@ static __global__ void __launch_bounds__(ADAMW_THREADS) adamw_kernel(adamw_vecto
     write_quad<ALIGNED>(a.parameters + at, parameter, left);
     write_quad<ALIGNED>(a.exp_avg + at, exp_avg, left);
     write_quad<ALIGNED>(a.exp_avg_sq + at, exp_avg_sq, left);
-    if (a.working != nullptr)
-        write_quad<ALIGNED>(a.working + at, parameter, left);
 }
 
 static int launch_part(void *stream, const adamw_vectors &a, bool aligned) {
@@ -69,7 +66,6 @@ int launch_adamw(void *stream, const struct adamw_launch *args) {
                        args->exp_avg,
                        args->exp_avg_sq,
                        args->gradient,
-                       (bf16 *)args->working,
                        args->n,
                        (float)shrink,
                        (float)(args->gradient_scale / shrink),
@@ -80,7 +76,7 @@ int launch_adamw(void *stream, const struct adamw_launch *args) {
                        (float)(args->learning_rate / args->correction1),
                        (float)sqrt(args->correction2),
                        (float)args->epsilon};
-    const bool aligned = aligned_16(a.parameters, a.exp_avg, a.exp_avg_sq, a.gradient, a.working);
+    const bool aligned = aligned_16(a.parameters, a.exp_avg, a.exp_avg_sq, a.gradient);
     if (!aligned || a.n % 4 == 0)
         return launch_part(stream, a, aligned);
     const int64_t whole = a.n / 4 * 4;
@@ -91,7 +87,6 @@ int launch_adamw(void *stream, const struct adamw_launch *args) {
     rest.exp_avg += whole;
     rest.exp_avg_sq += whole;
     rest.gradient += whole;
-    rest.working = rest.working != nullptr ? rest.working + whole : nullptr;
     const int error = launch_part(stream, a, true);
     return error != 0 ? error : launch_part(stream, rest, false);
 }

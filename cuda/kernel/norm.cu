@@ -10,8 +10,6 @@
 
 template <typename T> struct norm_rows {
     const float *x;
-    const T *residual;
-    float *sum;
     const float *weight;
     T *y;
     float *inverse_rms;
@@ -43,17 +41,6 @@ static __device__ __forceinline__ void load_norm_row(const norm_rows<T> &a, int6
     for (int vec = 0; vec < VECS; vec++) {
         const place p = place_of(row, a.rows, a.C, vec);
         x[vec] = read_quad<ALIGNED>(a.x + p.at, p.left);
-    }
-    if (a.residual == nullptr)
-        return;
-#pragma unroll
-    for (int vec = 0; vec < VECS; vec++) {
-        const place p = place_of(row, a.rows, a.C, vec);
-        const quad residual = read_quad<ALIGNED>(a.residual + p.at, p.left);
-#pragma unroll
-        for (int i = 0; i < 4; i++)
-            x[vec].v[i] += residual.v[i];
-        write_quad<ALIGNED>(a.sum + p.at, x[vec], p.left);
     }
 }
 
@@ -120,12 +107,10 @@ template <typename T, bool ALIGNED> static int launch_norm(void *stream, const n
 }
 
 template <typename T> static int launch_norm_of(void *stream, const rmsnorm_launch *args) {
-    const norm_rows<T> a = {args->x,      (const T *)args->residual, args->sum, args->weight,
-                            (T *)args->y, args->inverse_rms,         args->T,   args->C,
-                            args->epsilon};
-    return rows_aligned(a.C, a.x, a.residual, a.sum, a.weight, a.y)
-               ? launch_norm<T, true>(stream, a)
-               : launch_norm<T, false>(stream, a);
+    const norm_rows<T> a = {args->x, args->weight, (T *)args->y, args->inverse_rms,
+                            args->T, args->C,      args->epsilon};
+    return rows_aligned(a.C, a.x, a.weight, a.y) ? launch_norm<T, true>(stream, a)
+                                                 : launch_norm<T, false>(stream, a);
 }
 
 int launch_rmsnorm(void *stream, const struct rmsnorm_launch *args) {

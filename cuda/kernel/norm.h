@@ -13,15 +13,13 @@
 extern "C" {
 #endif
 
-/* y = x / sqrt(mean(x²) + epsilon) · weight. With `residual`, first x + residual, which goes to
- * `sum`. A row's bits depend on that row alone. */
+/* y = x / sqrt(mean(x²) + epsilon) · weight. A row's bits depend on that row alone. What the product
+ * before it adds to the stream it adds itself: that moves as many bytes as adding it here would. */
 struct rmsnorm_launch {
-    const float *x;       /* (T, C) */
-    const void *residual; /* (T, C) of dtype, or NULL */
-    float *sum;           /* (T, C) with residual; may be x */
-    const float *weight;  /* (C) */
-    void *y;              /* (T, C) of dtype; may be `residual` */
-    float *inverse_rms;   /* (T) or NULL; NaN where the squares leave fp32 */
+    const float *x;      /* (T, C) */
+    const float *weight; /* (C) */
+    void *y;             /* (T, C) of dtype */
+    float *inverse_rms;  /* (T) or NULL; NaN where the squares leave fp32 */
     int64_t T, C;
     float epsilon;
     enum dtype dtype;
