@@ -51,6 +51,7 @@ struct cuda_state {
     struct cuda_scratch scratch; /* on the device; grows to the largest need, then stays */
     struct cuda_scratch host;    /* for host arrays that are put together */
     bool plans;
+    void *graph;  /* of the last step that was recorded, or NULL */
     bool records; /* a graph, in which nothing may come from the host */
 };
 

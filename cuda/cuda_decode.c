@@ -77,21 +77,20 @@ enum status cuda_decode_append(struct backend *backend, const struct decode_appe
     return CUDA_LAUNCH(backend, append, .append = *args);
 }
 
-/* Records what a step puts into the stream, and plays it. */
+/* Records what a step puts into the stream, and plays it. The graph is kept: steps of other rows, or of
+ * more or fewer, mostly have the same operations with other arguments. */
 static enum status play(struct backend *backend, int64_t times, enum status (*step)(void *context),
                         void *context) {
     struct cuda_state *state = cuda_state(backend);
     struct device *device = &state->device;
-    void *graph = NULL;
     TRY(device_capture_begin(device, device->stream));
     state->records = true;
     enum status status = step(context);
     state->records = false;
-    const enum status ended = device_capture_end(device, device->stream, &graph);
+    const enum status ended = device_capture_end(device, device->stream, &state->graph);
     status = status != STATUS_OK ? status : ended;
     for (int64_t i = 0; status == STATUS_OK && i < times; i++)
-        status = device_graph_launch(device, graph, device->stream);
-    device_graph_destroy(device, graph);
+        status = device_graph_launch(device, state->graph, device->stream);
     return status;
 }
 

@@ -201,6 +201,9 @@ enum status cuda_host_scratch(struct backend *backend, void *pointer, size_t byt
 
 void cuda_memory_close(struct backend *backend) {
     struct cuda_state *state = cuda_state(backend);
+    if (!state->plans)
+        device_graph_destroy(&state->device, state->graph);
+    state->graph = NULL;
     memory_release(&state->host.memory);
     cuda_release(backend, state->scratch.memory);
     while (state->blocks != NULL) {

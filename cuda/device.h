@@ -87,7 +87,8 @@ enum status device_event_elapsed_ms(struct device *device, void *from, void *to,
                                     float *ms) MUST_USE;
 
 /* From begin to end what is put into the stream is not done but kept, with its arguments, as a graph
- * that can be put into a stream again and again. */
+ * that can be put into a stream again and again. *graph is NULL, or an earlier graph, which becomes the
+ * new one; launches of it that are still in a stream stay what they were. */
 enum status device_capture_begin(struct device *device, void *stream) MUST_USE;
 enum status device_capture_end(struct device *device, void *stream, void **graph) MUST_USE;
 enum status device_graph_launch(struct device *device, void *graph, void *stream) MUST_USE;

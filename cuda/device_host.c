@@ -312,32 +312,38 @@ static enum status put_transfer(void *stream, struct transfer values) {
         "a copy");
 }
 
+/* `to` and `from`: what to call an end that must be the device's; NULL for the host's. */
+struct ends {
+    const char *to, *from;
+};
+
+static enum status put_copy(void *stream, struct ends ends, void *to, const void *from,
+                            size_t bytes) {
+    if (bytes == 0)
+        return STATUS_OK;
+    if (ends.to != NULL)
+        TRY(check_device(to, bytes, ends.to));
+    if (ends.from != NULL)
+        TRY(check_device(from, bytes, ends.from));
+    return put_transfer(stream, (struct transfer){.to = to, .from = from, .bytes = bytes});
+}
+
 enum status device_upload(struct device *device, void *stream, void *to, const void *from_host,
                           size_t bytes) {
     (void)device;
-    if (bytes == 0)
-        return STATUS_OK;
-    TRY(check_device(to, bytes, "upload"));
-    return put_transfer(stream, (struct transfer){.to = to, .from = from_host, .bytes = bytes});
+    return put_copy(stream, (struct ends){"upload", NULL}, to, from_host, bytes);
 }
 
 enum status device_download(struct device *device, void *stream, void *to_host, const void *from,
                             size_t bytes) {
     (void)device;
-    if (bytes == 0)
-        return STATUS_OK;
-    TRY(check_device(from, bytes, "download"));
-    return put_transfer(stream, (struct transfer){.to = to_host, .from = from, .bytes = bytes});
+    return put_copy(stream, (struct ends){NULL, "download"}, to_host, from, bytes);
 }
 
 enum status device_copy(struct device *device, void *stream, void *to, const void *from,
                         size_t bytes) {
     (void)device;
-    if (bytes == 0)
-        return STATUS_OK;
-    TRY(check_device(to, bytes, "copy, to"));
-    TRY(check_device(from, bytes, "copy, from"));
-    return put_transfer(stream, (struct transfer){.to = to, .from = from, .bytes = bytes});
+    return put_copy(stream, (struct ends){"copy, to", "copy, from"}, to, from, bytes);
 }
 
 enum status device_fill(struct device *device, void *stream, void *to, unsigned char byte,
@@ -442,11 +448,16 @@ enum status device_capture_begin(struct device *device, void *stream) {
     return STATUS_OK;
 }
 
+/* Launches of an earlier graph that are still in the stream are done first: they are as they were. */
 enum status device_capture_end(struct device *device, void *stream, void **graph) {
-    (void)device;
     struct stream *self = stream;
-    struct list *list = NULL;
-    TRY(own(&list, sizeof *list));
+    struct list *list = *graph;
+    if (list != NULL) {
+        drain_all(device);
+        list_clear(list);
+    } else {
+        TRY(own(&list, sizeof *list));
+    }
     *list = self->captured;
     if (list->first == NULL)
         list->end = &list->first;

@@ -156,9 +156,26 @@ static void test_conversions(struct device *device) {
     device_release(device, &dout);
 }
 
+/* A graph becomes another, with the same nodes and then with more; a launch that is still in the stream
+ * is the old one's. */
+static void test_graph_again(struct device *device, void **graph, float *dx) {
+    float x[64];
+    MUST(device_graph_launch(device, *graph, device->stream)); /* 64, then 32 */
+    for (int nodes = 2; nodes <= 3; nodes++) {
+        MUST(device_capture_begin(device, device->stream));
+        for (int i = 0; i < nodes; i++)
+            MUST(DEVICE_LAUNCH(launch_increment(device->stream, dx, 32)));
+        MUST(device_capture_end(device, device->stream, graph));
+        MUST(device_graph_launch(device, *graph, device->stream));
+    }
+    fixture_download(device, x, dx, sizeof x);
+    CHECK_NEAR(x[0], 6 + 2 + 2 + 3, 0);
+    CHECK_NEAR(x[63], 3 + 1, 0);
+}
+
 static void test_graph(struct device *device) {
     float x[64] = {0};
-    void *graph, *other, *event, *start;
+    void *graph = NULL, *other, *event, *start;
     float ms = -1;
     bool passed = false;
     float *dx = fixture_upload(device, x, sizeof x);
@@ -181,6 +198,7 @@ static void test_graph(struct device *device) {
     CHECK(passed && ms >= 0);
     CHECK_NEAR(x[0], 6, 0);
     CHECK_NEAR(x[63], 3, 0);
+    test_graph_again(device, &graph, dx);
     device_graph_destroy(device, graph);
     device_event_destroy(device, event);
     device_event_destroy(device, start);
