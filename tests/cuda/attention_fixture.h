@@ -8,9 +8,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "fixture.h"
+#include "arrays.h"
 #include "cuda/kernel/attention_forward.h"
-#include "reference/reference.h"
 
 struct heads {
     enum dtype dtype;
@@ -73,36 +72,19 @@ static inline float *download_as(struct device *device, struct heads s, const vo
     return values;
 }
 
-/* Largest |have - want| over the largest |want| must stay below the tolerance. */
+/* As arrays_compare and arrays_same, of these heads. */
 static inline void compare(const char *what, struct heads s, const float *have, const double *want,
                            int64_t n, double tolerance) {
-    double size = 1e-30, error = 0;
-    int64_t worst = 0;
-    for (int64_t i = 0; i < n; i++) {
-        size = fmax(size, fabs(want[i]));
-        if (!(fabs((double)have[i] - want[i]) <= error)) {
-            error = fabs((double)have[i] - want[i]);
-            worst = i;
-        }
-    }
-    if (!(error <= tolerance * size))
-        CHECK_FAILED("%s: %s: element %lld is %.9g, expected %.9g; error %.3g of the largest, "
-                     "allowed %.3g",
-                     heads_text(s), what, (long long)worst, (double)have[worst], want[worst],
-                     error / size, tolerance);
-    else if (getenv("GRADUS_TEST_VERBOSE") != NULL)
-        printf("%s: %s: error %.2g of the largest, allowed %.2g\n", heads_text(s), what,
-               error / size, tolerance);
+    char text[200];
+    snprintf(text, sizeof text, "%s: %s", heads_text(s), what);
+    arrays_compare(text, have, want, n, tolerance);
 }
 
 static inline void same_bits(const char *what, struct heads s, const float *a, const float *b,
                              int64_t n) {
-    for (int64_t i = 0; i < n; i++)
-        if (memcmp(a + i, b + i, sizeof *a) != 0) {
-            CHECK_FAILED("%s: %s: element %lld is %.9g and %.9g", heads_text(s), what, (long long)i,
-                         (double)a[i], (double)b[i]);
-            return;
-        }
+    char text[200];
+    snprintf(text, sizeof text, "%s: %s", heads_text(s), what);
+    arrays_same(text, a, b, n);
 }
 
 /* Forward on the device: out and log_sum, of host memory that the caller frees. */
