@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/memory.h"
 #include "cuda/cuda.h"
@@ -66,6 +67,22 @@ static enum dtype activations(const struct backend *backend, enum dtype weights)
     return weights;
 }
 
+static void algorithms_get(const struct backend *backend, int64_t words[BACKEND_ALGORITHM_WORDS]) {
+    if (cuda_plans(backend))
+        memset(words, 0, BACKEND_ALGORITHM_WORDS * sizeof *words);
+    else
+        blas_choices(&cuda_state(backend)->blas, words);
+}
+
+/* Which way the products go is tried again with what is chosen now. */
+static void algorithms_set(struct backend *backend, const int64_t words[BACKEND_ALGORITHM_WORDS]) {
+    struct cuda_state *state = cuda_state(backend);
+    if (state->plans)
+        return;
+    state->ways.count = 0;
+    blas_choose(&state->blas, words);
+}
+
 static void close_backend(struct backend *backend) {
     struct cuda_state *state = cuda_state(backend);
     if (state == NULL)
@@ -84,6 +101,10 @@ static void close_backend(struct backend *backend) {
 #define TEXT "one NVIDIA GPU for each rank; products by cuBLASLt and own kernels"
 #endif
 
+/* So many that the head's products come near to the speed of large ones, and a step of 16384 rows
+ * keeps 1 GiB of logits; gradus bench head shows what other widths give. */
+enum { HEAD_COLUMNS = 16 * HEAD_BLOCK };
+
 static const struct backend_ops cuda_ops = {.name = "cuda",
                                             .text = TEXT,
                                             .allocate = cuda_allocate,
@@ -95,7 +116,7 @@ static const struct backend_ops cuda_ops = {.name = "cuda",
                                             .clear = cuda_clear,
                                             .synchronize = cuda_synchronize,
                                             .steps_ahead = 32,
-                                            .head_columns = HEAD_BLOCK,
+                                            .head_columns = HEAD_COLUMNS,
                                             .close = close_backend,
                                             .weight_bytes = weight_bytes,
                                             .activations = activations,
@@ -105,6 +126,8 @@ static const struct backend_ops cuda_ops = {.name = "cuda",
                                             .decode_discard = cuda_decode_discard,
                                             .repeat = cuda_repeat,
                                             .open_reducer = cuda_open_reducer,
+                                            .algorithms_get = algorithms_get,
+                                            .algorithms_set = algorithms_set,
 #define X(op) .op = cuda_##op,
                                             BACKEND_OPERATIONS(X)
 #undef X

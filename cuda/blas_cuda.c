@@ -2,32 +2,19 @@
  *
  * cuBLASLt. It thinks in columns: our y (M, N) by rows is its (N, M), so that b comes first.
  */
-#include "cuda/blas.h"
+#include "cuda/blas_choice.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include <cublasLt.h>
 
-/* What an algorithm was chosen for. */
-struct key {
-    int64_t N, K, ldb;
-    enum dtype dtype, y_dtype;
-    bool a_transposed, b_transposed, bias, residual;
-};
-
-enum { PLANS_MAX = 128 };
-struct plan {
-    struct key key;
-    bool usable;
-    cublasLtMatmulAlgo_t algorithm;
-};
-
 struct state {
     cublasLtHandle_t handle;
-    struct plan plans[PLANS_MAX];
-    int count;
+    struct blas_choices choices;
 };
+_Static_assert(sizeof(cublasLtMatmulAlgo_t) == BLAS_ALGORITHM_WORDS * sizeof(uint64_t),
+               "an algorithm is so many words");
 
 static enum status failed(cublasStatus_t error, const char *what) {
     return FAIL(error == CUBLAS_STATUS_ALLOC_FAILED ? STATUS_MEMORY : STATUS_DEFECT,
@@ -44,7 +31,7 @@ static enum status failed(cublasStatus_t error, const char *what) {
 enum status blas_open(struct blas *blas) {
     struct state *state = calloc(1, sizeof *state);
     if (state == NULL)
-        return FAIL(STATUS_MEMORY, "no memory for the plans of products");
+        return FAIL(STATUS_MEMORY, "no memory for the choices of products");
     blas->state = state;
     BLAS(cublasLtCreate(&state->handle));
     return STATUS_OK;
@@ -128,84 +115,104 @@ static enum status limit(cublasLtMatmulPreference_t preference) {
     return STATUS_OK;
 }
 
-/* The first algorithm that the heuristic names, for BLAS_ROWS rows. */
-static enum status choose(struct state *state, const struct product_launch *p, struct plan *plan) {
-    struct call call = {.product = NULL};
+/* --- the algorithm --- */
+
+/* What the library is asked about, whatever product comes first: BLAS_ROWS rows, or as many to sum
+ * over; all columns. */
+static enum status describe_all(struct call *call, const struct product_launch *p) {
+    struct product_launch all = *p;
+    if (p->whole > 0) {
+        all.N = p->whole;
+        all.ldy = (p->whole + 7) / 8 * 8;
+    }
+    if (p->a_transposed)
+        all.K = BLAS_ROWS;
+    return describe(call, &all, p->a_transposed ? p->M : BLAS_ROWS);
+}
+
+/* The first that the heuristic names. */
+static enum status ask(struct state *state, const struct call *call, struct blas_choice *choice) {
     cublasLtMatmulPreference_t preference = NULL;
     cublasLtMatmulHeuristicResult_t found;
     int count = 0;
     enum status status;
-    TRY_ELSE(status, done, describe(&call, p, p->a_transposed ? p->M : BLAS_ROWS));
-    if (cublasLtMatmulPreferenceCreate(&preference) != CUBLAS_STATUS_SUCCESS) {
-        status = FAIL(STATUS_MEMORY, "cuBLASLt cannot hold a preference");
-        goto done;
-    }
+    if (cublasLtMatmulPreferenceCreate(&preference) != CUBLAS_STATUS_SUCCESS)
+        return FAIL(STATUS_MEMORY, "cuBLASLt cannot hold a preference");
     TRY_ELSE(status, done, limit(preference));
-    plan->usable =
-        cublasLtMatmulAlgoGetHeuristic(state->handle, call.product, call.b, call.a, call.y, call.y,
-                                       preference, 1, &found, &count) == CUBLAS_STATUS_SUCCESS &&
-        count > 0 && found.state == CUBLAS_STATUS_SUCCESS;
-    plan->algorithm = found.algo;
+    choice->usable = cublasLtMatmulAlgoGetHeuristic(state->handle, call->product, call->b, call->a,
+                                                    call->y, call->y, preference, 1, &found,
+                                                    &count) == CUBLAS_STATUS_SUCCESS &&
+                     count > 0 && found.state == CUBLAS_STATUS_SUCCESS;
+    if (choice->usable)
+        memcpy(choice->algorithm, &found.algo, sizeof choice->algorithm);
+    choice->made = true;
 done:
     (void)cublasLtMatmulPreferenceDestroy(preference);
+    return status;
+}
+
+/* Whether the library takes such products by the algorithm of a checkpoint. */
+static bool is_offered(struct state *state, const struct call *call,
+                       const struct blas_choice *choice) {
+    cublasLtMatmulAlgo_t algorithm;
+    cublasLtMatmulHeuristicResult_t result;
+    memcpy(&algorithm, choice->algorithm, sizeof algorithm);
+    return !choice->usable ||
+           (cublasLtMatmulAlgoCheck(state->handle, call->product, call->b, call->a, call->y,
+                                    call->y, &algorithm, &result) == CUBLAS_STATUS_SUCCESS &&
+            result.state == CUBLAS_STATUS_SUCCESS && result.workspaceSize == 0);
+}
+
+static enum status choose(struct state *state, const struct product_launch *p,
+                          struct blas_choice *choice) {
+    struct call call = {.product = NULL};
+    enum status status;
+    TRY_ELSE(status, done, describe_all(&call, p));
+    if (choice->kept && !is_offered(state, &call, choice)) {
+        blas_choice_lost(choice);
+        choice->made = false;
+    }
+    choice->kept = false;
+    if (!choice->made)
+        status = ask(state, &call, choice);
+done:
     call_end(&call);
     return status;
 }
 
-static bool same(const struct key *x, const struct key *y) {
-    return x->N == y->N && x->K == y->K && x->ldb == y->ldb && x->dtype == y->dtype &&
-           x->y_dtype == y->y_dtype && x->a_transposed == y->a_transposed &&
-           x->b_transposed == y->b_transposed && x->bias == y->bias && x->residual == y->residual;
+void blas_choices(const struct blas *blas, int64_t words[BLAS_WORDS]) {
+    const struct state *state = blas->state;
+    blas_choices_write(&state->choices, (int64_t)cublasLtGetVersion(), words);
 }
 
-/* The plan of such products; one that is not usable where there is no room for more. A gradient of a
- * weight sums over rows: their number is no part of its key. */
-static enum status plan_of(struct state *state, const struct product_launch *p,
-                           const struct plan **found) {
-    static const struct plan none = {.usable = false};
-    const struct key key = {.N = p->N,
-                            .K = p->a_transposed ? p->M : p->K,
-                            .ldb = p->ldb,
-                            .dtype = p->dtype,
-                            .y_dtype = p->y_dtype,
-                            .a_transposed = p->a_transposed,
-                            .b_transposed = p->b_transposed,
-                            .bias = p->bias != NULL,
-                            .residual = p->residual != NULL};
-    for (int i = 0; i < state->count; i++)
-        if (same(&state->plans[i].key, &key)) {
-            *found = &state->plans[i];
-            return STATUS_OK;
-        }
-    *found = &none;
-    if (state->count == PLANS_MAX)
-        return STATUS_OK;
-    struct plan *plan = &state->plans[state->count];
-    *plan = (struct plan){.key = key};
-    TRY(choose(state, p, plan));
-    state->count++;
-    *found = plan;
-    return STATUS_OK;
+void blas_choose(struct blas *blas, const int64_t words[BLAS_WORDS]) {
+    struct state *state = blas->state;
+    blas_choices_read(&state->choices, (int64_t)cublasLtGetVersion(), words);
 }
+
+/* --- a product --- */
 
 enum status blas_product(struct blas *blas, void *stream, const struct product_launch *p,
                          bool *done) {
     struct state *state = blas->state;
-    const struct plan *plan;
+    cublasLtMatmulAlgo_t algorithm;
     struct call call = {.product = NULL};
     const float scale = p->scale, add = p->residual != NULL ? 1.0f : 0.0f;
     enum status status;
     *done = false;
     if (p->M == 0 || p->N == 0 || p->K == 0 || !aligned(p))
         return STATUS_OK;
-    TRY(plan_of(state, p, &plan));
-    if (!plan->usable)
+    struct blas_choice *choice = blas_choice_of(&state->choices, p);
+    if (choice != NULL && (!choice->made || choice->kept))
+        TRY(choose(state, p, choice));
+    if (choice == NULL || !choice->usable)
         return STATUS_OK;
+    memcpy(&algorithm, choice->algorithm, sizeof algorithm);
     TRY_ELSE(status, done, describe(&call, p, p->M));
     const cublasStatus_t error =
         cublasLtMatmul(state->handle, call.product, &scale, p->b, call.b, p->a, call.a, &add,
-                       p->residual != NULL ? p->residual : p->y, call.y, p->y, call.y,
-                       &plan->algorithm, NULL, 0, (cudaStream_t)stream);
+                       p->residual != NULL ? p->residual : p->y, call.y, p->y, call.y, &algorithm,
+                       NULL, 0, (cudaStream_t)stream);
     /* An algorithm that does not take this number of rows: the caller has another way. */
     *done = error == CUBLAS_STATUS_SUCCESS;
     if (!*done && error != CUBLAS_STATUS_NOT_SUPPORTED && error != CUBLAS_STATUS_INVALID_VALUE)

@@ -3,10 +3,10 @@
  * The three products of a linear layer. They are taken in the type of the weight, that of dW in bf16
  * when one of its factors is; a factor of the other type is converted first, row by row.
  *
- * Forward a row must have the same bits alone and among others, which no library promises: it is
- * asked where a trial has shown it (cuda_ways.h), and never for logits, whose weight is also taken in
- * blocks of columns. For gradients, which only have to be the same every time, the library is asked
- * first.
+ * Forward a row must have the same bits alone and among others, and a logit when the whole
+ * vocabulary is taken and when a block of it is, which no library promises: it is asked where a trial
+ * has shown it (cuda_ways.h). For gradients, which only have to be the same every time, the library is
+ * asked first.
  */
 #include "cuda/cuda.h"
 #include "cuda/kernel/product.h"
@@ -46,12 +46,10 @@ static enum status own(struct backend *backend, const struct product_launch *pro
 }
 
 static enum status forward(struct backend *backend, const struct product_launch *product) {
-    const bool logits = product->y_dtype == DTYPE_F32 && product->residual == NULL;
     bool library = false, done = false;
     if (cuda_plans(backend) || product->M == 0)
         return STATUS_OK;
-    if (!logits)
-        TRY(cuda_way_of(backend, product, &library));
+    TRY(cuda_way_of(backend, product, &library));
     if (!library)
         return own(backend, product);
     TRY(blas_product(&cuda_state(backend)->blas, cuda_stream(backend), product, &done));
@@ -95,7 +93,9 @@ enum status cuda_gemm(struct backend *backend, const struct gemm_args *args) {
                                                      .ldy = args->ldy,
                                                      .scale = scale_of(args->scale),
                                                      .dtype = w->dtype,
-                                                     .y_dtype = args->y_dtype});
+                                                     .y_dtype = args->y_dtype,
+                                                     .begin = w->view_begin,
+                                                     .whole = w->view_of});
 }
 
 enum status cuda_gemm_dx(struct backend *backend, const struct gemm_dx_args *args) {

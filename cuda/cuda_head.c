@@ -27,9 +27,9 @@ enum status cuda_head_finish(struct backend *backend, const struct head_finish_a
 enum status cuda_head_backward(struct backend *backend, const struct head_backward_args *args) {
     return CUDA_LAUNCH(backend, head_backward, .logits = args->logits, .targets = args->targets,
                        .shift = args->shift, .entropy = args->entropy, .d_logprob = args->d_logprob,
-                       .d_entropy = args->d_entropy, .out = args->logits, .R = args->R,
-                       .columns = args->columns, .ld = args->ld, .ld_out = args->ld,
-                       .begin = args->begin, .temperature = args->temperature, .dtype = DTYPE_F32);
+                       .d_entropy = args->d_entropy, .out = args->out, .R = args->R,
+                       .columns = args->columns, .ld = args->ld, .begin = args->begin,
+                       .temperature = args->temperature, .dtype = args->dtype);
 }
 
 enum status cuda_sample(struct backend *backend, const struct sample_args *args) {
@@ -40,7 +40,8 @@ enum status cuda_sample(struct backend *backend, const struct sample_args *args)
     return CUDA_LAUNCH(backend, sample, .logits = args->logits, .uniforms = args->uniforms,
                        .counters = args->counters, .seed = args->seed, .seen = args->seen,
                        .seen_rows = args->seen_rows, .seen_counts = args->seen_counts,
-                       .sums = cuda_scratch(backend, at), .tokens = args->tokens, .B = args->B,
+                       .sums = cuda_scratch(backend, at), .tokens = args->tokens,
+                       .logprob = args->logprob, .entropy = args->entropy, .B = args->B,
                        .V = args->V, .ld = args->ld, .seen_ld = args->seen_ld,
                        .settings = args->settings);
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Which kernel takes a forward product. All rows of a weight must be taken in one way, for a row has
- * to have the same bits alone and among others. The library may take a weight's where it gave rows
- * the same bits in a trial, which is made when such a weight is first used; else the backend's own
- * kernel does, which has them by construction.
+ * Which kernel takes a forward product. All rows of a weight must be taken in one way, and all parts
+ * of one that is taken in parts (the output head), for a number has to have the same bits alone and
+ * among others. The library may take a weight's where it gave rows, and blocks of columns, the same
+ * bits in a trial, which is made when such a weight is first used; else the backend's own kernel does,
+ * which has them by construction.
  */
 #ifndef CUDA_CUDA_WAYS_H
 #define CUDA_CUDA_WAYS_H
@@ -14,7 +15,7 @@ struct backend;
 
 /* Products that are taken in the same way. */
 struct cuda_way {
-    int64_t N, K, lda, ldb, ldy;
+    int64_t N, K, lda, ldb, ldy; /* of a weight that is taken in parts: whole, with any ldy */
     enum dtype dtype, y_dtype;
     bool bias, residual;
     bool library;
@@ -30,8 +31,9 @@ struct cuda_ways {
 enum status cuda_way_of(struct backend *backend, const struct product_launch *product,
                         bool *library) MUST_USE;
 
-/* The trial: whether the library gives rows of such products the same bits whatever their number and
- * place. Waits for the device, and takes memory while it lasts. */
+/* The trial: whether the library gives rows of such products, and blocks of columns where the product
+ * is a part of a whole, the same bits whatever their number and place. Waits for the device, and takes
+ * memory while it lasts. */
 enum status cuda_rows_same(struct backend *backend, const struct product_launch *product,
                            bool *same) MUST_USE;
 

@@ -165,7 +165,7 @@ static __global__ void __launch_bounds__(HEAD_THREADS)
                               a.entropy[r], a.d_logprob[r], a.d_entropy[r]};
     const int64_t target = a.targets[r] - a.begin;
     const float *z = a.logits + r * a.ld;
-    T *out = (T *)a.out + r * a.ld_out;
+    T *out = (T *)a.out + r * a.ld;
     quad values[GRADIENT_QUADS];
 #pragma unroll
     for (int i = 0; i < GRADIENT_QUADS; i++) {
@@ -189,8 +189,7 @@ template <typename T> static int launch_gradient(void *stream, const head_backwa
     const uint32_t tiles = (uint32_t)((a.columns + GRADIENT_COLUMNS - 1) / GRADIENT_COLUMNS);
     const float scale = inverse_temperature(a.temperature);
     const dim3 grid((unsigned)(a.R * tiles)), block(HEAD_THREADS);
-    return a.columns % 4 == 0 && a.ld_out % 4 == 0 &&
-                   rows_aligned(a.ld, (const void *)a.logits, (const void *)a.out)
+    return a.columns % 4 == 0 && rows_aligned(a.ld, (const void *)a.logits, (const void *)a.out)
                ? LAUNCH(stream, gradient_kernel<T, true>, grid, block, 0, a, tiles, scale)
                : LAUNCH(stream, gradient_kernel<T, false>, grid, block, 0, a, tiles, scale);
 }

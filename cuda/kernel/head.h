@@ -62,9 +62,8 @@ struct head_backward_launch {
     const int32_t *targets; /* (R) */
     const struct head_shift *shift;
     const float *entropy, *d_logprob, *d_entropy; /* (R) */
-    void
-        *out; /* (R, columns) of dtype, row stride ld_out: d loss / d z; in fp32 it may be logits */
-    int64_t R, columns, ld, ld_out, begin;
+    void *out; /* (R, columns) of dtype, row stride ld: d loss / d z; in fp32 it may be logits */
+    int64_t R, columns, ld, begin;
     float temperature;
     enum dtype dtype;
 };

@@ -27,6 +27,9 @@ struct product_launch {
     float scale; /* of the sums, before anything is added */
     enum dtype dtype, y_dtype;
     bool a_transposed, b_transposed; /* b, or both, or none */
+    /* Not read by the kernel, whose bits do not depend on it: b is rows begin … begin + N − 1 of `whole`
+     * rows, all parts of which a library has to take in the same way; 0: b is whole. */
+    int64_t begin, whole;
 };
 int launch_product(void *stream, const struct product_launch *args);
 

@@ -58,8 +58,6 @@ static void *halves(const struct work *w, int i, int64_t n) {
 static int put_norm(struct work *w) {
     const int64_t C = w->a, n = T * C;
     const struct rmsnorm_launch args = {.x = numbers(w, 0, n),
-                                        .residual = w->option ? halves(w, 0, n) : NULL,
-                                        .sum = w->option ? numbers(w, 0, n) : NULL,
                                         .weight = w->pools->small,
                                         .y = halves(w, 1, n),
                                         .inverse_rms = w->pools->small + T,
@@ -185,7 +183,6 @@ static int put_head_backward(struct work *w) {
                                               .R = w->a,
                                               .columns = w->b,
                                               .ld = w->b,
-                                              .ld_out = w->b,
                                               .temperature = 1,
                                               .dtype = w->option ? DTYPE_BF16 : DTYPE_F32};
     return launch_head_backward(w->device->stream, &args);
@@ -266,7 +263,6 @@ static int put_adamw(struct work *w) {
                                       .exp_avg = pool[1],
                                       .exp_avg_sq = pool[2],
                                       .gradient = pool[3],
-                                      .working = w->option ? w->pools->bf16[0] : NULL,
                                       .n = w->a,
                                       .learning_rate = 1e-6,
                                       .beta1 = 0.9,
@@ -299,8 +295,6 @@ static const struct row ROWS[] = {
     {"rmsnorm 896", put_norm, 896, 0, 0, false, 6 * NORM(896), NO_DRAW},
     {"rmsnorm 1536", put_norm, 1536, 0, 0, false, 6 * NORM(1536), NO_DRAW},
     {"rmsnorm 3584", put_norm, 3584, 0, 0, false, 6 * NORM(3584), NO_DRAW},
-    {"residual, rmsnorm 896", put_norm, 896, 0, 0, true, 12 * NORM(896), NO_DRAW},
-    {"residual, rmsnorm 3584", put_norm, 3584, 0, 0, true, 12 * NORM(3584), NO_DRAW},
     {"rmsnorm backward 896", put_norm_backward, 896, 0, 0, false, 14 * NORM(896), NO_DRAW},
     {"rmsnorm backward 1536", put_norm_backward, 1536, 0, 0, false, 14 * NORM(1536), NO_DRAW},
     {"rmsnorm backward 3584", put_norm_backward, 3584, 0, 0, false, 14 * NORM(3584), NO_DRAW},
@@ -347,7 +341,6 @@ static const struct row ROWS[] = {
     {"nonfinite 64 Mi", put_nonfinite, 1 << 26, 0, 0, false, 4.0 * (1 << 26), NO_DRAW},
     {"convert 64 Mi", put_convert, 1 << 26, 0, 0, false, 6.0 * (1 << 26), NO_DRAW},
     {"adamw 500 M", put_adamw, 500000000, 0, 0, false, 28.0 * 500000000, NO_DRAW},
-    {"adamw 500 M, bf16 copy", put_adamw, 500000000, 0, 0, true, 30.0 * 500000000, NO_DRAW},
 };
 
 struct call {

@@ -32,7 +32,8 @@ static const struct {
 } slots[] = {SLOT(allocate) SLOT(release) SLOT(reserve) SLOT(commit) SLOT(upload) SLOT(download)
                  SLOT(clear) SLOT(synchronize) SLOT(close) SLOT(weight_bytes) SLOT(activations)
                      SLOT(attention_prepare) SLOT(attention_discard) SLOT(decode_prepare)
-                         SLOT(decode_discard) SLOT(repeat) BACKEND_OPERATIONS(SLOT)};
+                         SLOT(decode_discard) SLOT(repeat) SLOT(algorithms_get) SLOT(algorithms_set)
+                             BACKEND_OPERATIONS(SLOT)};
 
 /* The name of the first operation that the table lacks, or NULL. */
 static const char *empty_slot(const struct backend_ops *ops) {
@@ -133,6 +134,8 @@ struct weight weight_view(const struct weight *weight, int64_t begin, int64_t ro
     const size_t skipped = (size_t)begin * (size_t)weight->columns * dtype_bytes(weight->dtype);
     view.panels = (unsigned char *)weight->panels + skipped;
     view.rows = rows;
+    view.view_begin = weight->view_begin + begin;
+    view.view_of = weight->view_of > 0 ? weight->view_of : weight->rows;
     return view;
 }
 

@@ -53,6 +53,9 @@ struct weight {
     void *panels;
     int64_t rows, columns;
     enum dtype dtype;
+    /* Of a view (weight_view): its first row in the whole weight, and the rows of that; 0 of a whole
+     * one. A row of outputs has the same bits whether the whole gave it or views did. */
+    int64_t view_begin, view_of;
 };
 
 /* One run of consecutive rows of a packed batch (design, section 3). Row i of the segment attends
@@ -303,13 +306,15 @@ struct head_finish_args {
 };
 
 struct head_backward_args {
-    float *logits; /* (R, columns), row stride ld: in: z of the block; out: d loss / d z */
-    const int32_t *targets;
+    const float *logits;                /* (R, columns), row stride ld: z of the block */
+    const int32_t *targets;             /* (R) */
     const struct head_shift *shift;     /* (R) from head_finish */
     const float *entropy;               /* (R) from head_finish */
     const float *d_logprob, *d_entropy; /* (R): d loss / d logprob, d loss / d entropy */
+    void *out; /* (R, columns), row stride ld: d loss / d z; in fp32 it may be logits itself */
     int64_t R, columns, ld, begin;
     float temperature;
+    enum dtype dtype; /* of out: that of the activations */
 };
 
 /* Draws a token per row by inverse CDF over the vocabulary in ascending order from one uniform
@@ -334,6 +339,10 @@ struct sample_args {
      * seen_ld); not read when presence_penalty is 0. */
     const int32_t *seen, *seen_rows, *seen_counts;
     int32_t *tokens; /* (B) =; −1 where a logit is not finite */
+    /* Of the token that was drawn, with the bits that head_block and head_finish give it from the same
+     * logits at settings.temperature (1 where that is 0), so neither penalised nor filtered; not
+     * finite where a logit is not. Both (B) =, or both NULL. */
+    float *logprob, *entropy;
     int64_t B, V, ld, seen_ld;
     struct sample_settings settings;
 };
@@ -454,6 +463,8 @@ struct backend;
 struct comm;
 struct reducer;
 
+enum { BACKEND_ALGORITHM_WORDS = 2048 };
+
 /* One implementation; filled with designated initialisers. */
 struct backend_ops {
     const char *name, *text;
@@ -500,6 +511,13 @@ struct backend_ops {
     /* Opens what sums vectors in this backend's memory over the ranks (comm/reducer.h); collective.
      * NULL, as no other slot may be: the memory is the host's, and the communicator's own serves. */
     enum status (*open_reducer)(struct backend *, struct comm *, struct reducer *);
+
+    /* By which algorithms a library takes the products is chosen as they come, and the bits depend on
+     * it: those chosen so far, as words of the backend's own, for a checkpoint (zeros where nothing is
+     * chosen); and to go on by them, before the first product. What the library does not offer any
+     * more is chosen anew, with a warning. */
+    void (*algorithms_get)(const struct backend *, int64_t words[BACKEND_ALGORITHM_WORDS]);
+    void (*algorithms_set)(struct backend *, const int64_t words[BACKEND_ALGORITHM_WORDS]);
 
     /* The operations: each reads its struct OP_args. */
 #define X(op) enum status (*op)(struct backend *, const struct op##_args *);

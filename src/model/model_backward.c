@@ -100,19 +100,21 @@ static enum status head_block_backward(struct model *model, int64_t begin, int64
                                        int64_t ld, int64_t R, const int32_t *targets,
                                        float temperature, const struct gradient_sink *sink) {
     const int64_t C = model->hparams.C;
+    const enum dtype dtype = model->activations;
     float *scores = SPACE(SCORES), *d_scores = SPACE(D_SCORES);
+    void *d_logits = dtype == DTYPE_F32 ? SPACE(LOGITS) : SPACE(D_LOGITS);
     TRY(head_logits(model, begin, columns, ld, R));
     RUN(head_backward, .logits = SPACE(LOGITS), .targets = targets, .shift = head_shifts(model, R),
-        .entropy = scores + R, .d_logprob = d_scores, .d_entropy = d_scores + R, .R = R,
-        .columns = columns, .ld = ld, .begin = begin, .temperature = temperature);
-    RUN(gemm_dx, .dy = SPACE(LOGITS), .weight = weight_view(&model->weights->head, begin, columns),
-        .dx = SPACE(D_HEAD), .dy_dtype = DTYPE_F32, .dx_dtype = DTYPE_F32, .M = R, .ldy = ld,
-        .ldx = C, .add = begin > 0);
+        .entropy = scores + R, .d_logprob = d_scores, .d_entropy = d_scores + R, .out = d_logits,
+        .R = R, .columns = columns, .ld = ld, .begin = begin, .temperature = temperature,
+        .dtype = dtype);
+    RUN(gemm_dx, .dy = d_logits, .weight = weight_view(&model->weights->head, begin, columns),
+        .dx = SPACE(D_HEAD), .dy_dtype = dtype, .dx_dtype = DTYPE_F32, .M = R, .ldy = ld, .ldx = C,
+        .add = begin > 0);
     if (!trains_weights(model))
         return STATUS_OK;
-    RUN(gemm_dw, .dy = SPACE(LOGITS), .x = SPACE(HEAD_NORMED), .dw = SPACE(GRADIENT),
-        .dy_dtype = DTYPE_F32, .x_dtype = model->activations, .M = R, .N = columns, .K = C,
-        .ldy = ld, .ldx = C);
+    RUN(gemm_dw, .dy = d_logits, .x = SPACE(HEAD_NORMED), .dw = SPACE(GRADIENT), .dy_dtype = dtype,
+        .x_dtype = dtype, .M = R, .N = columns, .K = C, .ldy = ld, .ldx = C);
     return give(model, sink, begin / model->head_columns);
 }
 

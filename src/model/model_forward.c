@@ -109,8 +109,8 @@ enum status head_logits(struct model *model, int64_t begin, int64_t columns, int
     return STATUS_OK;
 }
 
-enum status head_pass(struct model *model, int64_t begin, int64_t columns, int64_t ld, int64_t R,
-                      const int32_t *targets, float temperature) {
+static enum status head_pass(struct model *model, int64_t begin, int64_t columns, int64_t ld,
+                             int64_t R, const int32_t *targets, float temperature) {
     return backend_run(model->backend, head_block, .logits = model->workspace->memory[SPACE_LOGITS],
                        .targets = targets, .rows = model->workspace->memory[SPACE_HEAD_ROWS],
                        .R = R, .columns = columns, .ld = ld, .begin = begin,
@@ -122,7 +122,7 @@ struct head_shift *head_shifts(const struct model *model, int64_t R) {
     return (struct head_shift *)(void *)(scores + 2 * R);
 }
 
-enum status head_scores(struct model *model, int64_t R, float temperature) {
+static enum status head_scores(struct model *model, int64_t R, float temperature) {
     float *scores = model->workspace->memory[SPACE_SCORES];
     return backend_run(model->backend, head_finish,
                        .rows = model->workspace->memory[SPACE_HEAD_ROWS], .logprob = scores,

@@ -29,7 +29,7 @@ enum space {
     SPACE_HEAD_RMS,    /* (R) */
     SPACE_HEAD_NORMED, /* * (R, C) */
     SPACE_LOGITS,      /* (R, head_columns), or (R, V) for a draw */
-    SPACE_HEAD_ROWS,   /* (R) struct head_row */
+    SPACE_HEAD_ROWS,   /* (R) struct head_row; not of a draw */
     SPACE_SCORES,      /* (R) log-probabilities, (R) entropies, (R) struct head_shift */
     /* (2 T + 2 R): tokens, positions, target rows, target tokens; of a prompt 2 T more: pages, slots */
     SPACE_INTEGERS,
@@ -41,6 +41,7 @@ enum space {
     SPACE_D_ATTENTION, /* * (T, H D) */
     SPACE_D_QKV,       /* * (T, (H + 2 K) D) */
     SPACE_D_ADAPTED,   /* * (T, adapted) */
+    SPACE_D_LOGITS,    /* * (R, head_columns); in fp32 it stands where the logits do */
     SPACE_D_HEAD_X,    /* (R, C) */
     SPACE_D_HEAD,      /* (R, C), a sum over the blocks of the vocabulary */
     SPACE_D_SCORES,    /* (2, R) */
@@ -153,10 +154,6 @@ enum status head_open(struct model *model, const float *x, const int32_t *rows, 
 /* Logits of `columns` entries from `begin` on of R rows, with row stride ld, in SPACE_LOGITS. */
 enum status head_logits(struct model *model, int64_t begin, int64_t columns, int64_t ld,
                         int64_t R) MUST_USE;
-enum status head_pass(struct model *model, int64_t begin, int64_t columns, int64_t ld, int64_t R,
-                      const int32_t *targets, float temperature) MUST_USE;
-/* Sums to scores, in SPACE_SCORES. */
-enum status head_scores(struct model *model, int64_t R, float temperature) MUST_USE;
 struct head_shift *head_shifts(const struct model *model, int64_t R); /* in SPACE_SCORES */
 
 #endif

@@ -33,7 +33,7 @@ static int64_t most(int64_t a, int64_t b) {
     X(HEAD_RMS, "inverse rms of the targets", R *f)                                                \
     X(HEAD_NORMED, "normed rows of the targets", R *C *a)                                          \
     X(LOGITS, "logits", R *(s->draw ? h->V : block) * f)                                           \
-    X(HEAD_ROWS, "sums of the head", R *(int64_t)sizeof(struct head_row))                          \
+    X(HEAD_ROWS, "sums of the head", s->draw ? 0 : R *(int64_t)sizeof(struct head_row))            \
     X(SCORES, "log-probabilities and entropies", 4 * R * f)                                        \
     X(INTEGERS, "tokens and positions",                                                            \
       ((s->prompt ? 4 : 2) * T + 2 * R) * (int64_t)sizeof(int32_t))                                \
@@ -44,6 +44,7 @@ static int64_t most(int64_t a, int64_t b) {
     X(D_ATTENTION, "gradient of the attention outputs", back *T *Q *a)                             \
     X(D_QKV, "gradient of queries, keys, values", back *T *S *a)                                   \
     X(D_ADAPTED, "gradient of the adapter's inputs", back *T * s->adapted * a)                     \
+    X(D_LOGITS, "gradient of the logits", a < f ? back * R * block * a : 0)                        \
     X(D_HEAD_X, "gradient of the targets' hidden rows", back *R *C *f)                             \
     X(D_HEAD, "gradient of the targets' normed rows", back *R *C *f)                               \
     X(D_SCORES, "gradient of the scores", back * 2 * R * f)                                        \

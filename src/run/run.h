@@ -129,6 +129,8 @@ struct run {
     struct row_lengths longest; /* of the stream */
     int64_t max_positions;      /* of the longest sequence that the models take */
     struct tiles tiles;
+    int64_t
+        algorithms[BACKEND_ALGORITHM_WORDS]; /* of the backend, when it was last saved or read */
     int64_t *position;           /* of the stream, before the current step; for state.c, after it */
     struct pulse pulse;          /* beats between the parts of a step */
     struct heartbeat *heartbeat; /* while it trains */

@@ -28,6 +28,7 @@ int state_values(struct run *run, struct checkpoint_value out[STATE_VALUES_MAX])
         {"best/step", "steps", "step of the best checkpoint by checkpoint.best, 0: none", integers, 1, &run->best.step},
         {"best/metric", "1", "CRC-32 of checkpoint.best", integers, 1, &run->best.metric},
         {"best/value", "1", "that metric at that step", reals, 1, &run->best.value},
+        {"backend/algorithms", "1", "by which algorithms a library takes the products, in words of the backend; zeros where it has none", integers, BACKEND_ALGORITHM_WORDS, run->algorithms},
         {"data/position", "prompts", "prompts given so far: in all, then of each source of data.train", integers, stream_position_size(run->stream), run->position},
     };
     /* clang-format on */
@@ -55,12 +56,15 @@ static int64_t best_metric(const struct run *run) {
 }
 
 void state_gather(struct run *run) {
+    const struct backend *backend = &run->lm.backend;
     stream_position_get(run->stream, run->position);
+    backend->ops->algorithms_get(backend, run->algorithms);
     run->best.metric = best_metric(run);
 }
 
 enum status state_apply(struct run *run) {
     if (run->best.metric != best_metric(run))
         run->best = (struct best){.step = 0};
+    run->lm.backend.ops->algorithms_set(&run->lm.backend, run->algorithms);
     return stream_position_set(run->stream, run->position, stream_position_size(run->stream));
 }

@@ -128,7 +128,6 @@ static void check_gradient(struct arrays *a, const struct problem *p, struct res
                                         .R = ROWS,
                                         .columns = V,
                                         .ld = V,
-                                        .ld_out = V,
                                         .temperature = p->temperature,
                                         .dtype = DTYPE_BF16};
     RUN(a, launch_head_backward(a->device.stream, &args));

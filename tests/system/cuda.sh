@@ -5,7 +5,7 @@
 . "$(dirname "$0")/lib.sh"
 precision=$1
 set -- model.precision=$precision run.device=cuda run.steps=2 checkpoint.every=1 checkpoint.keep=2 rollout.prompts_per_step=3 \
-    rollout.group_size=2 rollout.max_new_tokens=10 parallel.groups_per_tile=1
+    rollout.group_size=2 rollout.max_new_tokens=10 parallel.groups_per_tile=1 'reward.parts=({name="length";weight=1.0})'
 job 1 train "$SYSTEM_WORK/input.cfg" run.directory="$work/one" "$@" || {
     grep -q 'there is no backend "cuda"' err && {
         echo "skipped: built without CUDA"
@@ -17,6 +17,7 @@ job 1 train "$SYSTEM_WORK/input.cfg" run.directory="$work/one" "$@" || {
 for step in 0 1; do
     [ "$(value one /step/mismatch/logprob_max $step)" = 0 ] || fail "step $((step + 1)): the trainer's numbers are not the sampler's"
 done
+holds "$(value one /step/grad_norm 0) > 0" "something is learned"
 
 # close NAME TOLERANCE PATH ROW: a number of the run NAME, which is $1's, and of the CPU's.
 close() {
@@ -54,6 +55,24 @@ train 1 alone "$@" rollout.answers_in_flight=1
 same_whole one alone
 train 2 two "$@" rollout.answers_in_flight=2
 same_whole one two
+# What the library had chosen when a checkpoint was made is taken again: here one that sums from behind, which it would not choose
+# any more. One that it does not have is chosen anew, and said. The library is the host's.
+if [ "$precision" = fp32 ] && ! nvidia-smi >/dev/null 2>&1; then
+    GRADUS_HOST_ALGORITHM=2 && export GRADUS_HOST_ALGORITHM
+    train 1 behind "$@"
+    differ one/checkpoints/step-000002.h5 behind/checkpoints/step-000002.h5 /provenance /manifest /settings /state
+    train 1 again "$@" run.steps=1
+    unset GRADUS_HOST_ALGORITHM
+    train 1 again "$@"
+    same_whole behind again
+    grep -q 'does not offer' again/log.txt && fail "a choice was lost"
+    GRADUS_HOST_ALGORITHM=99 && export GRADUS_HOST_ALGORITHM
+    train 1 lost "$@" run.steps=1
+    unset GRADUS_HOST_ALGORITHM
+    train 1 lost "$@"
+    grep -q "does not offer the checkpoint's algorithm for products of .*: its products are taken by others" lost/log.txt ||
+        fail "nobody said that algorithms are lost"
+fi
 GRADUS_FIBER_SEED=0
 export GRADUS_FIBER_SEED
 train 3 three "$@"

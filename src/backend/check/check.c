@@ -106,6 +106,16 @@ static enum status repeat(struct backend *backend, int64_t times,
     return state_of(backend)->inner.ops->repeat(backend, times, step, context);
 }
 
+static void algorithms_get(const struct backend *backend, int64_t words[BACKEND_ALGORITHM_WORDS]) {
+    const struct check_state *state = state_of(backend);
+    state->inner.ops->algorithms_get(&state->inner, words);
+}
+
+static void algorithms_set(struct backend *backend, const int64_t words[BACKEND_ALGORITHM_WORDS]) {
+    struct check_state *state = state_of(backend);
+    state->inner.ops->algorithms_set(&state->inner, words);
+}
+
 /* --- operations --- */
 
 static enum status start(struct check_state *state, const char *op, struct check_list *list) {
@@ -149,6 +159,8 @@ static const struct backend_ops check_ops = {
     .decode_prepare = decode_prepare,
     .decode_discard = decode_discard,
     .repeat = repeat,
+    .algorithms_get = algorithms_get,
+    .algorithms_set = algorithms_set,
 #define X(op) .op = checked_##op,
     BACKEND_OPERATIONS(X)
 #undef X

@@ -280,12 +280,16 @@ void check_list_head_finish(struct check_list *list, struct head_finish_args *a)
 }
 
 void check_list_head_backward(struct check_list *list, struct head_backward_args *a) {
-    floats(list, "logits", &a->logits, CHECK_UPDATE, STRIDED(a->R, a->columns, a->ld));
+    const struct check_shape shape = STRIDED(a->R, a->columns, a->ld);
+    floats(list, "logits", &a->logits, CHECK_READ, shape);
     indices(list, "targets", &a->targets, a->R, INT32_MAX);
     floats(list, "shift", &a->shift, CHECK_READ, VECTOR(2 * a->R));
     floats(list, "entropy", &a->entropy, CHECK_READ, VECTOR(a->R));
     floats(list, "d_logprob", &a->d_logprob, CHECK_READ, VECTOR(a->R));
     floats(list, "d_entropy", &a->d_entropy, CHECK_READ, VECTOR(a->R));
+    activations(list, "out", &a->out, a->dtype, CHECK_WRITE, shape);
+    if (a->dtype == DTYPE_F32)
+        check_may_share(list, "out", "logits");
 }
 
 /* Tokens seen are looked at one by one. */
@@ -313,6 +317,10 @@ void check_list_sample(struct check_list *list, struct sample_args *a) {
         check_add(list, "seed", &a->seed, CHECK_INT64, CHECK_READ, VECTOR(1));
     }
     check_add(list, "tokens", &a->tokens, CHECK_INT32, CHECK_UPDATE, VECTOR(a->B));
+    if ((a->logprob == NULL) != (a->entropy == NULL))
+        CHECK_REFUSE(list, "check: sample: one of the arguments logprob and entropy is NULL");
+    optional(list, "logprob", &a->logprob, CHECK_WRITE, VECTOR(a->B));
+    optional(list, "entropy", &a->entropy, CHECK_WRITE, VECTOR(a->B));
     if (a->settings.presence_penalty != 0.0f)
         seen(list, a);
 }

@@ -67,6 +67,16 @@ static enum status repeat(struct backend *backend, int64_t times,
     return STATUS_OK;
 }
 
+/* The CPU's products are its own, and always the same. */
+static void algorithms_get(const struct backend *backend, int64_t words[BACKEND_ALGORITHM_WORDS]) {
+    (void)backend;
+    memset(words, 0, BACKEND_ALGORITHM_WORDS * sizeof *words);
+}
+
+static void algorithms_set(struct backend *backend, const int64_t words[BACKEND_ALGORITHM_WORDS]) {
+    (void)backend, (void)words;
+}
+
 /* --- scratch --- */
 
 static enum status scratch_reserve(const struct cpu_state *state, struct cpu_scratch *scratch,
@@ -213,6 +223,8 @@ const struct backend_ops cpu_ops = {
     .decode_prepare = cpu_decode_prepare,
     .decode_discard = cpu_decode_discard,
     .repeat = repeat,
+    .algorithms_get = algorithms_get,
+    .algorithms_set = algorithms_set,
     .pack = cpu_pack,
     .load = cpu_load,
     .unpack = cpu_unpack,

@@ -136,6 +136,16 @@ enum status cpu_add(struct backend *backend, const struct add_args *args);
 enum status cpu_lerp(struct backend *backend, const struct lerp_args *args);
 enum status cpu_adamw(struct backend *backend, const struct adamw_args *args);
 
+/* Log-probability and entropy of one token of a row of logits, as by head_block and head_finish. */
+struct cpu_head_token {
+    const float *logits; /* (V) */
+    int64_t V;
+    int32_t id;
+    float temperature;
+    float *logprob, *entropy; /* one number each = */
+};
+void cpu_head_token(struct backend *backend, const struct cpu_head_token *token);
+
 /* The table, and opening with it: called by backend_open,
  * and by "check" for the backend it wraps. */
 extern const struct backend_ops cpu_ops;

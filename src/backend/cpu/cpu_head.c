@@ -12,6 +12,7 @@
  * fp32 lanes, sums over blocks in double.
  */
 #include <math.h>
+#include <string.h>
 
 #include "backend/cpu/cpu.h"
 #include "backend/cpu/cpu_kernel_row.h"
@@ -65,20 +66,41 @@ enum status cpu_head_block(struct backend *backend, const struct head_block_args
     return STATUS_OK;
 }
 
-enum status cpu_head_finish(struct backend *backend, const struct head_finish_args *args) {
+static void finish_row(const struct head_finish_args *args, int64_t r) {
     const double scale = (double)cpu_inverse_temperature(args->temperature);
-    (void)backend;
-    for (int64_t r = 0; r < args->R; r++) {
-        const struct head_row *row = &args->rows[r];
-        const double log_sum = log(row->sum), below = (double)row->target - (double)row->max;
-        args->logprob[r] = (float)(below * scale - log_sum);
-        args->entropy[r] = (float)(log_sum - row->weighted / row->sum * scale);
-        if (args->shift != NULL) {
-            args->shift[r].max = row->max;
-            args->shift[r].log_sum = (float)log_sum;
-        }
+    const struct head_row *row = &args->rows[r];
+    const double log_sum = log(row->sum), below = (double)row->target - (double)row->max;
+    args->logprob[r] = (float)(below * scale - log_sum);
+    args->entropy[r] = (float)(log_sum - row->weighted / row->sum * scale);
+    if (args->shift != NULL) {
+        args->shift[r].max = row->max;
+        args->shift[r].log_sum = (float)log_sum;
     }
+}
+
+enum status cpu_head_finish(struct backend *backend, const struct head_finish_args *args) {
+    (void)backend;
+    for (int64_t r = 0; r < args->R; r++)
+        finish_row(args, r);
     return STATUS_OK;
+}
+
+void cpu_head_token(struct backend *backend, const struct cpu_head_token *token) {
+    struct head_row row;
+    const struct head_block_args block = {.logits = token->logits,
+                                          .targets = &token->id,
+                                          .rows = &row,
+                                          .R = 1,
+                                          .columns = token->V,
+                                          .ld = token->V,
+                                          .temperature = token->temperature};
+    const struct head_finish_args finish = {.rows = &row,
+                                            .logprob = token->logprob,
+                                            .entropy = token->entropy,
+                                            .R = 1,
+                                            .temperature = token->temperature};
+    head_row(&(struct head_work){.backend = backend, .args = &block}, 0);
+    finish_row(&finish, 0);
 }
 
 struct head_backward_work {
@@ -104,11 +126,13 @@ static void head_backward_rows(const void *context, struct cpu_range range) {
     void (*const kernel)(const struct cpu_head_gradient *) =
         CPU_KERNEL(work->backend, cpu_kernel_head_backward);
     for (int64_t r = range.begin; r < range.end; r++) {
-        float *logits = a->logits + r * a->ld;
+        float *out = (float *)a->out + r * a->ld;
         const int64_t target = a->targets[r] - a->begin;
         const bool here = target >= 0 && target < a->columns;
-        const float at_target = here ? target_gradient(a, r, logits[target]) : 0.0f;
-        kernel(&(struct cpu_head_gradient){.z = logits,
+        if (a->out != a->logits)
+            memcpy(out, a->logits + r * a->ld, (size_t)a->columns * sizeof *out);
+        const float at_target = here ? target_gradient(a, r, out[target]) : 0.0f;
+        kernel(&(struct cpu_head_gradient){.z = out,
                                            .n = a->columns,
                                            .scale = cpu_inverse_temperature(a->temperature),
                                            .max = a->shift[r].max,
@@ -117,7 +141,7 @@ static void head_backward_rows(const void *context, struct cpu_range range) {
                                            .d_logprob = a->d_logprob[r],
                                            .d_entropy = a->d_entropy[r]});
         if (here)
-            logits[target] = at_target;
+            out[target] = at_target;
     }
 }
 

@@ -27,6 +27,14 @@ static enum status repeat(struct backend *backend, int64_t times,
     return cpu_ops.repeat(backend, times, step, context);
 }
 
+static void algorithms_get(const struct backend *backend, int64_t words[BACKEND_ALGORITHM_WORDS]) {
+    cpu_ops.algorithms_get(backend, words);
+}
+
+static void algorithms_set(struct backend *backend, const int64_t words[BACKEND_ALGORITHM_WORDS]) {
+    cpu_ops.algorithms_set(backend, words);
+}
+
 static enum status leave(struct backend *backend, void *to, const void *from, size_t bytes) {
     (void)backend, (void)to, (void)from, (void)bytes;
     return STATUS_OK;
@@ -112,6 +120,8 @@ static const struct backend_ops plan_ops = {.name = "plan of cpu",
                                             .decode_prepare = cpu_decode_prepare,
                                             .decode_discard = cpu_decode_discard,
                                             .repeat = repeat,
+                                            .algorithms_get = algorithms_get,
+                                            .algorithms_set = algorithms_set,
                                             .load = cpu_load,
                                             .gemm = cpu_gemm,
                                             .gemm_dx = cpu_gemm_dx,

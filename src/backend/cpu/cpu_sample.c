@@ -248,10 +248,27 @@ static int32_t sample_row(const struct sample_work *work, int64_t b, int thread)
     return space.all.ids[invert(space.all.weights, space.all.n, wanted)];
 }
 
+/* What the head says of the token that was drawn. */
+static void score_row(const struct sample_work *work, int64_t b) {
+    const struct sample_args *a = work->args;
+    const float temperature = a->settings.temperature > 0.0f ? a->settings.temperature : 1.0f;
+    a->logprob[b] = a->entropy[b] = NAN;
+    if (a->tokens[b] >= 0)
+        cpu_head_token(work->backend, &(struct cpu_head_token){.logits = a->logits + b * a->ld,
+                                                               .V = a->V,
+                                                               .id = a->tokens[b],
+                                                               .temperature = temperature,
+                                                               .logprob = &a->logprob[b],
+                                                               .entropy = &a->entropy[b]});
+}
+
 static void sample_rows(const void *context, struct cpu_range range) {
     const struct sample_work *work = context;
-    for (int64_t b = range.begin; b < range.end; b++)
+    for (int64_t b = range.begin; b < range.end; b++) {
         work->args->tokens[b] = sample_row(work, b, range.thread);
+        if (work->args->logprob != NULL)
+            score_row(work, b);
+    }
 }
 
 enum status cpu_sample(struct backend *backend, const struct sample_args *args) {

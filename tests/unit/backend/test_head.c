@@ -95,8 +95,9 @@ static void check_values(struct fixture *f, const struct problem *p, struct resu
     }
 }
 
+/* Over the logits, or to a place of its own. */
 static void check_gradient(struct fixture *f, const struct problem *p, const int32_t *targets,
-                           struct result have, float entropy_share) {
+                           struct result have, float entropy_share, bool over) {
     const int64_t V = p->V, n = ROWS * V;
     float *gradient = fixture_floats(f, NULL, n), d_logprob[ROWS], d_entropy[ROWS];
     double *want = fixture_host(f, V);
@@ -105,13 +106,14 @@ static void check_gradient(struct fixture *f, const struct problem *p, const int
         d_entropy[r] = entropy_share * (0.5f + 0.2f * (float)r);
     }
     const float *d1 = fixture_floats(f, d_logprob, ROWS), *d2 = fixture_floats(f, d_entropy, ROWS);
+    const float *logits = over ? gradient : p->logits;
     CHECK_OK(backend_run(&f->backend, copy, .x = p->logits, .out = gradient, .n = n));
     for (int64_t begin = 0; begin < V; begin += HEAD_BLOCK)
-        CHECK_OK(backend_run(&f->backend, head_backward, .logits = gradient + begin,
+        CHECK_OK(backend_run(&f->backend, head_backward, .logits = logits + begin,
                              .targets = targets, .shift = have.shift, .entropy = have.entropy,
-                             .d_logprob = d1, .d_entropy = d2, .R = ROWS,
+                             .d_logprob = d1, .d_entropy = d2, .out = gradient + begin, .R = ROWS,
                              .columns = V - begin < HEAD_BLOCK ? V - begin : HEAD_BLOCK, .ld = V,
-                             .begin = begin, .temperature = p->temperature));
+                             .begin = begin, .temperature = p->temperature, .dtype = DTYPE_F32));
     const double *got = fixture_doubles(f, gradient, n);
     for (int64_t r = 0; r < ROWS; r++) {
         reference_head_gradient(p->z + r * V, V, p->targets[r], (double)p->temperature,
@@ -179,8 +181,8 @@ static void test_temperature(struct fixture *f, int64_t V, float temperature, in
     run_head(f, p.logits, targets, ROWS, V, V, temperature, have);
     check_values(f, &p, have);
     check_same(f, &p, targets, have);
-    check_gradient(f, &p, targets, have, 0);
-    check_gradient(f, &p, targets, have, 1);
+    check_gradient(f, &p, targets, have, 0, false);
+    check_gradient(f, &p, targets, have, 1, true);
     if (target == 0)
         check_draw(f, &p);
     fixture_reset(f);
@@ -203,8 +205,9 @@ static void test_nonfinite(struct fixture *f) {
         CHECK(!isfinite(*out.logprob) || !isfinite(*out.entropy));
         CHECK_OK(backend_run(&f->backend, head_backward, .logits = logits, .targets = target,
                              .shift = out.shift, .entropy = out.entropy, .d_logprob = &one,
-                             .d_entropy = fixture_floats(f, NULL, 1), .R = 1, .columns = V, .ld = V,
-                             .begin = 0, .temperature = temperature));
+                             .d_entropy = fixture_floats(f, NULL, 1), .out = logits, .R = 1,
+                             .columns = V, .ld = V, .begin = 0, .temperature = temperature,
+                             .dtype = DTYPE_F32));
         CHECK(!isfinite(logits[0]) && !isfinite(logits[V - 1]));
         fixture_reset(f);
     }

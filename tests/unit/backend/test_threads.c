@@ -157,7 +157,7 @@ static void run_head(struct fixture *f, struct results *results) {
                          .settings = {.temperature = 1, .top_p = 0.9f, .top_k = 100}));
     CHECK_OK(backend_run(&f->backend, head_backward, .logits = logits, .targets = targets,
                          .shift = shift, .entropy = out[1], .d_logprob = dlogprob,
-                         .d_entropy = dentropy, .R = R, .columns = V, .ld = V,
+                         .d_entropy = dentropy, .out = logits, .R = R, .columns = V, .ld = V,
                          .temperature = 0.8f));
     keep_floats(f, results, "logprob", out[0], R);
     keep_floats(f, results, "entropy", out[1], R);
