@@ -102,7 +102,7 @@ enum status cuda_scatter_rows(struct backend *backend, const struct scatter_rows
     const size_t at = cuda_need(&need, 2 * args->R * (int64_t)sizeof(int32_t));
     TRY(cuda_reserve(backend, &need));
     return CUDA_LAUNCH(backend, scatter_rows, .x = args->x, .rows = args->rows, .out = args->out,
-                       .links = cuda_scratch(backend, at), .R = args->R, .C = args->C);
+                       .places = cuda_scratch(backend, at), .R = args->R, .C = args->C);
 }
 
 /* --- norms --- */

@@ -132,7 +132,7 @@ try() {
 }
 
 prepare() {
-    cmake -S "$work/tree" -B "$work/build" -DGRADUS_DEVELOPER=ON -DCMAKE_C_FLAGS=-w >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
+    cmake -S "$work/tree" -B "$work/build" -DGRADUS_DEVELOPER=ON -DCMAKE_C_FLAGS=-w -DCMAKE_CXX_FLAGS=-w >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
     build || { tail -n 30 "$work/log"; exit 1; }
     all=$(for name; do field "$name" tests; done | sort -u | paste -sd'|')
     run "$all" || { grep -E 'Failed|\*\*\*' "$work/log"; echo "mutate.sh: these tests fail without any fault"; exit 1; }

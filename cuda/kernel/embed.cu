@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Rows by index. Where several rows are added to one, the threads of the first of them add them all in
- * ascending order, along links between places with equal indices; those are found by comparing pairs
- * of indices, which are few and stay in the cache.
+ * Rows by index. Where several rows are added to one, the places are sorted by their index first, by
+ * comparing all pairs of indices, which are few and stay in the cache; then the threads at the first
+ * place of an index add up the rows of all its places, in ascending order.
  */
 #include "cuda/kernel/embed.h"
 
@@ -53,15 +53,23 @@ int launch_gather_rows(void *stream, const struct gather_rows_launch *args) {
 
 /* --- sums --- */
 
-enum { CHUNK = 128 }; /* places that a warp looks at together */
+/* Places of equal indices stand together in `order`, in ascending order of the index and then of the
+ * place; keys[i] is the index of order[i]. */
+struct sorted_places {
+    int32_t *order, *keys; /* (R) each */
+};
 
-/* Four indices from `at` on, of those that there are. */
+static __host__ __device__ __forceinline__ sorted_places places_of(const scatter_rows_launch &a) {
+    return sorted_places{a.places, a.places + a.R};
+}
+
+/* Four indices from `at` on; where there is none, one that no place has. */
 struct indices {
     int32_t v[4];
 };
 
 static __device__ __forceinline__ indices read_indices(const scatter_rows_launch &a, int64_t at) {
-    indices out = {{-1, -1, -1, -1}};
+    indices out = {{INT32_MAX, INT32_MAX, INT32_MAX, INT32_MAX}};
     if (at + 4 <= a.R && (uintptr_t)a.rows % 16 == 0) {
         const vec16 four = load_16(a.rows + at);
 #pragma unroll
@@ -76,76 +84,86 @@ static __device__ __forceinline__ indices read_indices(const scatter_rows_launch
     return out;
 }
 
-/* links[r]: the place before r with the same index, −1 for none; and from that place, links[R + ·], to
- * r. A place that has none behind it is not written there: whether what stands there is a link shows
- * in the other direction. A warp for each r. */
-static __global__ void __launch_bounds__(EMBED_THREADS) link_kernel(scatter_rows_launch a) {
-    const int64_t r = (int64_t)blockIdx.x * (EMBED_THREADS / 32) + warp_index();
-    if (r >= a.R)
+enum { RANKED = 8 }; /* places of a warp */
+
+/* A place's rank is the number of places that come before it: those of smaller indices, and of the
+ * same index to the left. Comparing all pairs reads the indices from the cache R / RANKED times. */
+static __global__ void __launch_bounds__(EMBED_THREADS) rank_kernel(scatter_rows_launch a) {
+    const int64_t first = RANKED * ((int64_t)blockIdx.x * (EMBED_THREADS / 32) + warp_index());
+    int32_t own[RANKED], before[RANKED];
+    if (first >= a.R)
         return;
-    const int32_t row = a.rows[r];
-    int32_t before = -1;
-    for (int64_t chunk = r / CHUNK; chunk >= 0 && before < 0; chunk--) {
-        const int64_t at = chunk * CHUNK + 4 * lane_index();
+#pragma unroll
+    for (int k = 0; k < RANKED; k++) {
+        own[k] = first + k < a.R ? a.rows[first + k] : 0;
+        before[k] = 0;
+    }
+    for (int64_t at = 4 * lane_index(); at < a.R; at += 4 * 32) {
         const indices other = read_indices(a, at);
-        int32_t own = -1;
 #pragma unroll
         for (int i = 0; i < 4; i++)
-            own = at + i < r && other.v[i] == row ? (int32_t)at + i : own;
-        if (warp_ballot(own >= 0) != 0)
-            before = warp_maximum(own);
+#pragma unroll
+            for (int k = 0; k < RANKED; k++)
+                before[k] += other.v[i] < own[k] || (other.v[i] == own[k] && at + i < first + k);
     }
-    if (lane_index() != 0)
-        return;
-    a.links[r] = before;
-    if (before >= 0)
-        a.links[a.R + before] = (int32_t)r;
-}
-
-static __device__ __forceinline__ int64_t next_place(const scatter_rows_launch &a, int64_t place) {
-    const int64_t next = a.links[a.R + place];
-    return next > place && next < a.R && a.links[next] == place ? next : a.R;
+    const sorted_places sorted = places_of(a);
+#pragma unroll
+    for (int k = 0; k < RANKED; k++) {
+        const int32_t rank = warp_sum(before[k]);
+        if (lane_index() == k && first + k < a.R) {
+            sorted.order[rank] = (int32_t)(first + k);
+            sorted.keys[rank] = own[k];
+        }
+    }
 }
 
 enum { AHEAD = 8 };
 
-/* A quad of columns of all rows that go together, read AHEAD at a time, from their first on. */
+/* A warp has 32 quads of columns. The one at the first of places with one index adds them all up, in
+ * ascending order: it reads 32 places at once, then their rows AHEAD at a time. */
 template <bool ALIGNED>
 static __global__ void __launch_bounds__(EMBED_THREADS)
-    scatter_kernel(scatter_rows_launch a, uint32_t quads) {
-    const uint32_t i = blockIdx.x * EMBED_THREADS + threadIdx.x, r = i / quads;
-    const int64_t c = 4 * (int64_t)(i % quads), left = a.C - c;
-    if (r >= a.R || a.links[r] >= 0)
+    scatter_kernel(scatter_rows_launch a, uint32_t parts) {
+    const uint32_t i = blockIdx.x * (EMBED_THREADS / 32) + (uint32_t)warp_index();
+    const int64_t first = i / parts, c = 4 * (int64_t)(i % parts * 32 + (uint32_t)lane_index());
+    const sorted_places sorted = places_of(a);
+    if (first >= a.R)
         return;
-    float *to = a.out + a.rows[r] * a.C + c;
+    const int32_t key = sorted.keys[first];
+    if (first > 0 && sorted.keys[first - 1] == key)
+        return;
+    const int64_t left = a.C - c;
+    float *to = a.out + key * a.C + c;
     quad sum = read_quad<ALIGNED>(to, left);
-    for (int64_t at = r; at < a.R;) {
-        quad x[AHEAD];
-        int count = 0;
+    for (int64_t at = first, count = 32; count == 32; at += 32) {
+        const bool here = at + lane_index() < a.R && sorted.keys[at + lane_index()] == key;
+        const int32_t own = here ? sorted.order[at + lane_index()] : 0;
+        count = warp_sum(here ? 1 : 0);
+        for (int k = 0; k < count; k += AHEAD) {
+            quad x[AHEAD];
 #pragma unroll
-        for (int k = 0; k < AHEAD; k++)
-            if (at < a.R) {
-                x[k] = read_quad<ALIGNED>(a.x + at * a.C + c, left);
-                at = next_place(a, at);
-                count++;
+            for (int j = 0; j < AHEAD; j++) {
+                const int64_t place = warp_shuffle(own, k + j < 32 ? k + j : 31);
+                x[j] = read_quad<ALIGNED>(a.x + place * a.C + c, k + j < count ? left : 0);
             }
 #pragma unroll
-        for (int k = 0; k < AHEAD; k++)
+            for (int j = 0; j < AHEAD; j++)
 #pragma unroll
-            for (int e = 0; e < 4; e++)
-                sum.v[e] = k < count ? sum.v[e] + x[k].v[e] : sum.v[e];
+                for (int e = 0; e < 4; e++)
+                    sum.v[e] = k + j < count ? sum.v[e] + x[j].v[e] : sum.v[e];
+        }
     }
     write_quad<ALIGNED>(to, sum, left);
 }
 
 int launch_scatter_rows(void *stream, const struct scatter_rows_launch *args) {
-    const uint32_t quads = (uint32_t)((args->C + 3) / 4);
-    const dim3 grid = blocks_for(args->R * quads, EMBED_THREADS), block(EMBED_THREADS);
-    const int error =
-        LAUNCH(stream, link_kernel, blocks_for(args->R, EMBED_THREADS / 32), block, 0, *args);
+    const uint32_t parts = (uint32_t)((args->C + 127) / 128);
+    const dim3 grid = blocks_for(args->R * parts, EMBED_THREADS / 32), block(EMBED_THREADS);
+    const int error = LAUNCH(stream, rank_kernel, blocks_for(args->R, RANKED * EMBED_THREADS / 32),
+                             block, 0, *args);
     if (error != 0)
         return error;
     return rows_aligned(args->C, args->x, args->out)
-               ? LAUNCH(stream, scatter_kernel<true>, grid, block, 0, *args, quads)
-               : LAUNCH(stream, scatter_kernel<false>, grid, block, 0, *args, quads);
+               ? LAUNCH(stream, scatter_kernel<true>, grid, block, 0, *args, parts)
+               : LAUNCH(stream, scatter_kernel<false>, grid, block, 0, *args, parts);
 }

@@ -35,7 +35,7 @@ struct scatter_rows_launch {
     const float *x;      /* (R, C) */
     const int32_t *rows; /* (R) */
     float *out;          /* (·, C): out[rows[r]] += x[r], in ascending r */
-    int32_t *links;      /* (2, R) scratch */
+    int32_t *places;     /* (2, R) scratch */
     int64_t R, C;
 };
 int launch_scatter_rows(void *stream, const struct scatter_rows_launch *args);

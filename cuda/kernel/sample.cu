@@ -4,7 +4,9 @@
  * blocks of HEAD_BLOCK tokens; a warp for each row draws the block by their masses, and the token in
  * it. Behind filters a block of threads has a row: as on the CPU every filter keeps a first part of
  * the tokens ordered by falling logit, and its border is found digit by digit of that order. Masses
- * are added up in integers there, so that it does not matter which thread adds first.
+ * are added up in integers there, so that it does not matter which thread adds first. The head's sums
+ * know the largest logit of every HEAD_BLOCK, so that blocks below what a filter can keep are passed
+ * over.
  */
 #include "cuda/kernel/sample.h"
 
@@ -210,15 +212,33 @@ static __global__ void __launch_bounds__(DRAW_THREADS) draw_kernel(draw_args arg
 
 enum { ROW_THREADS = 1024, ROW_WARPS = ROW_THREADS / 32, DIGITS = 2 * ROW_THREADS };
 
-/* Additions whose order does not matter: of integers, in shared memory. Gives what stood there. */
-static __device__ __forceinline__ uint64_t add_shared(uint64_t *to, uint64_t x) {
+/* Additions whose order does not matter: of integers, in shared memory. Gives what stood there. The
+ * device adds 32 bits in its memory; 64 it would compare and swap, again and again where many threads
+ * have the same digit. */
+static __device__ __forceinline__ uint32_t add_shared(uint32_t *to, uint32_t x) {
 #ifdef __CUDACC__
-    return atomicAdd((unsigned long long *)to, (unsigned long long)x);
+    return atomicAdd(to, x);
 #else
-    const uint64_t old = *to;
+    const uint32_t old = *to;
     *to += x;
     return old;
 #endif
+}
+
+/* 64 bits in two words: whoever makes the lower one overflow carries. */
+struct wide_sum {
+    uint32_t low, high;
+};
+
+static __device__ __forceinline__ void add_wide(wide_sum *to, uint64_t x) {
+    const uint32_t low = (uint32_t)x, old = add_shared(&to->low, low);
+    const uint32_t high = (uint32_t)(x >> 32) + (old + low < old ? 1u : 0u);
+    if (high != 0)
+        add_shared(&to->high, high);
+}
+
+static __device__ __forceinline__ uint64_t value_of(const wide_sum &sum) {
+    return (uint64_t)sum.high << 32 | sum.low;
 }
 
 static __device__ __forceinline__ void or_shared(uint32_t *to, uint32_t bits) {
@@ -232,8 +252,8 @@ static __device__ __forceinline__ void or_shared(uint32_t *to, uint32_t bits) {
 /* Shared memory of a row. */
 enum { LIST_MAX = 2048 };
 struct row_space {
-    uint64_t *masses;  /* (DIGITS) */
-    uint64_t *listed;  /* tokens in the list, perhaps more than it holds */
+    wide_sum *masses;  /* (DIGITS) */
+    uint32_t *listed;  /* tokens in the list, perhaps more than it holds */
     double *sums;      /* (ROW_WARPS) */
     int64_t *integers; /* (ROW_WARPS) */
     float *floats;     /* (ROW_WARPS) */
@@ -242,8 +262,9 @@ struct row_space {
 };
 
 static __device__ __forceinline__ row_space space_of() {
-    uint64_t *masses = (uint64_t *)shared_memory(), *listed = masses + DIGITS;
-    double *sums = (double *)(listed + 1);
+    wide_sum *masses = (wide_sum *)shared_memory();
+    uint32_t *listed = (uint32_t *)(masses + DIGITS); /* and a word to keep the place of doubles */
+    double *sums = (double *)(listed + 2);
     int64_t *integers = (int64_t *)(sums + ROW_WARPS);
     float *floats = (float *)(integers + ROW_WARPS);
     int32_t *list = (int32_t *)(floats + ROW_WARPS);
@@ -252,7 +273,7 @@ static __device__ __forceinline__ row_space space_of() {
 
 static size_t space_bytes(const sample_launch *a) {
     const size_t seen = a->settings.presence_penalty != 0.0f ? (size_t)(a->V + 31) / 32 : 0;
-    return (DIGITS + 1) * sizeof(uint64_t) + ROW_WARPS * (2 * sizeof(double) + sizeof(float)) +
+    return (DIGITS + 1) * sizeof(wide_sum) + ROW_WARPS * (2 * sizeof(double) + sizeof(float)) +
            LIST_MAX * sizeof(int32_t) + seen * sizeof(uint32_t);
 }
 
@@ -260,9 +281,11 @@ static size_t space_bytes(const sample_launch *a) {
  * order of falling logits, lower ids first where equal, and whose weight is not below `least`. */
 struct row {
     const float *z;
-    const uint32_t *seen; /* NULL without penalty */
+    const uint32_t *seen;  /* NULL without penalty */
+    const head_sums *sums; /* of each HEAD_BLOCK of z */
     int64_t V;
     float penalty, max, scale, least;
+    float cut; /* no logit below it matters to what comes next */
     uint32_t border;
     int64_t last;
     bool aligned; /* z can be read by quads */
@@ -273,15 +296,18 @@ static __device__ __forceinline__ float logit(const row &r, int64_t i) {
     return r.seen != nullptr && (r.seen[i / 32] >> (i % 32) & 1u) != 0 ? z - r.penalty : z;
 }
 
-/* Calls visit(id, logit) for the ids from `begin`, a multiple of 4, to `end`: thread number `first` of
- * `threads` takes four at a time. Which thread has an id, and in which order, does not depend on how
- * the row is aligned. */
+/* Calls visit(id, logit) for the ids from `begin`, a multiple of 4, to `end`, but for those of blocks
+ * that are below the cut: thread number `first` of `threads` takes four at a time. Which thread has an
+ * id, and in which order, does not depend on how the row is aligned. A penalty, which may also be
+ * negative, makes the blocks' largest logits others: then there is no cut. */
 template <typename F>
 static __device__ __forceinline__ void each_logit(const row &r, int64_t begin, int64_t end,
                                                   int first, int threads, F visit) {
-#pragma unroll 2
+#pragma unroll 4
     for (int64_t i = begin + 4 * first; i < end; i += 4 * threads) {
         const int64_t left = end - i;
+        if (r.seen == nullptr && r.sums[i / HEAD_BLOCK].max < r.cut)
+            continue;
         const quad z =
             r.aligned && left >= 4 ? load_quad(r.z + i) : read_quad<false>(r.z + i, left);
         const uint32_t seen = r.seen != nullptr ? r.seen[i / 32] >> (i % 32) : 0;
@@ -338,16 +364,23 @@ static __device__ __forceinline__ bool has_digits(const row &r, const digits &kn
 }
 
 /* Masses of the tokens with the known digits, by the digit of the next level; of all tokens, or of
- * those in the list. */
-static __device__ __forceinline__ void add_masses(const row &r, const row_space &space,
-                                                  bool weighted, const digits &known, int level,
-                                                  bool listed) {
+ * those in the list. What is below `least` is not put under its digit; gives the sum of what this
+ * thread has left out so. */
+static __device__ __forceinline__ uint64_t add_masses(const row &r, const row_space &space,
+                                                      bool weighted, const digits &known, int level,
+                                                      bool listed, uint64_t least) {
+    uint64_t below = 0;
     const auto add = [&](int64_t i, float z) {
-        if (has_digits(r, known, level, z) && kept(r, i, z))
-            add_shared(&space.masses[digit_of(r, level, z)], mass_of(r, weighted, z));
+        if (!has_digits(r, known, level, z) || !kept(r, i, z))
+            return;
+        const uint64_t mass = mass_of(r, weighted, z);
+        if (mass < least)
+            below += mass;
+        else if (mass > 0)
+            add_wide(&space.masses[digit_of(r, level, z)], mass);
     };
     for (int i = thread_index(); i < DIGITS; i += ROW_THREADS)
-        space.masses[i] = 0;
+        space.masses[i] = wide_sum{0, 0};
     __syncthreads();
     if (listed)
         for (int64_t i = thread_index(); i < (int64_t)*space.listed; i += ROW_THREADS)
@@ -355,6 +388,7 @@ static __device__ __forceinline__ void add_masses(const row &r, const row_space 
     else
         each_logit(r, 0, r.V, thread_index(), ROW_THREADS, add);
     __syncthreads();
+    return below;
 }
 
 /* The tokens with the first digit known into the list; false when they are too many. */
@@ -365,7 +399,7 @@ static __device__ __forceinline__ bool list_tokens(const row &r, const row_space
     __syncthreads();
     each_logit(r, 0, r.V, thread_index(), ROW_THREADS, [&](int64_t i, float z) {
         if (has_digits(r, known, 1, z) && kept(r, i, z)) {
-            const uint64_t place = add_shared(space.listed, 1);
+            const uint32_t place = add_shared(space.listed, 1);
             if (place < LIST_MAX)
                 space.list[place] = (int32_t)i;
         }
@@ -405,14 +439,18 @@ struct chosen_digit {
     int64_t all;   /* mass of all digits */
 };
 
-/* The digit, from the largest down, at which `above` and the masses passed reach wanted (share > 0:
- * that part of all); the last one with any mass when none does. Two digits a thread. */
+/* The digit, from the largest down, at which `above` and the masses passed reach wanted (is_share:
+ * that part of all, with what each thread has left `below`); the last one with any mass when none
+ * does. Two digits a thread. */
 static __device__ __forceinline__ chosen_digit choose_digit(const row_space &space, int64_t above,
-                                                            double wanted, bool is_share) {
+                                                            double wanted, bool is_share,
+                                                            int64_t below) {
     const int high = DIGITS - 1 - 2 * thread_index(), low = high - 1;
-    const int64_t first = (int64_t)space.masses[high], second = (int64_t)space.masses[low];
+    const int64_t first = (int64_t)value_of(space.masses[high]),
+                  second = (int64_t)value_of(space.masses[low]);
     int64_t all;
     const int64_t before = above + block_before(first + second, space.integers, &all);
+    all += is_share ? block_sum(below, space.integers) : 0;
     const double goal = is_share ? wanted * (double)all : wanted;
     int64_t reached = DIGITS, last = -1; /* places counted from the largest digit */
     if (second > 0) {
@@ -464,6 +502,47 @@ static __device__ __forceinline__ int64_t find_tie(const row &r, const row_space
     return block_minimum(found, space.integers);
 }
 
+/* --- what a filter can leave out before it knows its border --- */
+
+/* Below, a token has no mass: 2^-44 = exp(−30.5). */
+static __device__ __forceinline__ float lightest(const row &r) {
+    return r.max - 31.0f / r.scale;
+}
+
+/* Not above any logit with that first digit. */
+static __device__ __forceinline__ float lowest_of_digit(const row &r, int digit) {
+    return digit == 0 ? -INFINITY : r.max - (float)(DIGITS + 1 - digit) / (16.0f * r.scale);
+}
+
+/* Logit number `wanted`, counted from the largest, of the largest of all blocks: so many tokens are
+ * not below it. */
+static __device__ __forceinline__ float largest_number(const row &r, const row_space &space,
+                                                       int64_t wanted) {
+    const int64_t count = (r.V + HEAD_BLOCK - 1) / HEAD_BLOCK;
+    float number = -INFINITY;
+    for (int64_t i = thread_index(); i < count && wanted <= count; i += ROW_THREADS) {
+        int64_t above = 0; /* blocks with a larger one, or as large a one further to the left */
+        for (int64_t k = 0; k < count; k++)
+            above += r.sums[k].max > r.sums[i].max || (r.sums[k].max == r.sums[i].max && k < i);
+        number = above == wanted - 1 ? r.sums[i].max : number;
+    }
+    return block_maximum(number, space.floats);
+}
+
+/* All tokens below that mass together have at most half of what a share leaves out, so that its border
+ * is above it. With a penalty the sums of the blocks are others'. */
+static __device__ __forceinline__ uint64_t least_mass(const row &r, const row_space &space,
+                                                      double share) {
+    const int64_t count = (r.V + HEAD_BLOCK - 1) / HEAD_BLOCK;
+    double all = 0.0;
+    for (int64_t i = thread_index(); i < count && r.seen == nullptr && r.border == 0;
+         i += ROW_THREADS)
+        all += block_mass(r.sums[i], r.max, r.scale);
+    all = block_sum(all, space.sums);
+    const double left = 1.0 - share;
+    return left > 0.0 ? (uint64_t)(0.5 * left * all / (double)r.V * 0x1p44) : 0;
+}
+
 /* Keeps the shortest first part of the order whose mass reaches `wanted` tokens, or that share of all
  * weights. */
 static __device__ __forceinline__ void keep_first(row &r, const row_space &space, bool weighted,
@@ -472,20 +551,26 @@ static __device__ __forceinline__ void keep_first(row &r, const row_space &space
     chosen_digit chosen = {0, 0, 0};
     double goal = wanted;
     bool listed = false;
+    const uint64_t least = weighted ? least_mass(r, space, wanted) : 0;
+    const float cut = r.cut;
+    r.cut = fmaxf(cut, weighted ? lightest(r) : largest_number(r, space, (int64_t)wanted));
 #pragma unroll
     for (int level = 0; level < LEVELS; level++) {
-        add_masses(r, space, weighted, known, level, listed);
-        chosen =
-            choose_digit(space, chosen.above, level == 0 ? wanted : goal, weighted && level == 0);
+        const uint64_t below =
+            add_masses(r, space, weighted, known, level, listed, level == 0 ? least : 0);
+        chosen = choose_digit(space, chosen.above, level == 0 ? wanted : goal,
+                              weighted && level == 0, (int64_t)below);
         if (level == 0 && weighted)
             goal = wanted * (double)chosen.all;
         known.chosen[level] = chosen.digit;
-        if (level == 0)
-            listed = list_tokens(r, space, known);
+        if (level > 0)
+            continue;
+        r.cut = fmaxf(cut, lowest_of_digit(r, chosen.digit));
+        listed = list_tokens(r, space, known);
     }
     const uint32_t order = (uint32_t)known.chosen[1] << 21 | (uint32_t)known.chosen[2] << 10 |
                            (uint32_t)known.chosen[3];
-    const int64_t mass = (int64_t)space.masses[chosen.digit];
+    const int64_t mass = (int64_t)value_of(space.masses[chosen.digit]);
     const float z = bits_to_float(order ^ (order >> 31 != 0 ? 0x80000000u : 0xffffffffu));
     const int64_t each = (int64_t)mass_of(r, weighted, z), ties = each > 0 ? mass / each : 0;
     int64_t taken = 1; /* of the tokens at the border, all equal */
@@ -499,6 +584,7 @@ static __device__ __forceinline__ void keep_first(row &r, const row_space &space
     else if (order != r.border)
         r.last = INT64_MAX;
     r.border = order;
+    r.cut = fmaxf(cut, z); /* what is below the border is not kept */
 }
 
 /* The token of thread `chosen` alone, in all threads. */
@@ -558,14 +644,22 @@ static __device__ __forceinline__ int64_t draw_kept(const row &r, const row_spac
     return block_maximum(token, space.integers);
 }
 
-/* The largest logit, NaN when one is not finite. */
+/* The largest logit, NaN when one is not finite: then the weighted sum of its block is none. */
 static __device__ __forceinline__ float largest_of(const row &r, const row_space &space) {
+    const int64_t count = (r.V + HEAD_BLOCK - 1) / HEAD_BLOCK;
     float largest = -INFINITY;
     int64_t bad = 0;
-    each_logit(r, 0, r.V, thread_index(), ROW_THREADS, [&](int64_t, float z) {
-        bad += !(fabsf(z) < INFINITY);
-        largest = greater_of(z, largest);
-    });
+    for (int64_t i = thread_index(); i < count; i += ROW_THREADS) {
+        bad += !(fabsf(r.sums[i].weighted) < INFINITY && fabsf(r.sums[i].max) < INFINITY);
+        largest = greater_of(r.sums[i].max, largest);
+    }
+    if (r.seen != nullptr) {
+        largest = -INFINITY;
+        each_logit(r, 0, r.V, thread_index(), ROW_THREADS, [&](int64_t, float z) {
+            bad += !(fabsf(z) < INFINITY);
+            largest = greater_of(z, largest);
+        });
+    }
     largest = block_maximum(largest, space.floats);
     return block_sum(bad, space.integers) == 0 ? largest : NAN;
 }
@@ -591,7 +685,7 @@ static __device__ __forceinline__ void mark_seen(const sample_launch &a, int64_t
 }
 
 static __global__ void __launch_bounds__(ROW_THREADS) filter_kernel(sample_launch a, float scale) {
-    const int64_t b = blockIdx.x;
+    const int64_t b = blockIdx.x, blocks = (a.V + HEAD_BLOCK - 1) / HEAD_BLOCK;
     const row_space space = space_of();
     const sample_settings settings = a.settings;
     const bool penalised = settings.presence_penalty != 0.0f;
@@ -599,11 +693,13 @@ static __global__ void __launch_bounds__(ROW_THREADS) filter_kernel(sample_launc
         mark_seen(a, b, space);
     row r = {a.logits + b * a.ld,
              penalised ? space.seen : nullptr,
+             a.sums + b * blocks,
              a.V,
              settings.presence_penalty,
              0.0f,
              scale,
              0.0f,
+             -INFINITY,
              0,
              INT64_MAX,
              (uintptr_t)(a.logits + b * a.ld) % 16 == 0};
@@ -616,8 +712,10 @@ static __global__ void __launch_bounds__(ROW_THREADS) filter_kernel(sample_launc
             keep_first(r, space, false, (double)settings.top_k);
         if (settings.top_p < 1.0f)
             keep_first(r, space, true, (double)settings.top_p);
-        if (settings.min_p > 0.0f) /* the largest weight is exactly 1 */
+        if (settings.min_p > 0.0f) { /* the largest weight is exactly 1 */
             r.least = fminf(settings.min_p, 1.0f);
+            r.cut = fmaxf(r.cut, r.max + (logf(r.least) - 1e-3f) / r.scale);
+        }
         token = draw_kept(r, space, uniform_of(a, b));
     }
     if (thread_index() == 0)
@@ -638,13 +736,11 @@ int launch_sample(void *stream, const struct sample_launch *args) {
     int error = 0;
     if (args->V > SAMPLE_VOCABULARY_MAX)
         return LAUNCH_INVALID;
-    if (filters)
+    error = launch_head_sums(stream, &sums);
+    if (error == 0 && filters)
         error = LAUNCH(stream, filter_kernel, dim3((unsigned)args->B), dim3(ROW_THREADS),
                        space_bytes(args), *args, scale);
     if (error != 0 || (filters && args->logprob == nullptr))
-        return error;
-    error = launch_head_sums(stream, &sums);
-    if (error != 0)
         return error;
     const draw_args draw = {*args, scale, head_sums_of(args->V), filters};
     return LAUNCH(stream, draw_kernel, blocks_for(args->B, DRAW_WARPS), dim3(DRAW_THREADS), 0,

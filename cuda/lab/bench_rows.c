@@ -25,7 +25,7 @@ static const size_t POOL = (size_t)1 << 31;
 struct pools {
     float *numbers[4]; /* POOL bytes each */
     uint16_t *bf16[4];
-    int32_t *positions, *tokens, *rows, *links;
+    int32_t *positions, *tokens, *rows, *places;
     float *small; /* what is a number for each row, or column */
     void *scratch;
 };
@@ -151,7 +151,7 @@ static int put_scatter(struct work *w) {
                                              .rows = w->option ? w->pools->tokens : w->pools->rows,
                                              .out =
                                                  numbers(w, 1, (w->option ? VOCABULARY : T) * w->a),
-                                             .links = w->pools->links,
+                                             .places = w->pools->places,
                                              .R = T,
                                              .C = w->a};
     return launch_scatter_rows(w->device->stream, &args);
@@ -423,7 +423,7 @@ static void fill_indices(struct device *device, struct pools *pools) {
     pools->positions = reserve(device, sizeof positions);
     pools->tokens = reserve(device, sizeof tokens);
     pools->rows = reserve(device, sizeof rows);
-    pools->links = reserve(device, 2 * sizeof rows);
+    pools->places = reserve(device, 2 * sizeof rows);
     pools->scratch = reserve(device, (size_t)64 << 20);
     fill(device, pools->positions, sizeof positions, positions, sizeof positions);
     fill(device, pools->tokens, sizeof tokens, tokens, sizeof tokens);
@@ -439,7 +439,7 @@ static void release(struct device *device, struct pools *pools) {
     device_release(device, &pools->positions);
     device_release(device, &pools->tokens);
     device_release(device, &pools->rows);
-    device_release(device, &pools->links);
+    device_release(device, &pools->places);
     device_release(device, &pools->small);
     device_release(device, &pools->scratch);
 }

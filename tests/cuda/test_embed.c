@@ -54,7 +54,7 @@ static void test_scatter(struct arrays *a, int64_t R, int64_t N, int64_t C) {
         .x = arrays_put(a, x, R * C, DTYPE_F32),
         .rows = arrays_upload(a, rows, (size_t)R * sizeof *rows),
         .out = arrays_put(a, want, N * C, DTYPE_F32),
-        .links = arrays_upload(a, NULL, (size_t)(2 * R) * sizeof *rows),
+        .places = arrays_upload(a, NULL, (size_t)(2 * R) * sizeof *rows),
         .R = R,
         .C = C};
     RUN(a, launch_scatter_rows(a->device.stream, &args));
@@ -78,6 +78,10 @@ int main(void) {
     }
     test_scatter(&a, 300, 20, 12);
     test_scatter(&a, 257, 4, 5);
+    test_scatter(&a, 64, 1, 5); /* as many as a warp reads at once, twice */
+    test_scatter(&a, 33, 1, 132);
+    if (!arrays_on_host(&a))
+        test_scatter(&a, 16384, 3000, 896);
     arrays_close(&a);
     return CHECK_END();
 }

@@ -36,6 +36,19 @@ static bool agrees(const double *probabilities, int64_t V, double uniform, int32
     return before - rounding <= uniform && uniform <= before + probabilities[token] + rounding;
 }
 
+/* What a draw says of its tokens has the bits of the head. */
+static void check_head(struct fixture *f, const struct sample_args *drawn, float temperature) {
+    const int64_t B = drawn->B, V = drawn->V;
+    struct head_row *rows = fixture_upload(f, NULL, (size_t)B * sizeof *rows);
+    float *logprob = fixture_floats(f, NULL, B), *entropy = fixture_floats(f, NULL, B);
+    CHECK_OK(backend_run(&f->backend, head_block, .logits = drawn->logits, .targets = drawn->tokens,
+                         .rows = rows, .R = B, .columns = V, .ld = V, .temperature = temperature));
+    CHECK_OK(backend_run(&f->backend, head_finish, .rows = rows, .logprob = logprob,
+                         .entropy = entropy, .R = B, .temperature = temperature));
+    fixture_same_arrays(f, "log-probability of a draw", drawn->logprob, logprob, B);
+    fixture_same_arrays(f, "entropy of a draw", drawn->entropy, entropy, B);
+}
+
 static void test_settings(struct fixture *f, int64_t V, const struct sample_settings *settings,
                           const char *what) {
     enum { B = 16, SEEN = 3 };
@@ -58,6 +71,8 @@ static void test_settings(struct fixture *f, int64_t V, const struct sample_sett
                                .seen_counts = fixture_ints(f, counts, B),
                                .seen_ld = 4,
                                .tokens = fixture_ints(f, NULL, B),
+                               .logprob = fixture_floats(f, NULL, B),
+                               .entropy = fixture_floats(f, NULL, B),
                                .B = B,
                                .V = V,
                                .ld = V,
@@ -72,13 +87,17 @@ static void test_settings(struct fixture *f, int64_t V, const struct sample_sett
                          f->name, what, (long long)V, b, tokens[b],
                          tokens[b] >= 0 ? probabilities[tokens[b]] : 0.0, uniforms[b]);
     }
-    for (int b = 0; b < B; b++) { /* the same row by row */
+    check_head(f, &args, settings->temperature > 0 ? settings->temperature : 1);
+    const int step = fixture_is_cuda(f) ? 5 : 1; /* where each thread may be a fiber: some */
+    for (int b = 0; b < B; b += step) {          /* the same row by row */
         struct sample_args one = args;
         one.logits += b * V;
         one.uniforms += b;
         one.seen_rows += b;
         one.seen_counts += b;
         one.tokens += b;
+        one.logprob += b;
+        one.entropy += b;
         one.B = 1;
         CHECK_OK(f->backend.ops->sample(&f->backend, &one));
     }
@@ -127,6 +146,11 @@ static void test_ties(struct fixture *f) {
     settings = PLAIN;
     settings.top_p = 0.3f; /* of weights 5 × 0.186 and 0.068: two tokens */
     CHECK_EQ(sample_one(f, equal, 6, 0.999999, &settings), 1);
+    settings.top_k = 3; /* of three at one third each: one, and it stays so */
+    settings.top_p = 0.1f;
+    CHECK_EQ(sample_one(f, equal, 6, 0.999999, &settings), 0);
+    settings.top_p = 0.99f; /* all of the three, and none of those that top_k left out */
+    CHECK_EQ(sample_one(f, equal, 6, 0.999999, &settings), 2);
     settings = PLAIN;
     settings.temperature = 0;
     const float pair[] = {0, 3, 3};
@@ -166,9 +190,10 @@ static void test_nonfinite(struct fixture *f) {
     static const float bad[] = {NAN, INFINITY, -INFINITY};
     const double uniforms[2] = {0.5, 0.5};
     for (size_t i = 0; i < 3; i++)
-        for (int greedy = 0; greedy < 2; greedy++) {
+        for (int way = 0; way < 3; way++) {
             struct sample_settings settings = PLAIN;
-            settings.temperature = greedy ? 0 : 1;
+            settings.temperature = way == 1 ? 0 : 1;
+            settings.top_k = way == 2 ? 5 : 0;
             float logits[2 * 70] = {0};
             logits[70 + 33] = bad[i];
             int32_t tokens[2];
