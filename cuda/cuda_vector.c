@@ -58,11 +58,42 @@ enum status cuda_lerp(struct backend *backend, const struct lerp_args *args) {
                        .factor = args->factor);
 }
 
+static struct adamw_launch adamw_of(const struct adamw_args *args) {
+    return (struct adamw_launch){.parameters = args->parameters,
+                                 .exp_avg = args->exp_avg,
+                                 .exp_avg_sq = args->exp_avg_sq,
+                                 .gradient = args->gradient,
+                                 .n = args->n,
+                                 .learning_rate = args->learning_rate,
+                                 .beta1 = args->beta1,
+                                 .beta2 = args->beta2,
+                                 .epsilon = args->epsilon,
+                                 .weight_decay = args->weight_decay,
+                                 .gradient_scale = args->gradient_scale,
+                                 .correction1 = args->correction1,
+                                 .correction2 = args->correction2,
+                                 .kept_parameters = args->kept_parameters,
+                                 .kept_gradient = args->kept_gradient,
+                                 .kept_direction = args->kept_direction};
+}
+
 enum status cuda_adamw(struct backend *backend, const struct adamw_args *args) {
-    return CUDA_LAUNCH(backend, adamw, .parameters = args->parameters, .exp_avg = args->exp_avg,
-                       .exp_avg_sq = args->exp_avg_sq, .gradient = args->gradient, .n = args->n,
-                       .learning_rate = args->learning_rate, .beta1 = args->beta1,
-                       .beta2 = args->beta2, .epsilon = args->epsilon,
-                       .weight_decay = args->weight_decay, .gradient_scale = args->gradient_scale,
-                       .correction1 = args->correction1, .correction2 = args->correction2);
+    const struct adamw_launch launch = adamw_of(args);
+    return cuda_plans(backend)
+               ? STATUS_OK
+               : device_launched(launch_adamw(cuda_stream(backend), &launch), "adamw");
+}
+
+enum status cuda_adamw_extrapolate(struct backend *backend,
+                                   const struct adamw_extrapolate_args *args) {
+    struct cuda_need need = {0};
+    const int64_t parts = (args->step.n + EXTRAPOLATE_PART - 1) / EXTRAPOLATE_PART;
+    const size_t at = cuda_need(&need, parts * (int64_t)sizeof(struct extrapolation_sums));
+    TRY(cuda_reserve(backend, &need));
+    return CUDA_LAUNCH(
+        backend, adamw_extrapolate, .step = adamw_of(&args->step), .start = args->start,
+        .start_gradient = args->start_gradient, .start_direction = args->start_direction,
+        .start_scale = args->start_scale, .threshold = args->threshold, .how = args->how,
+        .leaves_moments = args->leaves_moments, .rounds = args->working == DTYPE_BF16,
+        .blocks = args->blocks, .parts = cuda_scratch(backend, at));
 }

@@ -41,6 +41,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "backend/extrapolation.h"
 #include "base/status.h"
 #include "tensor/dtype.h"
 
@@ -447,6 +448,36 @@ struct adamw_args {
     double learning_rate, beta1, beta2, epsilon, weight_decay;
     double gradient_scale;           /* from clipping by the global norm */
     double correction1, correction2; /* 1 − beta1^t, 1 − beta2^t */
+    /* What the step begins with and goes along, written on the way: (n) each, or NULL. The direction
+     * is d of parameters = (1 − learning_rate weight_decay) parameters − learning_rate d. */
+    float *kept_parameters, *kept_gradient, *kept_direction;
+};
+
+/* What was found in a VECTOR_BLOCK of coordinates by adamw_extrapolate: plain sums, but for one
+ * maximum. ratio and clamps over active coordinates, the others over all. */
+struct extrapolation_sums {
+    double coordinates, active, ratio_clamped, scale_clamped;
+    double ratio, ratio_square;
+    double scale, scale_most;
+    double moved, extended; /* (θ2 − θ0)², (s (θ2 − θ0))² */
+    double product;         /* g0 g1, neither scaled */
+    double changed;         /* weights that the first step changed in `working` */
+};
+
+/* A step of AdamW, and from where it leads to the place that extrapolation.h foretells, in one pass:
+ * 36 bytes a coordinate. The step is the second of two; what kept_* of the first has kept is `start`
+ * here. */
+struct adamw_extrapolate_args {
+    struct adamw_args step;       /* parameters: the step's, then the place; its kept_* are NULL */
+    const float *start;           /* (n) θ0 */
+    const float *start_gradient;  /* (n) g0 */
+    const float *start_direction; /* (n) d0: ratios are of directions; NULL: of scaled gradients */
+    double start_scale;           /* gradient_scale of the first step */
+    double threshold;             /* for |g0|, not scaled, or |d0| */
+    struct extrapolation how;
+    bool leaves_moments;               /* exp_avg and exp_avg_sq are read only */
+    enum dtype working;                /* what the parameters are computed with */
+    struct extrapolation_sums *blocks; /* (n / VECTOR_BLOCK rounded up) = */
 };
 
 /* All operations, in the order of the structures above. */
@@ -456,7 +487,8 @@ struct adamw_args {
     X(rmsnorm_backward) X(rope) X(rope_backward) X(attention) X(attention_backward)                \
     X(cache_store) X(attention_decode) X(swiglu) X(swiglu_backward) X(gather_rows)                 \
     X(scatter_rows) X(head_block) X(head_finish) X(head_backward) X(sample) X(decode_append)       \
-    X(accumulate) X(accumulate_rows) X(resolve) X(dot) X(copy) X(add) X(lerp) X(adamw)
+    X(accumulate) X(accumulate_rows) X(resolve) X(dot) X(copy) X(add) X(lerp) X(adamw)             \
+    X(adamw_extrapolate)
 /* clang-format on */
 
 struct backend;

@@ -45,27 +45,81 @@ static int64_t run_end(const struct vector_layout *layout, double weight_decay, 
     return i < layout->count && layout->parts[i].offset < end ? layout->parts[i].offset : end;
 }
 
-enum status optimizer_step(struct optimizer *optimizer, float *master, const float *gradient,
-                           double learning_rate, double gradient_scale) {
-    const struct shard *shard = optimizer->shard;
-    const struct vector_layout *layout = shard->layout;
+struct adamw_args optimizer_step_args(const struct optimizer *optimizer,
+                                      const struct optimizer_step *step, int64_t at, int64_t place,
+                                      int64_t n) {
     const struct optimizer_settings *s = &optimizer->settings;
+    const struct vector_layout *layout = optimizer->shard->layout;
+    const bool decay = layout->parts[vector_layout_part(layout, at)].decay;
     const double t = (double)(optimizer->steps + 1);
+    return (struct adamw_args){.parameters = step->master + at,
+                               .exp_avg = optimizer->exp_avg + place,
+                               .exp_avg_sq = optimizer->exp_avg_sq + place,
+                               .gradient = step->gradient + place,
+                               .n = n,
+                               .learning_rate = step->learning_rate,
+                               .beta1 = s->beta1,
+                               .beta2 = s->beta2,
+                               .epsilon = s->epsilon,
+                               .weight_decay = decay ? s->weight_decay : 0,
+                               .gradient_scale = step->gradient_scale,
+                               .correction1 = 1 - pow(s->beta1, t),
+                               .correction2 = 1 - pow(s->beta2, t)};
+}
+
+static float *kept_at(float *kept, int64_t place) {
+    return kept != NULL ? kept + place : NULL;
+}
+
+enum status optimizer_step_keeping(struct optimizer *optimizer, const struct optimizer_step *step,
+                                   const struct optimizer_kept *kept) {
+    const struct shard *shard = optimizer->shard;
+    struct backend *backend = optimizer->backend;
     for (int64_t i = 0; i < shard_range_count(shard, shard->rank); i++) {
         const struct shard_range range = shard_range_at(shard, shard->rank, i);
         for (int64_t at = range.begin, stop; at < range.end; at = stop) {
             const int64_t place = range.place + (at - range.begin);
-            const bool decay = layout->parts[vector_layout_part(layout, at)].decay;
-            stop = run_end(layout, s->weight_decay, at, range.end);
-            TRY(backend_run(
-                optimizer->backend, adamw, .parameters = master + at,
-                .exp_avg = optimizer->exp_avg + place, .exp_avg_sq = optimizer->exp_avg_sq + place,
-                .gradient = gradient + place, .n = stop - at, .learning_rate = learning_rate,
-                .beta1 = s->beta1, .beta2 = s->beta2, .epsilon = s->epsilon,
-                .weight_decay = decay ? s->weight_decay : 0, .gradient_scale = gradient_scale,
-                .correction1 = 1 - pow(s->beta1, t), .correction2 = 1 - pow(s->beta2, t)));
+            stop = run_end(shard->layout, optimizer->settings.weight_decay, at, range.end);
+            struct adamw_args args = optimizer_step_args(optimizer, step, at, place, stop - at);
+            args.kept_parameters = kept_at(kept->parameters, place);
+            args.kept_gradient = kept_at(kept->gradient, place);
+            args.kept_direction = kept_at(kept->direction, place);
+            TRY(backend->ops->adamw(backend, &args));
         }
     }
     optimizer->steps++;
     return STATUS_OK;
+}
+
+enum status optimizer_step(struct optimizer *optimizer, float *master, const float *gradient,
+                           double learning_rate, double gradient_scale) {
+    return optimizer_step_keeping(optimizer,
+                                  &(struct optimizer_step){.master = master,
+                                                           .gradient = gradient,
+                                                           .learning_rate = learning_rate,
+                                                           .gradient_scale = gradient_scale},
+                                  &(struct optimizer_kept){.parameters = NULL});
+}
+
+/* --- the state taken back --- */
+
+enum status optimizer_save(struct optimizer *optimizer, struct optimizer_saved *saved) {
+    const int64_t n = optimizer->shard->elements;
+    saved->steps = optimizer->steps;
+    TRY(backend_run(optimizer->backend, copy, .x = optimizer->exp_avg, .out = saved->exp_avg,
+                    .n = n));
+    return backend_run(optimizer->backend, copy, .x = optimizer->exp_avg_sq,
+                       .out = saved->exp_avg_sq, .n = n);
+}
+
+static void exchange(float **a, float **b) {
+    float *const first = *a;
+    *a = *b;
+    *b = first;
+}
+
+void optimizer_take_back(struct optimizer *optimizer, struct optimizer_saved *saved) {
+    exchange(&optimizer->exp_avg, &saved->exp_avg);
+    exchange(&optimizer->exp_avg_sq, &saved->exp_avg_sq);
+    optimizer->steps = saved->steps;
 }

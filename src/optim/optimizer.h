@@ -44,4 +44,34 @@ int64_t optimizer_bytes(int64_t elements);
 enum status optimizer_step(struct optimizer *optimizer, float *master, const float *gradient,
                            double learning_rate, double gradient_scale) MUST_USE;
 
+/* The same, and what the step begins with and goes along is kept: places of the shard, backend memory
+ * (shard->elements) each, or NULL. The direction is d of
+ * parameters = (1 − learning_rate weight_decay) parameters − learning_rate d. */
+struct optimizer_step {
+    float *master;
+    const float *gradient;
+    double learning_rate, gradient_scale;
+};
+struct optimizer_kept {
+    float *parameters, *gradient, *direction;
+};
+enum status optimizer_step_keeping(struct optimizer *optimizer, const struct optimizer_step *step,
+                                   const struct optimizer_kept *kept) MUST_USE;
+
+/* What the next step does to n elements from `at` on, which share their weight decay and stand from
+ * `place` of the shard on. */
+struct adamw_args optimizer_step_args(const struct optimizer *optimizer,
+                                      const struct optimizer_step *step, int64_t at, int64_t place,
+                                      int64_t n);
+
+/* The state at one time, in memory of the caller's: backend memory (shard->elements) each.
+ * optimizer_take_back brings it back, once, and leaves the later one in *saved: the vectors change
+ * places. */
+struct optimizer_saved {
+    float *exp_avg, *exp_avg_sq;
+    int64_t steps;
+};
+enum status optimizer_save(struct optimizer *optimizer, struct optimizer_saved *saved) MUST_USE;
+void optimizer_take_back(struct optimizer *optimizer, struct optimizer_saved *saved);
+
 #endif

@@ -4,6 +4,7 @@
 #include "base/memory.h"
 
 #include <math.h>
+#include <string.h>
 
 /* Elements of a piece, about. */
 static int64_t piece_target(const struct vector_layout *layout, int size) {
@@ -175,44 +176,69 @@ static enum status own_blocks(const struct shard *shard, const float *x, const f
                                           (size_t)*count * sizeof *layout->blocks);
 }
 
-/* In the order of the vector, from lists that hold each rank's blocks in that order; `lists` (ranks)
- * is moved along. */
-static double sum_in_order(const struct shard *shard, const double **lists) {
-    double sum = 0;
-    for (int64_t p = 0; p < shard->piece_count; p++)
-        for (int64_t b = shard->blocks[p]; b < shard->blocks[p + 1]; b++)
-            sum += *lists[p % shard->size]++;
-    return sum;
+/* From lists that hold each rank's blocks in order to all of them in the order of the vector. */
+static void order_blocks(const struct shard *shard, const char *gathered, const size_t *sizes,
+                         size_t size, char *all) {
+    for (int r = 0; r < shard->size; gathered += sizes[r], r++) {
+        const char *list = gathered;
+        for (int64_t p = r; p < shard->piece_count; p += shard->size) {
+            const size_t bytes = (size_t)(shard->blocks[p + 1] - shard->blocks[p]) * size;
+            memcpy(all + (size_t)shard->blocks[p] * size, list, bytes);
+            list += bytes;
+        }
+    }
 }
 
-static enum status sum_gathered(const struct shard *shard, const double *all, const size_t *sizes,
-                                double *product) {
-    const double **lists;
-    TRY(memory_new(&lists, shard->size, "sums of blocks"));
-    for (int r = 0; r < shard->size; all += sizes[r] / sizeof *all, r++)
-        lists[r] = all;
-    *product = sum_in_order(shard, lists);
-    memory_release(&lists);
+enum status shard_gather_blocks(const struct shard *shard, struct comm *comm, const void *own,
+                                int64_t count, size_t size, void *all) {
+    char *gathered = NULL;
+    size_t *sizes = NULL;
+    if (shard->size == 1) {
+        memcpy(all, own, (size_t)count * size);
+        return STATUS_OK;
+    }
+    TRY(comm_all_gather(comm, own, (size_t)count * size, (void **)&gathered, &sizes));
+    order_blocks(shard, gathered, sizes, size, all);
+    memory_release(&gathered);
+    memory_release(&sizes);
     return STATUS_OK;
+}
+
+/* *all: the products of all blocks, which the caller releases. */
+static enum status all_blocks(const struct shard *shard, struct comm *comm, const float *x,
+                              const float *y, double **all) {
+    int64_t count = 0;
+    enum status status = memory_new(all, shard->layout->block_count, "sums of blocks");
+    if (status == STATUS_OK)
+        status = own_blocks(shard, x, y, &count);
+    if (shard->size > 1)
+        status = comm_agree(comm, status);
+    TRY(status);
+    return shard_gather_blocks(shard, comm, shard->layout->blocks, count, sizeof **all, *all);
 }
 
 enum status shard_dot(const struct shard *shard, struct comm *comm, const float *x, const float *y,
                       double *product) {
-    const double *mine = shard->layout->blocks;
-    double *all = NULL;
-    size_t *sizes = NULL;
-    int64_t count;
-    enum status status = own_blocks(shard, x, y, &count);
-    if (shard->size == 1) {
-        TRY(status);
-        *product = sum_in_order(shard, &mine);
-        return STATUS_OK;
-    }
-    TRY(comm_agree(comm, status));
-    TRY(comm_all_gather(comm, mine, (size_t)count * sizeof *mine, (void **)&all, &sizes));
-    status = comm_agree(comm, sum_gathered(shard, all, sizes, product));
+    double *all = NULL, sum = 0;
+    const enum status status = all_blocks(shard, comm, x, y, &all);
+    for (int64_t b = 0; status == STATUS_OK && b < shard->layout->block_count; b++)
+        sum += all[b];
     memory_release(&all);
-    memory_release(&sizes);
+    *product = sum;
+    return status;
+}
+
+enum status shard_dot_parts(const struct shard *shard, struct comm *comm, const float *x,
+                            const float *y, double *products) {
+    const struct vector_layout *layout = shard->layout;
+    double *all = NULL;
+    const enum status status = all_blocks(shard, comm, x, y, &all);
+    for (int64_t i = 0, block = 0; status == STATUS_OK && i < layout->count; i++) {
+        products[i] = 0;
+        for (int64_t at = 0; at < layout->parts[i].elements; at += VECTOR_BLOCK)
+            products[i] += all[block++];
+    }
+    memory_release(&all);
     return status;
 }
 

@@ -29,6 +29,7 @@
 #ifndef OPTIM_SHARD_H
 #define OPTIM_SHARD_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "backend/backend.h"
@@ -82,10 +83,20 @@ int64_t shard_round_of(const struct shard *shard, int64_t element);
 struct shard_range shard_range_within(const struct shard *shard, int rank, int64_t round,
                                       int64_t begin, int64_t end);
 
+/* What this rank found in its blocks, `count` records of `size` bytes one behind the other, to those of
+ * all blocks in the order of the vector on every rank: `all` (layout->block_count records). Collective
+ * with more than one rank. */
+enum status shard_gather_blocks(const struct shard *shard, struct comm *comm, const void *own,
+                                int64_t count, size_t size, void *all) MUST_USE;
+
 /* *product = Σ x y over two vectors of which every rank has its shard (backend memory); x may be y.
  * The sums of blocks are added in their order on every rank. Collective with more than one rank. */
 enum status shard_dot(const struct shard *shard, struct comm *comm, const float *x, const float *y,
                       double *product) MUST_USE;
+
+/* The same of each tensor: products (layout->count). */
+enum status shard_dot_parts(const struct shard *shard, struct comm *comm, const float *x,
+                            const float *y, double *products) MUST_USE;
 
 /* *norm = √ Σ x². */
 enum status shard_norm(const struct shard *shard, struct comm *comm, const float *x,

@@ -17,6 +17,7 @@
 struct vector_part {
     int64_t offset, elements;
     bool decay; /* weight decay applies: matrices, LoRA factors; not biases and norm weights */
+    enum dtype working; /* what the model computes with */
 };
 
 struct vector_layout {

@@ -411,4 +411,24 @@ void check_list_adamw(struct check_list *list, struct adamw_args *a) {
     floats(list, "exp_avg", &a->exp_avg, CHECK_UPDATE, VECTOR(a->n));
     floats(list, "exp_avg_sq", &a->exp_avg_sq, CHECK_UPDATE, VECTOR(a->n));
     floats(list, "gradient", &a->gradient, CHECK_READ, VECTOR(a->n));
+    optional(list, "kept_parameters", &a->kept_parameters, CHECK_WRITE, VECTOR(a->n));
+    optional(list, "kept_gradient", &a->kept_gradient, CHECK_WRITE, VECTOR(a->n));
+    optional(list, "kept_direction", &a->kept_direction, CHECK_WRITE, VECTOR(a->n));
+}
+
+void check_list_adamw_extrapolate(struct check_list *list, struct adamw_extrapolate_args *a) {
+    const int64_t n = a->step.n, blocks = (n + VECTOR_BLOCK - 1) / VECTOR_BLOCK;
+    const enum check_access moments = a->leaves_moments ? CHECK_READ : CHECK_UPDATE;
+    if (a->step.kept_parameters != NULL || a->step.kept_gradient != NULL ||
+        a->step.kept_direction != NULL)
+        CHECK_REFUSE(list, "check: %s: the second step keeps nothing", list->op);
+    floats(list, "parameters", &a->step.parameters, CHECK_UPDATE, VECTOR(n));
+    floats(list, "exp_avg", &a->step.exp_avg, moments, VECTOR(n));
+    floats(list, "exp_avg_sq", &a->step.exp_avg_sq, moments, VECTOR(n));
+    floats(list, "gradient", &a->step.gradient, CHECK_READ, VECTOR(n));
+    floats(list, "start", &a->start, CHECK_READ, VECTOR(n));
+    floats(list, "start_gradient", &a->start_gradient, CHECK_READ, VECTOR(n));
+    optional(list, "start_direction", &a->start_direction, CHECK_READ, VECTOR(n));
+    check_add(list, "blocks", &a->blocks, CHECK_DOUBLE, CHECK_WRITE,
+              VECTOR(blocks * (int64_t)(sizeof *a->blocks / sizeof(double))));
 }

@@ -257,4 +257,5 @@ const struct backend_ops cpu_ops = {
     .add = cpu_add,
     .lerp = cpu_lerp,
     .adamw = cpu_adamw,
+    .adamw_extrapolate = cpu_adamw_extrapolate,
 };

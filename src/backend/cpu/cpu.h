@@ -135,6 +135,8 @@ enum status cpu_copy(struct backend *backend, const struct copy_args *args);
 enum status cpu_add(struct backend *backend, const struct add_args *args);
 enum status cpu_lerp(struct backend *backend, const struct lerp_args *args);
 enum status cpu_adamw(struct backend *backend, const struct adamw_args *args);
+enum status cpu_adamw_extrapolate(struct backend *backend,
+                                  const struct adamw_extrapolate_args *args);
 
 /* Log-probability and entropy of one token of a row of logits, as by head_block and head_finish. */
 struct cpu_head_token {

@@ -28,16 +28,4 @@ CPU_KERNEL_FORMS(struct cpu_refused, cpu_kernel_accumulate,
 CPU_KERNEL_FORMS(void, cpu_kernel_resolve,
                  (float *out, const int64_t *total, int64_t n, double scale));
 
-/* One step of AdamW with its coefficients made ready. */
-struct cpu_adamw {
-    float *parameters, *exp_avg, *exp_avg_sq;
-    const float *gradient;
-    float shrink, gradient_scale; /* their product scales the gradient */
-    float keep;                   /* 1 − learning_rate · weight_decay */
-    float mix1, beta2, mix2;      /* mix = 1 − beta */
-    float step, root, epsilon;    /* step = learning_rate / correction1, root = √correction2 */
-};
-CPU_KERNEL_FORMS(void, cpu_kernel_adamw,
-                 (const struct cpu_adamw *args, int64_t begin, int64_t end));
-
 #endif

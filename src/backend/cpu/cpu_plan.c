@@ -68,7 +68,8 @@ static enum status clear(struct backend *backend, void *memory, size_t bytes) {
     X(copy)                                                                                        \
     X(add)                                                                                         \
     X(lerp)                                                                                        \
-    X(adamw)
+    X(adamw)                                                                                       \
+    X(adamw_extrapolate)
 
 #define X(op)                                                                                      \
     static enum status plan_##op(struct backend *backend, const struct op##_args *args) {          \

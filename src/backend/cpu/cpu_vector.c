@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Flat vectors: sums in fixed point, scalar products, mixtures, and AdamW. All are bound by memory;
- * each goes over its vectors once.
+ * Flat vectors: sums in fixed point, scalar products, mixtures. All are bound by memory; each goes
+ * over its vectors once.
  */
 #include <math.h>
 #include <string.h>
@@ -137,37 +137,5 @@ static void lerp_range(const void *context, struct cpu_range range) {
 enum status cpu_lerp(struct backend *backend, const struct lerp_args *args) {
     const struct lerp_work work = {.backend = backend, .args = args};
     cpu_run(backend, args->n, GRAIN, lerp_range, &work);
-    return STATUS_OK;
-}
-
-struct adamw_work {
-    struct backend *backend;
-    struct cpu_adamw kernel;
-};
-
-static void adamw_range(const void *context, struct cpu_range range) {
-    const struct adamw_work *work = context;
-    CPU_CALL(work->backend, cpu_kernel_adamw, &work->kernel, range.begin, range.end);
-}
-
-/* The scale that clips the largest gradients is no normal float; two factors are. */
-enum status cpu_adamw(struct backend *backend, const struct adamw_args *args) {
-    const double shrink = args->gradient_scale < 0x1p-100 ? 0x1p-64 : 1;
-    const struct adamw_work work = {
-        .backend = backend,
-        .kernel = {.parameters = args->parameters,
-                   .exp_avg = args->exp_avg,
-                   .exp_avg_sq = args->exp_avg_sq,
-                   .gradient = args->gradient,
-                   .shrink = (float)shrink,
-                   .gradient_scale = (float)(args->gradient_scale / shrink),
-                   .keep = (float)(1 - args->learning_rate * args->weight_decay),
-                   .mix1 = (float)(1 - args->beta1),
-                   .beta2 = (float)args->beta2,
-                   .mix2 = (float)(1 - args->beta2),
-                   .step = (float)(args->learning_rate / args->correction1),
-                   .root = (float)sqrt(args->correction2),
-                   .epsilon = (float)args->epsilon}};
-    cpu_run(backend, args->n, GRAIN, adamw_range, &work);
     return STATUS_OK;
 }

@@ -79,7 +79,7 @@ struct bench {
 };
 
 static struct bench *bench_open(int64_t n, enum gradient_reduction reduction) {
-    const struct vector_part part = {0, n, true};
+    const struct vector_part part = {.elements = n, .decay = true};
     struct bench *b = NULL;
     CHECK_OK(memory_new(&b, 1, "bench"));
     b->comm = (struct comm){.ops = &other_ops, .state = &b->absent, .size = 2};

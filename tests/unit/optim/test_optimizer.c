@@ -10,8 +10,10 @@
 #include "optim/clip.h"
 
 enum { ELEMENTS = 5000, STEPS = 5 };
-static const struct vector_part parts[] = {
-    {0, 3000, true}, {3000, 10, false}, {3010, 90, false}, {3100, 1900, true}};
+static const struct vector_part parts[] = {{0, 3000, true, DTYPE_F32},
+                                           {3000, 10, false, DTYPE_F32},
+                                           {3010, 90, false, DTYPE_F32},
+                                           {3100, 1900, true, DTYPE_F32}};
 static const struct optimizer_settings settings = {
     .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .weight_decay = 0.1};
 
