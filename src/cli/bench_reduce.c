@@ -202,7 +202,7 @@ static enum status time_all(struct reduce_case *c) {
 }
 
 static enum status open_case(struct reduce_case *c, struct model *model) {
-    TRY(run_layout_create(&c->layout, c->bench->backend, model_trained(model)));
+    TRY(run_layout_create(&c->layout, c->bench->backend, model_trained(model), c->bench->dtype));
     TRY(backend_new(c->bench->backend, &c->vector, c->layout->elements, "bench vector"));
     TRY(bench_fill(c->bench->backend, c->vector, DTYPE_F32, c->layout->elements, 1e-3f));
     return STATUS_OK;

@@ -61,6 +61,9 @@ const struct parameter parameter_table[SETTINGS_COUNT] = {
 #define REAL(group, name, flags, value, least, most, unit, sentence)                               \
     {ROW(group, name, REAL, flags, unit, sentence), .real = (value), .real_least = (least),        \
      .real_most = (most)},
+#define PAIR(group, name, flags, first, other, least, most, unit, sentence)                        \
+    {ROW(group, name, PAIR, flags, unit, sentence), .real = (first), .second = (other),            \
+     .real_least = (least), .real_most = (most)},
 #define BOOL(group, name, flags, value, sentence)                                                  \
     {ROW(group, name, BOOL, flags, "", sentence), .integer = (value)},
 #define TEXT(group, name, flags, value, sentence)                                                  \

@@ -17,6 +17,7 @@
 enum parameter_kind {
     PARAMETER_INT,
     PARAMETER_REAL,
+    PARAMETER_PAIR,
     PARAMETER_BOOL,
     PARAMETER_TEXT,
     PARAMETER_CHOICE,
@@ -44,7 +45,8 @@ struct parameter {
     const char *text;                    /* default of TEXT (NULL: absent); RECORDS: as libconfig */
     int64_t integer;                     /* default of INT, BOOL, CHOICE */
     int64_t integer_least, integer_most; /* INT */
-    double real, real_least, real_most;  /* REAL: default and bounds */
+    double real, real_least, real_most;  /* REAL: default and bounds; PAIR: of its first number */
+    double second;                       /* PAIR: default of the other one */
     const char *const *words;            /* CHOICE */
     int word_count;
     const struct parameter *fields; /* RECORDS */

@@ -125,21 +125,51 @@ static enum status read_integer(const struct item *item, const struct parameter 
     return STATUS_OK;
 }
 
-static enum status read_real(const struct item *item, const struct parameter *parameter,
-                             double *value) {
-    const bool whole = is_integer(item->setting);
-    if (!whole && config_setting_type(item->setting) != CONFIG_TYPE_FLOAT)
-        return WRONG(item, "is %s; it takes a real", type_words(item->setting));
-    const double given = whole ? (double)config_setting_get_int64(item->setting)
-                               : config_setting_get_float(item->setting);
+static bool is_number(const config_setting_t *setting) {
+    return is_integer(setting) || config_setting_type(setting) == CONFIG_TYPE_FLOAT;
+}
+
+static double number_of(const config_setting_t *setting) {
+    return is_integer(setting) ? (double)config_setting_get_int64(setting)
+                               : config_setting_get_float(setting);
+}
+
+static enum status check_real(const struct item *item, const struct parameter *parameter,
+                              double given) {
     if (!isfinite(given))
         return WRONG(item, "is %s", "beyond the range of numbers; it takes a finite real");
     if (given < parameter->real_least)
         return WRONG(item, "= %.9g is too small; the least is %.9g", given, parameter->real_least);
     if (given > parameter->real_most)
         return WRONG(item, "= %.9g is too large; the most is %.9g", given, parameter->real_most);
-    *value = given;
     return STATUS_OK;
+}
+
+static enum status read_real(const struct item *item, const struct parameter *parameter,
+                             double *value) {
+    if (!is_number(item->setting))
+        return WRONG(item, "is %s; it takes a real", type_words(item->setting));
+    *value = number_of(item->setting);
+    return check_real(item, parameter, *value);
+}
+
+static enum status read_pair(const struct item *item, const struct parameter *parameter,
+                             double pair[2]) {
+    if (!is_list(item->setting) || config_setting_length(item->setting) != 2)
+        return WRONG(item, "is %s; it takes two reals, as [ 0.5, 2.0 ]",
+                     is_list(item->setting) ? "a list of another length"
+                                            : type_words(item->setting));
+    for (unsigned i = 0; i < 2; i++) {
+        const config_setting_t *const element = config_setting_get_elem(item->setting, i);
+        if (!is_number(element))
+            return WRONG(item, "holds %s; its two elements are reals", type_words(element));
+        pair[i] = number_of(element);
+        TRY(check_real(item, parameter, pair[i]));
+    }
+    return pair[0] <= pair[1]
+               ? STATUS_OK
+               : WRONG(item, "= [ %.9g, %.9g ] is no range: the lower bound is first", pair[0],
+                       pair[1]);
 }
 
 static enum status read_bool(const struct item *item, bool *value) {
@@ -239,6 +269,8 @@ static enum status read_value(const struct item *item, const struct parameter *p
         return read_integer(item, parameter, value);
     case PARAMETER_REAL:
         return read_real(item, parameter, value);
+    case PARAMETER_PAIR:
+        return read_pair(item, parameter, value);
     case PARAMETER_BOOL:
         return read_bool(item, value);
     case PARAMETER_TEXT:
@@ -414,6 +446,10 @@ static enum status set_default(const struct parameter *parameter, void *base) {
         return STATUS_OK;
     case PARAMETER_REAL:
         *(double *)value = parameter->real;
+        return STATUS_OK;
+    case PARAMETER_PAIR:
+        ((double *)value)[0] = parameter->real;
+        ((double *)value)[1] = parameter->second;
         return STATUS_OK;
     case PARAMETER_BOOL:
         *(bool *)value = parameter->integer != 0;

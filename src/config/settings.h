@@ -42,11 +42,12 @@
 #define GROUP_END(group)                                                                           \
     }                                                                                              \
     ;
-#define INT(group, name, flags, value, least, most, unit, sentence)  int64_t name;
-#define REAL(group, name, flags, value, least, most, unit, sentence) double name;
-#define BOOL(group, name, flags, value, sentence)                    bool name;
-#define TEXT(group, name, flags, value, sentence)                    char *name;
-#define CHOICE(group, name, flags, words, value, sentence)           int name;
+#define INT(group, name, flags, value, least, most, unit, sentence)         int64_t name;
+#define REAL(group, name, flags, value, least, most, unit, sentence)        double name;
+#define PAIR(group, name, flags, first, other, least, most, unit, sentence) double name[2];
+#define BOOL(group, name, flags, value, sentence)                           bool name;
+#define TEXT(group, name, flags, value, sentence)                           char *name;
+#define CHOICE(group, name, flags, words, value, sentence)                  int name;
 #define TEXTS(group, name, flags, sentence)                                                        \
     char **name;                                                                                   \
     int64_t name##_count;
@@ -59,11 +60,13 @@
 enum setting_id {
 #define INT(group, name, flags, value, least, most, unit, sentence)  SETTING_ID_##group##_##name,
 #define REAL(group, name, flags, value, least, most, unit, sentence) SETTING_ID_##group##_##name,
-#define BOOL(group, name, flags, value, sentence)                    SETTING_ID_##group##_##name,
-#define TEXT(group, name, flags, value, sentence)                    SETTING_ID_##group##_##name,
-#define CHOICE(group, name, flags, words, value, sentence)           SETTING_ID_##group##_##name,
-#define TEXTS(group, name, flags, sentence)                          SETTING_ID_##group##_##name,
-#define RECORDS(group, name, flags, record, value, sentence)         SETTING_ID_##group##_##name,
+#define PAIR(group, name, flags, first, other, least, most, unit, sentence)                        \
+    SETTING_ID_##group##_##name,
+#define BOOL(group, name, flags, value, sentence)            SETTING_ID_##group##_##name,
+#define TEXT(group, name, flags, value, sentence)            SETTING_ID_##group##_##name,
+#define CHOICE(group, name, flags, words, value, sentence)   SETTING_ID_##group##_##name,
+#define TEXTS(group, name, flags, sentence)                  SETTING_ID_##group##_##name,
+#define RECORDS(group, name, flags, record, value, sentence) SETTING_ID_##group##_##name,
 #include "config/settings.def"
     SETTINGS_COUNT
 };

@@ -27,13 +27,20 @@ static enum status check_given(const struct settings *settings, enum settings_pu
     return STATUS_OK;
 }
 
-/* A value that another choice brings along, where nobody gave one. */
+/* A value that another choice brings along, where nobody gave one: whether that is so, and then its
+ * origin. */
+static enum status derives(struct settings *settings, enum setting_id id, const char *origin,
+                           bool *so) {
+    *so = settings->origins[id] == NULL;
+    return *so ? parameter_set_text(&settings->origins[id], origin, strlen(origin)) : STATUS_OK;
+}
+
 static enum status derive(struct settings *settings, enum setting_id id, double *value,
                           double derived, const char *origin) {
-    if (settings->origins[id] != NULL)
-        return STATUS_OK;
-    *value = derived;
-    return parameter_set_text(&settings->origins[id], origin, strlen(origin));
+    bool so;
+    TRY(derives(settings, id, origin, &so));
+    *value = so ? derived : *value;
+    return STATUS_OK;
 }
 
 /* Sequence ratios hardly leave 1 (Zheng et al., "Group Sequence Policy Optimization", 2025). */
@@ -44,6 +51,42 @@ static enum status derive_clip_bounds(struct settings *settings) {
                "derived from objective.level"));
     return derive(settings, SETTING_ID_objective_clip_high, &settings->objective.clip_high, 4e-4,
                   "derived from objective.level");
+}
+
+/* What SFPO's authors have: reposition, window and threshold of their paper, the score of their
+ * code (algorithms.md, section 2). */
+static enum status derive_sfpo(struct settings *settings) {
+    struct settings_update *const update = &settings->update;
+    static const char origin[] = "derived from update.rule";
+    bool so;
+    TRY(derive(settings, SETTING_ID_update_reposition, &update->reposition, 0.8, origin));
+    TRY(derive(settings, SETTING_ID_update_shutoff_threshold, &update->shutoff_threshold, 1.0,
+               origin));
+    TRY(derives(settings, SETTING_ID_update_shutoff_inclusive, origin, &so));
+    update->shutoff_inclusive = so || update->shutoff_inclusive;
+    return STATUS_OK;
+}
+
+/* Directions of AdamW have no scale of their own, so a bound on them is relative; and the factors
+ * are bounded by what K like steps would be (algorithms.md, 1.3 and 1.4). */
+static enum status derive_gxpo(struct settings *settings) {
+    struct settings_update *const update = &settings->update;
+    bool so = false;
+    if (update->retention == SETTING_RETENTION_ADAMW)
+        TRY(derives(settings, SETTING_ID_update_activity_kind, "derived from update.retention",
+                    &so));
+    update->activity_kind = so ? SETTING_ACTIVITY_KIND_RELATIVE : update->activity_kind;
+    if (update->activity_kind == SETTING_ACTIVITY_KIND_RELATIVE)
+        TRY(derive(settings, SETTING_ID_update_activity, &update->activity, 1e-3,
+                   "derived from update.activity_kind"));
+    return derive(settings, SETTING_ID_update_scale_limit, &update->scale_limit[1],
+                  (double)update->virtual_steps / 2 + 1, "derived from update.virtual_steps");
+}
+
+static enum status derive_rule(struct settings *settings) {
+    if (settings->update.rule == SETTING_RULE_SFPO)
+        return derive_sfpo(settings);
+    return settings->update.rule == SETTING_RULE_GXPO ? derive_gxpo(settings) : STATUS_OK;
 }
 
 static enum status check_texts(const struct settings *settings) {
@@ -139,6 +182,33 @@ static enum status check_tau(const struct settings *settings) {
     return STATUS_OK;
 }
 
+/* Both rules go over one fixed batch by a plan of their own. */
+static enum status check_rule(const struct settings *settings) {
+    const struct settings_update *const update = &settings->update;
+    const char *const rule = settings_word(settings, "update.rule");
+    if (update->rule == SETTING_RULE_SINGLE)
+        return STATUS_OK;
+    if (update->iterations > 1)
+        return FAIL(STATUS_INPUT,
+                    "%s: update.iterations = %lld: the rule %s goes over the batch as often as "
+                    "update.virtual_steps says; leave iterations at 1",
+                    settings_origin(settings, "update.iterations"), (long long)update->iterations,
+                    rule);
+    if (update->rule == SETTING_RULE_GXPO && update->mini_batches > 1)
+        return FAIL(STATUS_INPUT,
+                    "%s: update.mini_batches = %lld: the rule gxpo compares gradients of one whole "
+                    "batch; leave it at 1, or take sfpo",
+                    settings_origin(settings, "update.mini_batches"),
+                    (long long)update->mini_batches);
+    if (update->rule == SETTING_RULE_GXPO && update->virtual_steps < 2)
+        return FAIL(STATUS_INPUT,
+                    "%s: update.virtual_steps = %lld: the rule gxpo foretells from two steps, so "
+                    "it takes at least 2",
+                    settings_origin(settings, "update.virtual_steps"),
+                    (long long)update->virtual_steps);
+    return STATUS_OK;
+}
+
 static enum status check_training(const struct settings *settings) {
     const struct settings_rollout *const rollout = &settings->rollout;
     if (settings->run.method == SETTING_METHOD_RL && rollout->group_size < 2)
@@ -163,6 +233,7 @@ enum status settings_validate(struct settings *settings, enum settings_purpose p
                               const char *path) {
     TRY(check_given(settings, purpose, path));
     TRY(derive_clip_bounds(settings));
+    TRY(derive_rule(settings));
     TRY(check_texts(settings));
     TRY(check_sources(settings));
     TRY(check_objective(settings));
@@ -170,5 +241,6 @@ enum status settings_validate(struct settings *settings, enum settings_purpose p
         return STATUS_OK;
     TRY(check_thinking(settings));
     TRY(check_tau(settings));
+    TRY(check_rule(settings));
     return check_training(settings);
 }

@@ -56,6 +56,14 @@ static enum status append_texts(char *const *texts, int64_t count, struct strbuf
     return STATUS_OK;
 }
 
+static enum status append_pair(const double *pair, struct strbuf *out) {
+    TRY(strbuf_append_text(out, "[ "));
+    TRY(append_real(pair[0], out));
+    TRY(strbuf_append_text(out, ", "));
+    TRY(append_real(pair[1], out));
+    return strbuf_append_text(out, " ]");
+}
+
 static enum status append_records(const struct parameter *parameter, const void *base,
                                   struct strbuf *out) {
     const int64_t count = parameter_count_const(parameter, base);
@@ -86,6 +94,8 @@ enum status parameter_append_value(const struct parameter *parameter, const void
         return strbuf_append_format(out, "%lld", (long long)*(const int64_t *)value);
     case PARAMETER_REAL:
         return append_real(*(const double *)value, out);
+    case PARAMETER_PAIR:
+        return append_pair(value, out);
     case PARAMETER_BOOL:
         return strbuf_append_text(out, *(const bool *)value ? "true" : "false");
     case PARAMETER_TEXT:
@@ -108,6 +118,8 @@ static const char *kind_words(const struct parameter *parameter) {
         return "integer";
     case PARAMETER_REAL:
         return "real";
+    case PARAMETER_PAIR:
+        return "two reals, the lower first";
     case PARAMETER_BOOL:
         return "true or false";
     case PARAMETER_TEXT:
@@ -135,7 +147,7 @@ static enum status append_type(const struct parameter *parameter, struct strbuf 
     if (parameter->kind == PARAMETER_INT)
         TRY(strbuf_append_format(out, ", %lld to %lld", (long long)parameter->integer_least,
                                  (long long)parameter->integer_most));
-    if (parameter->kind == PARAMETER_REAL) {
+    if (parameter->kind == PARAMETER_REAL || parameter->kind == PARAMETER_PAIR) {
         TRY(strbuf_append_text(out, ", "));
         TRY(append_real(parameter->real_least, out));
         TRY(strbuf_append_text(out, " to "));

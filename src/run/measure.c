@@ -221,7 +221,7 @@ static void measure_progress(struct run *run, double tokens, double *step) {
     step[METRIC_LEARNING_RATE] = run->step.learning_rate;
     step[METRIC_BACKWARD_PASSES] = (double)run->counters.backward_passes;
     step[METRIC_OPTIMIZER_STEPS] = (double)run->counters.optimizer_steps;
-    step[METRIC_SKIPPED] = (double)run->step.skipped;
+    step[METRIC_SKIPPED] = (double)run->step.report.skipped;
     step[METRIC_RESCALED] = (double)run->step.rescaled;
     step[METRIC_PROMPTS_SEEN] = (double)run->counters.prompts;
     step[METRIC_NUM_TOKENS] = (double)run->counters.tokens;
@@ -233,6 +233,55 @@ static void measure_progress(struct run *run, double tokens, double *step) {
     step[METRIC_TRAIN_TOKENS_PER_S] = share(step[METRIC_POSITIONS], step[METRIC_TIME_GRADIENT]);
     if (!run->method->likelihood)
         step[METRIC_ROLLOUT_TOKENS_PER_S] = share(tokens, step[METRIC_TIME_ROLLOUT]);
+}
+
+/* Where the two fast steps of gxpo led. */
+static void measure_lookahead(const struct run *run, double *step) {
+    const struct update_lookahead *ahead = &run->step.report.ahead;
+    const struct extrapolation_sums *sums = &ahead->sums;
+    const double mean = share(sums->ratio, sums->active);
+    step[METRIC_GXPO_COS_1] = sums->product / (ahead->norm_0 * ahead->norm_1);
+    step[METRIC_GXPO_RETENTION_MEAN] = mean;
+    step[METRIC_GXPO_RETENTION_STD] =
+        sqrt(fmax(0.0, share(sums->ratio_square, sums->active) - mean * mean));
+    step[METRIC_GXPO_SCALE_MEAN] = sums->scale / sums->coordinates;
+    step[METRIC_GXPO_SCALE_MAX] = sums->scale_most;
+    step[METRIC_GXPO_DISPLACEMENT_2] = sqrt(sums->moved);
+    step[METRIC_GXPO_DISPLACEMENT_K] = sqrt(sums->extended);
+    step[METRIC_GXPO_DISPLACEMENT_RATIO] = share(sqrt(sums->extended), sqrt(sums->moved));
+    step[METRIC_GXPO_MULTIPLIER] =
+        run->settings->update.reposition * step[METRIC_GXPO_DISPLACEMENT_RATIO];
+    step[METRIC_GXPO_INACTIVE] = 1.0 - sums->active / sums->coordinates;
+    step[METRIC_GXPO_RATIO_CLAMPED] = share(sums->ratio_clamped, sums->active);
+    step[METRIC_GXPO_SCALE_CLAMPED] = share(sums->scale_clamped, sums->active);
+    step[METRIC_GXPO_CHANGED] = sums->changed / sums->coordinates;
+}
+
+static void measure_gxpo(const struct run *run, double *step) {
+    const struct update_report *report = &run->step.report;
+    const struct update_lookahead *ahead = &report->ahead;
+    step[METRIC_GXPO_ACTIVE] = report->active;
+    step[METRIC_GXPO_Z] = report->z;
+    step[METRIC_GXPO_STREAK] = (double)run->shutoff.streak;
+    step[METRIC_GXPO_NORM_0] = ahead->norm_0;
+    step[METRIC_GXPO_NORM_1] = ahead->norm_1;
+    step[METRIC_GXPO_NORM_SLOW] = ahead->norm_slow;
+    step[METRIC_GXPO_COS_SLOW] = ahead->product_slow / (ahead->norm_0 * ahead->norm_slow);
+    if (ahead->extrapolated)
+        measure_lookahead(run, step);
+}
+
+static void measure_rule(const struct run *run, double *step) {
+    const struct update_report *report = &run->step.report;
+    if (run->rule->shuts_off)
+        step[METRIC_FALLBACK] = report->fallback;
+    if (run->rule == &update_gxpo)
+        measure_gxpo(run, step);
+    if (run->rule == &update_sfpo) {
+        step[METRIC_SFPO_ACTIVE] = report->active;
+        step[METRIC_SFPO_Z] = report->z;
+        step[METRIC_SFPO_STREAK] = (double)run->shutoff.streak;
+    }
 }
 
 static enum status measure_batch(struct run *run, double *values, struct metrics *metrics) {
@@ -249,6 +298,7 @@ static enum status measure_batch(struct run *run, double *values, struct metrics
     }
     TRY(measure_ranks(run, step));
     measure_progress(run, tokens, step);
+    measure_rule(run, step);
     return STATUS_OK;
 }
 

@@ -177,7 +177,7 @@ static enum status open_files(struct run *run, const struct restart *restart) {
     TRY(make_provenance(run));
     TRY(restart_take_back(settings, restart));
     TRY(directory_path(settings->run.directory, path, "diagnostics.h5"));
-    TRY(diagnostics_create(path, settings->run.steps, run->step.pass_count, restart->step,
+    TRY(diagnostics_create(path, settings->run.steps, run->step.pass_room, restart->step,
                            &run->files.provenance));
     run->files.checkpoint_s = clock_now_s();
     return STATUS_OK;

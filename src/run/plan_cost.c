@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "run/model_directory.h"
+#include "run/rule.h"
 
 /* --- arithmetic --- */
 
@@ -39,12 +40,18 @@ static double cut_prompts(const struct plan *plan, double prompt, double answer)
     return cut;
 }
 
+/* Whole passes over the batch that the rule takes while it is not shut off. */
+static double passes_of(const struct plan *plan) {
+    const struct update_settings settings = rule_settings(plan->settings);
+    const int mini_batches = (int)plan->settings->update.mini_batches;
+    return (double)plan->run.rule->passes(&settings, mini_batches) / mini_batches;
+}
+
 /* Training multiplies with a weight once forward, once for the gradient of its input, and once for
  * its own where it is trained. The head's logits are computed again in the backward. */
 static void add_training(const struct plan *plan, struct plan_work *work, double positions,
                          double attention, double heads) {
-    const double passes = (double)plan->settings->update.iterations,
-                 linear = work->block * positions;
+    const double passes = passes_of(plan), linear = work->block * positions;
     const double own = plan->factors == 0 ? 1.0 : 0.0;
     work->forward = passes * (linear + work->adapter * positions + attention + heads);
     work->backward = passes * ((1 + own) * linear + 2.5 * attention + (2 + own) * heads +
@@ -73,7 +80,7 @@ struct plan_work plan_work_of(const struct plan *plan) {
     const double attention = drawing + again * work.pair * pairs(prompt, 0);
     const double linear = work.block * (work.positions + again * prompt);
     const double heads = work.head * answers * answer, once = linear + attention + heads;
-    const double passes = (double)settings->update.iterations;
+    const double passes = passes_of(plan);
     const bool drawn = !plan->run.method->likelihood, kl = settings->objective.kl_coef != 0;
     const bool old = drawn && (settings->update.mini_batches > 1 ||
                                (kl && settings->objective.kl_in == SETTING_KL_IN_REWARD));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The real model behind the narrow interface of an update rule: the gradient of a mini-batch, tile
- * by tile over the ranks, and one optimizer step. Both return what all ranks agreed on.
+ * by tile over the ranks; it returns what all ranks agreed on. What moves and is kept is in rule.c.
  */
 #include "run/run.h"
 
@@ -10,9 +10,8 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "method/groups.h"
-#include "optim/clip.h"
 #include "optim/schedule.h"
-#include "run/saving.h"
+#include "run/rule.h"
 
 /* One call for a gradient: the mini-batch, as all ranks know it, and where its numbers go. */
 struct gradient_call {
@@ -281,16 +280,28 @@ static enum status count_skipped(struct run *run, bool finite) {
                 (long long)run->counters.step + 1, (long long)run->skipped_in_a_row);
 }
 
-static enum status problem_gradient(void *context, int mini_batch, int pass, bool *finite) {
+static double entropy_of(const struct backward_pass *sums) {
+    struct loss_sums total = {.loss = 0.0};
+    for (int64_t g = 0; g < sums->end - sums->begin; g++)
+        loss_sums_add(&total, &sums->groups[g]);
+    return total.entropy / total.tokens;
+}
+
+static enum status problem_gradient(void *context, int mini_batch, int pass,
+                                    struct update_found *found) {
     struct run *run = context;
+    ASSERT(pass < run->step.pass_room);
+    run->step.pass_count = pass + 1;
     const struct gradient_call call = gradient_call_of(run, mini_batch, pass);
     enum gradient_outcome outcome;
     TRY(summed_gradient(run, &call, &outcome));
-    *finite = outcome == GRADIENT_READY;
-    call.sums->grad_norm = run->gradient->norm;
-    TRY(comm_agree(run->comm, count_skipped(run, *finite)));
-    return groups_share(&run->tiles, run->comm, call.sums->begin, call.sums->end, call.sums->groups,
-                        sizeof *call.sums->groups);
+    found->finite = outcome == GRADIENT_READY;
+    found->norm = call.sums->grad_norm = run->gradient->norm;
+    TRY(comm_agree(run->comm, count_skipped(run, found->finite)));
+    TRY(groups_share(&run->tiles, run->comm, call.sums->begin, call.sums->end, call.sums->groups,
+                     sizeof *call.sums->groups));
+    found->entropy = entropy_of(call.sums);
+    return STATUS_OK;
 }
 
 enum status run_rehearse_gradient(struct run *run) {
@@ -310,51 +321,33 @@ static double learning_rate_of(const struct run *run) {
     return schedule_rate(&schedule, run->counters.step + 1);
 }
 
-static enum status own_step(struct run *run) {
-    run->step.changed = true;
-    const double norm = run->gradient->norm;
-    const double scale = clip_scale(norm, run->settings->optimizer.max_grad_norm);
-    if (norm * scale > OPTIMIZER_NORM_MAX)
-        return FAIL(
-            STATUS_NUMERIC,
-            "step %lld: the gradient's norm is %.3g, too large for the optimizer's moments: "
-            "clip it by optimizer.max_grad_norm (%g now; 1 is usual)",
-            (long long)run->counters.step + 1, norm, run->settings->optimizer.max_grad_norm);
-    return optimizer_step(run->optimizer, run->master, run->gradient->values,
-                          run->step.learning_rate, scale);
-}
-
-static enum status problem_step(void *context) {
-    struct run *run = context;
-    TRY(saving_release(run));
-    const double start_s = clock_now_s();
-    heartbeat_phase(run->heartbeat, "optimizer", run->counters.step + 1);
-    TRY(comm_agree(run->comm, own_step(run)));
-    TRY(shard_gather(run->shard, &run->reducer, run->master));
-    TRY(comm_agree(run->comm, model_refresh(run->lm.model, run->master)));
-    run->step.clock.optimizer_s += clock_now_s() - start_s;
-    return STATUS_OK;
-}
-
 /* τ of the next step follows the last of this step's passes. */
-static void observe_eur(struct run *run, int passes) {
-    const struct backward_pass *last = &run->step.passes[passes - 1];
+static void observe_eur(struct run *run) {
+    if (run->step.pass_count < 2) /* a rule that rests: all ratios are 1 */
+        return;
+    const struct backward_pass *last = &run->step.passes[run->step.pass_count - 1];
     tau_observe(&run->tau_settings, &run->tau, loss_eur(last->groups, last->end - last->begin));
 }
 
 enum status run_update(struct run *run) {
-    const struct update_settings settings = {.iterations = (int)run->settings->update.iterations};
+    const struct update_settings settings = rule_settings(run->settings);
     const struct update_problem problem = {.context = run,
                                            .mini_batches = (int)run->settings->update.mini_batches,
                                            .gradient = problem_gradient,
-                                           .step = problem_step};
-    struct update_report report;
+                                           .step = rule_step,
+                                           .keep = rule_keep,
+                                           .lerp = rule_lerp,
+                                           .dot = rule_dot,
+                                           .save = rule_save,
+                                           .take_back = rule_take_back,
+                                           .step_keeping = rule_step_keeping,
+                                           .extrapolate = rule_extrapolate};
+    struct update_report *report = &run->step.report;
     tau_set(&run->tau_settings, &run->tau, run->counters.step + 1, &run->loss.gate_settings);
     run->step.learning_rate = learning_rate_of(run);
-    TRY(run->rule->run(&settings, &problem, &report));
-    run->counters.backward_passes += report.backward_passes;
-    run->counters.optimizer_steps += report.optimizer_steps;
-    run->step.skipped = report.skipped;
-    observe_eur(run, report.backward_passes);
+    TRY(run->rule->run(&settings, &problem, &run->shutoff, report));
+    run->counters.backward_passes += report->backward_passes;
+    run->counters.optimizer_steps += report->optimizer_steps;
+    observe_eur(run);
     return STATUS_OK;
 }

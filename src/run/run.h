@@ -6,7 +6,8 @@
  *
  *     setup.c    opens and closes it
  *     plan.c     what it will hold, compute and write, without doing so
- *     problem.c  gradient and step of the real model, as an update rule sees them
+ *     problem.c  the gradient of the real model, as an update rule sees it
+ *     rule.c     what the rule moves and keeps
  *     measure.c  from a step's sums to its metrics
  *     output.c   the files in run.directory
  *     state.c    what outlives a kill
@@ -77,13 +78,22 @@ struct step_clock {
 /* The current step, from its batch to what its passes over it gave: empty before the first. */
 struct step {
     struct rollout rollout;
-    struct backward_pass *passes; /* (pass_count) */
-    int pass_count;
+    struct backward_pass *passes; /* (pass_room) */
+    int pass_room, pass_count;    /* that the rule may take, and that it has taken */
+    struct update_report report;  /* of the rule */
     double learning_rate;
-    int64_t train_positions;   /* through the blocks in its microbatches, this rank */
-    int64_t rescaled, skipped; /* gradients repeated at a smaller scale, steps not taken */
-    bool changed;              /* parameters are no longer those of before the step */
+    int64_t train_positions; /* through the blocks in its microbatches, this rank */
+    int64_t rescaled;        /* gradients repeated at a smaller scale */
+    bool changed;            /* parameters are no longer those of before the step */
     struct step_clock clock;
+};
+
+/* What the update rule keeps within a step: places of the shard, backend memory. */
+enum { RULE_SLOTS = UPDATE_SLOT_DIRECTION + 1 };
+struct rule_memory {
+    float *slots[RULE_SLOTS]; /* NULL: the rule has no such slot */
+    struct optimizer_saved saved;
+    double start_scale; /* what the last step's gradient was clipped by */
 };
 
 /* What a tile's gradient is computed in; grows with the largest microbatch. */
@@ -143,6 +153,7 @@ struct run {
     struct saving *saving;  /* the checkpoint in the making; NULL before the first */
     struct optimizer *optimizer;
     struct gradient *gradient;
+    struct rule_memory kept; /* by the rule */
     struct tile_buffers buffers;
 
     struct run_counters counters;
@@ -151,6 +162,8 @@ struct run {
     int64_t skipped_in_a_row; /* optimizer steps without a finite gradient, up to now */
     struct flat flat;
     struct tau tau;
+    struct shutoff shutoff; /* of the rule */
+    bool told_of_noise;     /* that the probe changes hardly a weight */
     struct wall_time wall;
     struct step step;
 
@@ -166,9 +179,10 @@ void run_close(struct run *run);
 enum status run_plan(struct run *run, const struct settings *settings, struct comm *comm,
                      int threads, const struct absent *absent) MUST_USE;
 
-/* The tensors of a set as the layout of its flat vector. The caller destroys it. */
+/* The tensors of a set, whose matrices are computed with in `matrices`, as the layout of its flat
+ * vector. The caller destroys it. */
 enum status run_layout_create(struct vector_layout **layout, struct backend *backend,
-                              const struct parameter_set *set) MUST_USE;
+                              const struct parameter_set *set, enum dtype matrices) MUST_USE;
 
 /* What run_open makes last: models, optimizer, gradient. Collective. In a planned run memory is booked
  * and the tensors of the weights are looked for, but not read. */

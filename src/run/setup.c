@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "run/rule.h"
 #include "run/save.h"
 #include "run/saving.h"
 #include "run/threads.h"
@@ -189,13 +190,15 @@ static enum status open_stream(struct run *run, int64_t limit) {
 }
 
 enum status run_layout_create(struct vector_layout **layout, struct backend *backend,
-                              const struct parameter_set *set) {
+                              const struct parameter_set *set, enum dtype matrices) {
     struct vector_part *parts;
     TRY(memory_new(&parts, set->count, "parameter parts"));
     for (int64_t i = 0; i < set->count; i++) {
         const struct parameter *p = &set->items[i];
-        parts[i] = (struct vector_part){
-            .offset = p->offset, .elements = p->rows * p->columns, .decay = p->matrix};
+        parts[i] = (struct vector_part){.offset = p->offset,
+                                        .elements = p->rows * p->columns,
+                                        .decay = p->matrix,
+                                        .working = p->matrix ? matrices : DTYPE_F32};
     }
     const enum status status = vector_layout_create(layout, backend, parts, set->count);
     memory_release(&parts);
@@ -215,7 +218,9 @@ static enum status open_shard(struct run *run) {
 }
 
 static enum status open_layout(struct run *run) {
-    TRY(run_layout_create(&run->layout, &run->lm.backend, model_trained(run->lm.model)));
+    const enum dtype matrices =
+        run->lm.adapter != NULL ? DTYPE_F32 : language_model_dtype(run->settings);
+    TRY(run_layout_create(&run->layout, &run->lm.backend, model_trained(run->lm.model), matrices));
     TRY(open_shard(run));
     return shard_create(&run->deal, run->layout, run->comm->rank, run->comm->size);
 }
@@ -249,7 +254,8 @@ static enum status open_model(struct run *run) {
                                              .beta2 = settings->optimizer.beta2,
                                              .epsilon = settings->optimizer.epsilon,
                                              .weight_decay = settings->optimizer.weight_decay};
-    return optimizer_create(&run->optimizer, &run->lm.backend, run->shard, &adamw);
+    TRY(optimizer_create(&run->optimizer, &run->lm.backend, run->shard, &adamw));
+    return rule_reserve(run);
 }
 
 static enum status open_gradient(struct run *run) {
@@ -262,11 +268,11 @@ static enum status open_gradient(struct run *run) {
 }
 
 static enum status open_passes(struct run *run) {
-    const struct update_settings update = {.iterations = (int)run->settings->update.iterations};
+    const struct update_settings update = rule_settings(run->settings);
     const int mini_batches = (int)run->settings->update.mini_batches;
-    run->step.pass_count = run->rule->passes(&update, mini_batches);
-    TRY(memory_new(&run->step.passes, run->step.pass_count, "backward passes"));
-    for (int p = 0; p < run->step.pass_count; p++)
+    run->step.pass_room = run->rule->passes_most(&update, mini_batches);
+    TRY(memory_new(&run->step.passes, run->step.pass_room, "backward passes"));
+    for (int p = 0; p < run->step.pass_room; p++)
         TRY(memory_new(&run->step.passes[p].groups, run->settings->rollout.prompts_per_step,
                        "sums of groups"));
     return STATUS_OK;
@@ -349,7 +355,7 @@ enum status run_plan(struct run *run, const struct settings *settings, struct co
 
 void run_unreserve(struct run *run) {
     rollout_release(&run->step.rollout);
-    for (int p = 0; run->step.passes != NULL && p < run->step.pass_count; p++)
+    for (int p = 0; run->step.passes != NULL && p < run->step.pass_room; p++)
         memory_release(&run->step.passes[p].groups);
     memory_release(&run->step.passes);
     memory_release(&run->buffers.logprob);
@@ -359,6 +365,7 @@ void run_unreserve(struct run *run) {
     microbatch_release(&run->buffers.microbatch);
     gradient_destroy(&run->gradient);
     reducer_close(&run->reducer);
+    rule_unreserve(run);
     optimizer_destroy(&run->optimizer);
     model_destroy(&run->reference);
     weights_destroy(&run->reference_weights);

@@ -5,6 +5,26 @@
 
 #include "file/bytes.h"
 
+/* The shut-off test of the update rule. */
+enum { SHUTOFF_VALUES = 7 };
+static int shutoff_values(struct run *run, struct checkpoint_value out[SHUTOFF_VALUES]) {
+    struct shutoff *shutoff = &run->shutoff;
+    const enum checkpoint_kind integers = CHECKPOINT_INTEGERS, reals = CHECKPOINT_REALS;
+    /* clang-format off */
+    const struct checkpoint_value values[SHUTOFF_VALUES] = {
+        {"shutoff/values", "1", "numbers that the test is made on: number i at place i mod update.shutoff_window", reals, run->settings->update.shutoff_window, shutoff->values},
+        {"shutoff/count", "steps", "numbers so far", integers, 1, &shutoff->count},
+        {"shutoff/streak", "steps", "scores in a row at the threshold or above", integers, 1, &shutoff->streak},
+        {"shutoff/mean", "1", "mean that the streak is scored against", reals, 1, &shutoff->mean},
+        {"shutoff/deviation", "1", "standard deviation that the streak is scored against", reals, 1, &shutoff->deviation},
+        {"shutoff/off", "1", "1: the rule rests", CHECKPOINT_FLAGS, 1, &shutoff->off},
+        {"shutoff/rested", "steps", "steps that it has rested", integers, 1, &shutoff->rested},
+    };
+    /* clang-format on */
+    memcpy(out, values, sizeof values);
+    return SHUTOFF_VALUES;
+}
+
 int state_values(struct run *run, struct checkpoint_value out[STATE_VALUES_MAX]) {
     struct run_counters *counters = &run->counters;
     struct flat *flat = &run->flat;
@@ -33,9 +53,9 @@ int state_values(struct run *run, struct checkpoint_value out[STATE_VALUES_MAX])
     };
     /* clang-format on */
     const int count = (int)(sizeof values / sizeof *values);
-    ASSERT(count <= STATE_VALUES_MAX);
+    ASSERT(count <= STATE_VALUES_MAX - SHUTOFF_VALUES);
     memcpy(out, values, sizeof values);
-    return count;
+    return run->rule->shuts_off ? count + shutoff_values(run, out + count) : count;
 }
 
 struct state_vector state_vector(const struct run *run, enum checkpoint_section section) {

@@ -17,11 +17,14 @@
 
 enum { CHECKPOINT_BYTES = 12 }; /* of a parameter: itself and two moments */
 
+#define NOISE_CHANGED 0.1 /* of the weights */
+
 /* Forgets the last step and makes room for the next one's answers. */
 static enum status begin_step(struct run *run) {
     struct step *step = &run->step;
     step->clock = (struct step_clock){.start_s = clock_now_s(), .write_s = step->clock.write_s};
-    step->train_positions = step->rescaled = step->skipped = 0;
+    step->train_positions = step->rescaled = 0;
+    step->pass_count = 0;
     step->changed = false;
     stream_position_get(run->stream, run->position);
     rollout_release(&step->rollout);
@@ -60,6 +63,20 @@ static void warn_when_flat(struct run *run, const struct metrics *metrics) {
                     "so nothing was learned: %s",
                     (long long)run->flat.steps, metrics->step[METRIC_REWARD],
                     flat_reason(&run->flat, metrics));
+}
+
+/* A probe that changes few of the weights that are computed with measures rounding. */
+static void warn_of_noise(struct run *run, const struct metrics *metrics) {
+    const double changed = metrics->step[METRIC_GXPO_CHANGED];
+    if (run->told_of_noise || !(changed < NOISE_CHANGED))
+        return;
+    run->told_of_noise = true;
+    if (run->comm->rank == 0)
+        log_warning("run",
+                    "the first fast step of gxpo changed %.1f %% of the weights in the precision "
+                    "that is computed with: retention ratios are noise; raise "
+                    "optimizer.learning_rate (%g now), or take model.precision = \"fp32\"",
+                    100.0 * changed, run->step.learning_rate);
 }
 
 /* Why this rank would stop now, or NULL. Inside a step that has changed the parameters only an end
@@ -126,6 +143,7 @@ static enum status take_step(struct run *run, struct metrics *metrics, bool *sto
     TRY(status);
     if (!run->method->likelihood)
         warn_when_flat(run, metrics);
+    warn_of_noise(run, metrics);
     durations_add(&run->wall.steps,
                   clock_now_s() - run->step.clock.start_s + run->step.clock.write_s);
     if (!last)
@@ -200,7 +218,7 @@ static enum status open_heartbeat(struct run *run) {
 
 enum status run_train(struct run *run) {
     struct metrics metrics;
-    TRY(comm_agree(run->comm, metrics_init(&metrics, run->step.pass_count)));
+    TRY(comm_agree(run->comm, metrics_init(&metrics, run->step.pass_room)));
     run->pulse = (struct pulse){.beat = beat, .context = run};
     log_set_quiet(run->comm->rank == 0 && isatty(STDERR_FILENO));
     enum status status = comm_agree(run->comm, report_start(run));

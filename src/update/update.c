@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "update/update.h"
 
+#include <math.h>
 #include <stddef.h>
 #include <string.h>
 
 static const struct update_rule *const rules[] = {
     &update_single,
+    &update_sfpo,
+    &update_gxpo,
 };
 
 const struct update_rule *const *update_list(int *count) {
@@ -22,17 +25,35 @@ const struct update_rule *update_find(const char *name) {
     return NULL;
 }
 
+struct update_report update_report_empty(void) {
+    const double none = (double)NAN;
+    return (struct update_report){
+        .entropy = none,
+        .z = none,
+        .ahead = {.norm_0 = none, .norm_1 = none, .norm_slow = none, .product_slow = none}};
+}
+
 enum status update_iteration(const struct update_problem *problem, struct update_report *report) {
+    double entropy = 0;
     for (int i = 0; i < problem->mini_batches; i++) {
-        bool finite = false;
-        TRY(problem->gradient(problem->context, i, report->backward_passes, &finite));
+        struct update_found found = {.finite = false};
+        TRY(problem->gradient(problem->context, i, report->backward_passes, &found));
         report->backward_passes++;
-        if (!finite) {
+        entropy += found.entropy;
+        if (!found.finite) {
             report->skipped++;
             continue;
         }
         TRY(problem->step(problem->context));
         report->optimizer_steps++;
     }
+    report->entropy = entropy / problem->mini_batches;
     return STATUS_OK;
+}
+
+enum status update_rest(const struct update_settings *settings,
+                        const struct update_problem *problem, struct shutoff *shutoff,
+                        struct update_report *report) {
+    shutoff_rest(shutoff, &settings->shutoff);
+    return update_iteration(problem, report);
 }

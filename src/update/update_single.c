@@ -10,8 +10,9 @@ static int passes(const struct update_settings *settings, int mini_batches) {
 }
 
 static enum status run(const struct update_settings *settings, const struct update_problem *problem,
-                       struct update_report *report) {
-    *report = (struct update_report){.backward_passes = 0};
+                       struct shutoff *shutoff, struct update_report *report) {
+    (void)shutoff;
+    *report = update_report_empty();
     for (int i = 0; i < settings->iterations; i++)
         TRY(update_iteration(problem, report));
     return STATUS_OK;
@@ -20,7 +21,7 @@ static enum status run(const struct update_settings *settings, const struct upda
 const struct update_rule update_single = {
     .name = "single",
     .text = "one optimizer step for each mini-batch, iterations times",
-    .slots = 0,
     .passes = passes,
+    .passes_most = passes,
     .run = run,
 };

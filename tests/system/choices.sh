@@ -1,7 +1,7 @@
 #!/bin/sh
 # choices.sh: each choice of the input file takes a step with finite numbers; the guarded backend finds nothing to say.
 . "$(dirname "$0")/lib.sh"
-always="reward_penalised kl rewards/length/mean rewards/length/std"
+always="reward_penalised kl rewards/length/mean rewards/length/std gate/tau_pos gate/tau_neg gate/tau_error gxpo/ sfpo/ update/fallback"
 
 # step WORDS: one step with these settings, all its numbers finite.
 step() {

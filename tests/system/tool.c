@@ -11,7 +11,8 @@
  *                                      token, as decoding does
  *     prompts ROLLOUT...               a line "source row" for each prompt
  *     finite DIAGNOSTICS [NAME...]     0 when every number of every finished step and pass is
- *                                      finite; a NaN is allowed in the metrics named
+ *                                      finite; a NaN is allowed in the metrics named, GROUP/
+ *                                      for all in it
  *     list FILE GROUP                  the paths of the datasets below a group
  *     described FILE...                0 when every dataset says its units and what it is
  */
@@ -240,11 +241,15 @@ struct scan {
     int allowed_count;
 };
 
-/* NAME of /step/NAME or /pass/NAME. */
+/* NAME of /step/NAME or /pass/NAME; GROUP/ allows all in it. */
 static bool may_be_nan(const struct scan *scan, const char *path) {
-    for (int i = 0; i < scan->allowed_count; i++)
-        if (strcmp(path + sizeof "/step/" - 1, scan->allowed[i]) == 0)
+    const char *name = path + sizeof "/step/" - 1;
+    for (int i = 0; i < scan->allowed_count; i++) {
+        const size_t length = strlen(scan->allowed[i]);
+        const bool group = length > 0 && scan->allowed[i][length - 1] == '/';
+        if (strncmp(name, scan->allowed[i], length) == 0 && (group || name[length] == '\0'))
             return true;
+    }
     return false;
 }
 

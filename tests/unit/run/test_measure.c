@@ -24,6 +24,7 @@ static void fill_rollout(struct rollout *rollout) {
 
 /* Pass p, group g: sums that are told apart by both. */
 static void fill_passes(struct step *step) {
+    step->pass_count = step->pass_room;
     for (int p = 0; p < step->pass_count; p++) {
         struct backward_pass *pass = &step->passes[p];
         pass->begin = 0;
@@ -110,7 +111,7 @@ static void test_step(void) {
     step->clock.collect =
         (struct collect_report){.positions = 500, .resampled = 2, .flat_groups = 1};
     step->learning_rate = 0.125;
-    step->skipped = 1;
+    step->report.skipped = 1;
     step->rescaled = 3;
     step->train_positions = 1000;
     run->counters = (struct run_counters){

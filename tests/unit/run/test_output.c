@@ -53,7 +53,7 @@ static void test_files(void) {
     struct metrics metrics;
     scene_open(&scene, "output.rollouts_every=2 checkpoint.every=3 checkpoint.keep=9");
     struct run *run = &scene.run;
-    CHECK_OK(metrics_init(&metrics, run->step.pass_count));
+    CHECK_OK(metrics_init(&metrics, run->step.pass_room));
     CHECK_OK(run_output_open(run, &(struct restart){.fresh = false}));
     CHECK(says("status.json", "\"state\": \"running\""));
     CHECK(says("settings.cfg", "rollouts_every = 2"));
@@ -88,7 +88,7 @@ static void test_best(void) {
     for (int half = 0; half < 2; half++) {
         scene_open(&scene, words);
         struct run *run = &scene.run;
-        CHECK_OK(metrics_init(&metrics, run->step.pass_count));
+        CHECK_OK(metrics_init(&metrics, run->step.pass_room));
         CHECK_OK(restart_choose(&scene.settings, &scene.comm, &restart));
         CHECK_OK(restart_load(run, &restart));
         CHECK_OK(run_output_open(run, &restart));

@@ -68,7 +68,7 @@ static void test_pieces(void) {
     struct scene scene;
     scene_open(&scene, "update.iterations=3 update.mini_batches=2 parallel.groups_per_tile=1 "
                        "parallel.reduction=fast parallel.threads=2 run.device=check");
-    CHECK_EQ(scene.run.step.pass_count, 6);
+    CHECK_EQ(scene.run.step.pass_room, 6);
     CHECK_EQ(scene.run.tiles.count, 4);
     CHECK_EQ(scene.run.tiles.mini_batches, 2);
     CHECK_EQ(scene.run.gradient->reduction, GRADIENT_FAST);

@@ -1,90 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Rules on a quadratic in double, where every step is known in closed form. A second rule, of the
- * shape of SFPO (arXiv 2510.04072), stands here to prove that the interface carries it; and one
- * that keeps gradients.
- *
- * L = mean over mini-batches of ½ Σ h (θ − c)², plain gradient descent.
+ * Rules on a diagonal quadratic in double, where every step is known in closed form; and one rule more
+ * that keeps gradients, to prove that the interface carries it.
  */
-#include "update/update.h"
+#include "toy.h"
 
-#include "check.h"
-
-enum { DIMENSIONS = 4, BATCHES = 3, SLOTS = 2 };
+enum { DIMENSIONS = 4 };
 static const double curvature[DIMENSIONS] = {1, 0.5, 2, 0.1};
-static const double rate = 0.3;
 
-struct quadratic {
-    double parameters[DIMENSIONS], gradient[DIMENSIONS], slots[SLOTS][DIMENSIONS];
-    double centres[BATCHES][DIMENSIONS];
-    int gradients, steps, bad_pass, failing_step;
-    int order[64]; /* mini-batch of each gradient */
-    bool passes_in_order;
-};
-
-static enum status gradient(void *context, int mini_batch, int pass, bool *finite) {
-    struct quadratic *q = context;
-    q->passes_in_order = q->passes_in_order && pass == q->gradients;
-    q->order[q->gradients++] = mini_batch;
-    *finite = pass != q->bad_pass;
-    for (int i = 0; i < DIMENSIONS; i++)
-        q->gradient[i] =
-            *finite ? curvature[i] * (q->parameters[i] - q->centres[mini_batch][i]) : (double)NAN;
-    return STATUS_OK;
-}
-
-static enum status step(void *context) {
-    struct quadratic *q = context;
-    if (q->steps == q->failing_step)
-        return FAIL(STATUS_MEMORY, "the step failed");
-    q->steps++;
-    for (int i = 0; i < DIMENSIONS; i++)
-        q->parameters[i] -= rate * q->gradient[i];
-    return STATUS_OK;
-}
-
-static double *present(struct quadratic *q, enum update_vector vector) {
-    return vector == UPDATE_PARAMETERS ? q->parameters : q->gradient;
-}
-
-static enum status keep(void *context, enum update_vector vector, int slot) {
-    struct quadratic *q = context;
-    memcpy(q->slots[slot], present(q, vector), sizeof q->slots[slot]);
-    return STATUS_OK;
-}
-
-static enum status lerp(void *context, enum update_vector vector, int slot, double factor) {
-    struct quadratic *q = context;
-    double *x = present(q, vector);
-    for (int i = 0; i < DIMENSIONS; i++)
-        x[i] = q->slots[slot][i] + factor * (x[i] - q->slots[slot][i]);
-    return STATUS_OK;
-}
-
-static struct quadratic quadratic_make(void) {
-    struct quadratic q = {
-        .parameters = {3, -2, 1, 5}, .bad_pass = -1, .failing_step = -1, .passes_in_order = true};
-    for (int b = 0; b < BATCHES; b++)
-        for (int i = 0; i < DIMENSIONS; i++)
-            q.centres[b][i] = 0.25 * b - 0.1 * i;
-    return q;
-}
-
-static struct update_problem problem_of(struct quadratic *q, int mini_batches) {
-    return (struct update_problem){
-        .context = q,
-        .mini_batches = mini_batches,
-        .gradient = gradient,
-        .step = step,
-        .keep = keep,
-        .lerp = lerp,
-    };
+static struct toy diagonal(void) {
+    static const double start[DIMENSIONS] = {3, -2, 1, 5};
+    struct toy t = toy_make(DIMENSIONS, 1);
+    t.rate = 0.3;
+    for (int i = 0; i < DIMENSIONS; i++) {
+        t.hessian[i][i] = curvature[i];
+        t.parameters[i] = start[i];
+        for (int b = 0; b < TOY_BATCHES; b++)
+            t.centres[b][i] = 0.25 * b - 0.1 * i;
+    }
+    return t;
 }
 
 /* θ after one step on a mini-batch: c + (1 − rate h)(θ − c). */
 static void descend(double *theta, const double *centre) {
     for (int i = 0; i < DIMENSIONS; i++)
-        theta[i] = centre[i] + (1 - rate * curvature[i]) * (theta[i] - centre[i]);
+        theta[i] = centre[i] + (1 - 0.3 * curvature[i]) * (theta[i] - centre[i]);
 }
 
 static void check_vector(const double *have, const double *want) {
@@ -93,32 +33,32 @@ static void check_vector(const double *have, const double *want) {
 }
 
 static void test_single(void) {
-    struct quadratic q = quadratic_make(), want = q;
-    struct update_problem problem = problem_of(&q, BATCHES);
-    problem.keep = NULL; /* no slots, so the rule needs neither */
-    problem.lerp = NULL;
+    struct toy q = diagonal(), want = q;
+    const struct update_problem problem = {
+        .context = &q, .mini_batches = TOY_BATCHES, .gradient = toy_gradient, .step = toy_step};
+    struct shutoff shutoff = {.count = 0};
     struct update_report report;
-    CHECK_EQ(update_single.slots, 0);
-    CHECK_OK(update_single.run(&(struct update_settings){.iterations = 2}, &problem, &report));
-    for (int pass = 0; pass < 2 * BATCHES; pass++) {
-        CHECK_EQ(q.order[pass], pass % BATCHES);
-        descend(want.parameters, want.centres[pass % BATCHES]);
+    CHECK(update_single.slots == NULL && update_single.saves == NULL); /* so it needs no more */
+    CHECK_OK(
+        update_single.run(&(struct update_settings){.iterations = 2}, &problem, &shutoff, &report));
+    for (int pass = 0; pass < 2 * TOY_BATCHES; pass++) {
+        CHECK_EQ(q.order[pass], pass % TOY_BATCHES);
+        descend(want.parameters, want.centres[pass % TOY_BATCHES]);
     }
     check_vector(q.parameters, want.parameters);
     CHECK(q.passes_in_order);
     CHECK_EQ(report.backward_passes, 6);
     CHECK_EQ(report.optimizer_steps, 6);
     CHECK_EQ(report.skipped, 0);
-    CHECK_EQ(update_single.passes(&(struct update_settings){.iterations = 2}, BATCHES), 6);
+    CHECK_EQ(update_single.passes(&(struct update_settings){.iterations = 2}, TOY_BATCHES), 6);
 }
 
 /* A gradient that is not finite is followed by no step, and by the next mini-batch. */
 static void test_skip(void) {
-    struct quadratic q = quadratic_make(), want = q;
-    q.bad_pass = 1;
-    const struct update_problem problem = problem_of(&q, BATCHES);
-    struct update_report report;
-    CHECK_OK(update_single.run(&(struct update_settings){.iterations = 1}, &problem, &report));
+    struct toy q = diagonal(), want = q;
+    const struct update_settings settings = {.iterations = 1};
+    q.bad[0] = 1;
+    const struct update_report report = toy_run(&q, &update_single, &settings, TOY_BATCHES, NULL);
     descend(want.parameters, want.centres[0]);
     descend(want.parameters, want.centres[2]);
     check_vector(q.parameters, want.parameters);
@@ -128,73 +68,66 @@ static void test_skip(void) {
 }
 
 static void test_failure(void) {
-    struct quadratic q = quadratic_make();
+    struct toy q = diagonal();
+    struct shutoff shutoff = {.count = 0};
     q.failing_step = 1;
-    const struct update_problem problem = problem_of(&q, BATCHES);
+    const struct update_problem problem = toy_problem(&q, TOY_BATCHES);
     struct update_report report;
-    CHECK_STATUS(update_single.run(&(struct update_settings){.iterations = 1}, &problem, &report),
-                 STATUS_MEMORY, "the step failed");
+    CHECK_STATUS(
+        update_single.run(&(struct update_settings){.iterations = 1}, &problem, &shutoff, &report),
+        STATUS_MEMORY, "the step failed");
     CHECK_EQ(report.optimizer_steps, 1);
     CHECK_EQ(report.backward_passes, 2);
 }
 
-/* SFPO: K passes, back to a part α of the way, one pass more. */
-enum { SFPO_STEPS = 3 };
-static const double sfpo_reposition = 0.8;
-
-static enum status sfpo_run(const struct update_settings *settings,
-                            const struct update_problem *problem, struct update_report *report) {
-    (void)settings;
-    *report = (struct update_report){.backward_passes = 0};
-    TRY(problem->keep(problem->context, UPDATE_PARAMETERS, 0));
-    for (int k = 0; k < SFPO_STEPS; k++)
-        TRY(update_iteration(problem, report));
-    TRY(problem->lerp(problem->context, UPDATE_PARAMETERS, 0, sfpo_reposition));
-    return update_iteration(problem, report);
+/* SFPO: K passes, back to a part α of the way, one pass more; each over all mini-batches. */
+static void test_sfpo(int batches) {
+    struct toy q = diagonal(), want = q;
+    const struct update_settings settings = toy_settings(3, 0.8);
+    const struct update_report report = toy_run(&q, &update_sfpo, &settings, batches, NULL);
+    const struct toy start = want;
+    for (int pass = 0; pass < 3 * batches; pass++)
+        descend(want.parameters, want.centres[pass % batches]);
+    for (int i = 0; i < DIMENSIONS; i++)
+        want.parameters[i] = start.parameters[i] + 0.8 * (want.parameters[i] - start.parameters[i]);
+    for (int b = 0; b < batches; b++)
+        descend(want.parameters, want.centres[b]);
+    check_vector(q.parameters, want.parameters);
+    CHECK_EQ(report.backward_passes, 4 * batches);
+    CHECK_EQ(report.optimizer_steps, 4 * batches);
+    CHECK_EQ(update_sfpo.passes(&settings, batches), 4 * batches);
+    CHECK(report.active && !report.fallback);
 }
 
-static void test_sfpo_shape(void) {
-    static const struct update_rule sfpo = {.name = "sfpo", .slots = 1, .run = sfpo_run};
-    struct quadratic q = quadratic_make();
-    const struct quadratic start = q;
-    const struct update_problem problem = problem_of(&q, 1);
-    struct update_report report;
-    CHECK_OK(sfpo.run(&(struct update_settings){.iterations = 1}, &problem, &report));
-    for (int i = 0; i < DIMENSIONS; i++) {
-        const double shrink = 1 - rate * curvature[i], c = start.centres[0][i];
-        const double fast = c + pow(shrink, SFPO_STEPS) * (start.parameters[i] - c);
-        const double there = start.parameters[i] + 0.8 * (fast - start.parameters[i]);
-        CHECK_NEAR(q.parameters[i], c + shrink * (there - c), 1e-14);
-    }
-    CHECK_EQ(report.backward_passes, SFPO_STEPS + 1);
-    CHECK_EQ(report.optimizer_steps, SFPO_STEPS + 1);
+/* What is met on the way leaves one ordinary pass from where the step began. */
+static void test_sfpo_fallback(int bad, int passes) {
+    struct toy q = diagonal(), want = q;
+    const struct update_settings settings = toy_settings(3, 0.8);
+    q.bad[0] = bad;
+    const struct update_report report = toy_run(&q, &update_sfpo, &settings, 2, NULL);
+    descend(want.parameters, want.centres[0]);
+    descend(want.parameters, want.centres[1]);
+    check_vector(q.parameters, want.parameters);
+    CHECK(report.fallback);
+    CHECK_EQ(report.backward_passes, passes);
+    CHECK(report.backward_passes <= update_sfpo.passes_most(&settings, 2));
 }
 
 /* Heun's rule: a probing step, then back, and a step along the mean of both gradients. */
-static enum status heun_run(const struct update_settings *settings,
-                            const struct update_problem *problem, struct update_report *report) {
-    (void)settings;
-    bool finite;
-    *report = (struct update_report){.backward_passes = 2, .optimizer_steps = 2};
-    TRY(problem->keep(problem->context, UPDATE_PARAMETERS, 0));
-    TRY(problem->gradient(problem->context, 0, 0, &finite));
-    TRY(problem->keep(problem->context, UPDATE_GRADIENT, 1));
-    TRY(problem->step(problem->context));
-    TRY(problem->gradient(problem->context, 0, 1, &finite));
-    TRY(problem->lerp(problem->context, UPDATE_GRADIENT, 1, 0.5));
-    TRY(problem->lerp(problem->context, UPDATE_PARAMETERS, 0, 0));
-    return problem->step(problem->context);
-}
-
 static void test_kept_gradient(void) {
-    static const struct update_rule heun = {.name = "heun", .slots = 2, .run = heun_run};
-    struct quadratic q = quadratic_make();
-    const struct quadratic start = q;
-    const struct update_problem problem = problem_of(&q, 1);
-    struct update_report report;
-    CHECK_OK(heun.run(&(struct update_settings){.iterations = 1}, &problem, &report));
+    struct toy q = diagonal();
+    const struct toy start = q;
+    struct update_found found;
+    CHECK_OK(toy_keep(&q, UPDATE_PARAMETERS, 0));
+    CHECK_OK(toy_gradient(&q, 0, 0, &found));
+    CHECK_OK(toy_keep(&q, UPDATE_GRADIENT, 1));
+    CHECK_OK(toy_step(&q));
+    CHECK_OK(toy_gradient(&q, 0, 1, &found));
+    CHECK_OK(toy_lerp(&q, UPDATE_GRADIENT, 1, 0.5));
+    CHECK_OK(toy_lerp(&q, UPDATE_PARAMETERS, 0, 0));
+    CHECK_OK(toy_step(&q));
     for (int i = 0; i < DIMENSIONS; i++) {
-        const double x = rate * curvature[i], c = start.centres[0][i];
+        const double x = 0.3 * curvature[i], c = start.centres[0][i];
         CHECK_NEAR(q.parameters[i], c + (1 - x + x * x / 2) * (start.parameters[i] - c), 1e-14);
     }
 }
@@ -202,8 +135,9 @@ static void test_kept_gradient(void) {
 static void test_registry(void) {
     int count;
     const struct update_rule *const *rules = update_list(&count);
-    CHECK_EQ(count, 1);
+    CHECK_EQ(count, 3);
     CHECK(rules[0] == &update_single && update_find("single") == &update_single);
+    CHECK(update_find("sfpo") == &update_sfpo && update_find("gxpo") == &update_gxpo);
     CHECK(update_find("double") == NULL);
 }
 
@@ -212,7 +146,11 @@ int main(void) {
     test_single();
     test_skip();
     test_failure();
-    test_sfpo_shape();
+    test_sfpo(1);
+    test_sfpo(2);
+    test_sfpo_fallback(0, 4); /* in a fast pass: the slow one is the ordinary one */
+    test_sfpo_fallback(3, 6);
+    test_sfpo_fallback(7, 10); /* in the slow pass: one more */
     test_kept_gradient();
     return CHECK_END();
 }

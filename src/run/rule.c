@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "run/rule.h"
+
+#include <math.h>
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "optim/clip.h"
+#include "run/run.h"
+#include "run/saving.h"
+
+/* --- settings --- */
+
+static struct shutoff_settings shutoff_settings_of(const struct settings_update *update) {
+    return (struct shutoff_settings){
+        .window = update->shutoff_window,
+        .warmup = update->shutoff_warmup > 0 ? update->shutoff_warmup : update->shutoff_window,
+        .threshold = update->shutoff_threshold,
+        .patience = update->shutoff_patience,
+        .std_floor = update->shutoff_std_floor,
+        .two_sided = update->shutoff_sides == SETTING_SHUTOFF_SIDES_TWO,
+        .inclusive = update->shutoff_inclusive,
+        .rearm = update->shutoff_rearm};
+}
+
+struct update_settings rule_settings(const struct settings *settings) {
+    const struct settings_update *update = &settings->update;
+    const bool transactional = update->optimizer_state == SETTING_OPTIMIZER_STATE_TRANSACTIONAL;
+    return (struct update_settings){
+        .iterations = (int)update->iterations,
+        .transactional = transactional,
+        .ahead = {.how = {.steps = (int32_t)update->virtual_steps,
+                          .guarded = update->overshoot_guard,
+                          .reposition = update->reposition,
+                          .ratio_least = update->ratio_limit[0],
+                          .ratio_most = update->ratio_limit[1],
+                          .scale_least = update->scale_limit[0],
+                          .scale_most = update->scale_limit[1]},
+                  .directions = update->retention == SETTING_RETENTION_ADAMW,
+                  .activity = update->activity,
+                  .relative = update->activity_kind == SETTING_ACTIVITY_KIND_RELATIVE,
+                  .leaves_state = transactional},
+        .shutoff = shutoff_settings_of(update)};
+}
+
+/* --- memory --- */
+
+enum status rule_reserve(struct run *run) {
+    struct rule_memory *memory = &run->kept;
+    const struct update_settings settings = rule_settings(run->settings);
+    const int slots = run->rule->slots != NULL ? run->rule->slots(&settings) : 0;
+    const bool saves = run->rule->saves != NULL && run->rule->saves(&settings);
+    struct backend *backend = &run->lm.backend;
+    const int64_t n = run->shard->elements;
+    ASSERT(slots <= RULE_SLOTS);
+    for (int i = 0; i < slots; i++)
+        TRY(backend_new(backend, &memory->slots[i], n, "update rule"));
+    if (!saves)
+        return STATUS_OK;
+    TRY(backend_new(backend, &memory->saved.exp_avg, n, "update rule"));
+    return backend_new(backend, &memory->saved.exp_avg_sq, n, "update rule");
+}
+
+void rule_unreserve(struct run *run) {
+    struct rule_memory *memory = &run->kept;
+    if (run->lm.backend.ops == NULL)
+        return;
+    for (int i = 0; i < RULE_SLOTS; i++)
+        backend_release(&run->lm.backend, &memory->slots[i]);
+    backend_release(&run->lm.backend, &memory->saved.exp_avg);
+    backend_release(&run->lm.backend, &memory->saved.exp_avg_sq);
+}
+
+/* --- steps --- */
+
+/* The present gradient's step; refused where the moments could not hold it. */
+static enum status present_step(struct run *run, struct optimizer_step *step) {
+    const double norm = run->gradient->norm;
+    *step = (struct optimizer_step){.master = run->master,
+                                    .gradient = run->gradient->values,
+                                    .learning_rate = run->step.learning_rate,
+                                    .gradient_scale =
+                                        clip_scale(norm, run->settings->optimizer.max_grad_norm)};
+    if (norm * step->gradient_scale > OPTIMIZER_NORM_MAX)
+        return FAIL(
+            STATUS_NUMERIC,
+            "step %lld: the gradient's norm is %.3g, too large for the optimizer's moments: "
+            "clip it by optimizer.max_grad_norm (%g now; 1 is usual)",
+            (long long)run->counters.step + 1, norm, run->settings->optimizer.max_grad_norm);
+    return STATUS_OK;
+}
+
+/* What changes this rank's elements of the master. */
+typedef enum status rule_change(struct run *run, void *context);
+
+/* Whatever changes the parameters: waits for a checkpoint that is being written from them, and brings
+ * them to all ranks and into the model. */
+static enum status move(struct run *run, rule_change *change, void *context) {
+    TRY(saving_release(run));
+    const double start_s = clock_now_s();
+    heartbeat_phase(run->heartbeat, "optimizer", run->counters.step + 1);
+    run->step.changed = true;
+    TRY(comm_agree(run->comm, change(run, context)));
+    TRY(shard_gather(run->shard, &run->reducer, run->master));
+    TRY(comm_agree(run->comm, model_refresh(run->lm.model, run->master)));
+    run->step.clock.optimizer_s += clock_now_s() - start_s;
+    return STATUS_OK;
+}
+
+static enum status take_step(struct run *run, void *kept) {
+    struct optimizer_step step;
+    TRY(present_step(run, &step));
+    run->kept.start_scale = step.gradient_scale;
+    return optimizer_step_keeping(run->optimizer, &step, kept);
+}
+
+enum status rule_step(void *context) {
+    struct optimizer_kept none = {.parameters = NULL};
+    return move(context, take_step, &none);
+}
+
+static struct optimizer_kept slots_of(const struct run *run) {
+    float *const *slots = run->kept.slots;
+    return (struct optimizer_kept){.parameters = slots[UPDATE_SLOT_PARAMETERS],
+                                   .gradient = slots[UPDATE_SLOT_GRADIENT],
+                                   .direction = slots[UPDATE_SLOT_DIRECTION]};
+}
+
+enum status rule_step_keeping(void *context) {
+    struct optimizer_kept kept = slots_of(context);
+    return move(context, take_step, &kept);
+}
+
+struct extrapolate_call {
+    const struct update_extrapolation *how;
+    struct extrapolation_sums *found;
+};
+
+static enum status extrapolate(struct run *run, void *context) {
+    const struct extrapolate_call *call = context;
+    struct optimizer_extrapolation args = {.start = slots_of(run),
+                                           .start_scale = run->kept.start_scale,
+                                           .how = call->how->how,
+                                           .activity = call->how->activity,
+                                           .relative = call->how->relative,
+                                           .leaves_state = call->how->leaves_state};
+    TRY(comm_agree(run->comm, present_step(run, &args.step)));
+    return optimizer_extrapolate(run->optimizer, run->comm, &args, call->found);
+}
+
+enum status rule_extrapolate(void *context, const struct update_extrapolation *how,
+                             struct extrapolation_sums *found) {
+    struct extrapolate_call call = {how, found};
+    return move(context, extrapolate, &call);
+}
+
+/* --- slots --- */
+
+struct vector_call {
+    int slot;
+    float factor;
+    bool keeps; /* master to slot; else lerp */
+};
+
+/* Of the parameters the shard's elements, range by range; the gradient is the shard's. */
+static enum status move_ranges(struct run *run, void *context) {
+    const struct vector_call *call = context;
+    const struct shard *shard = run->shard;
+    struct backend *backend = &run->lm.backend;
+    for (int64_t i = 0; i < shard_range_count(shard, shard->rank); i++) {
+        const struct shard_range range = shard_range_at(shard, shard->rank, i);
+        float *const master = run->master + range.begin;
+        float *const slot = run->kept.slots[call->slot] + range.place;
+        const int64_t n = range.end - range.begin;
+        TRY(call->keeps ? backend_run(backend, copy, .x = master, .out = slot, .n = n)
+                        : backend_run(backend, lerp, .x = slot, .y = master, .out = master, .n = n,
+                                      .factor = call->factor));
+    }
+    return STATUS_OK;
+}
+
+enum status rule_keep(void *context, enum update_vector vector, int slot) {
+    struct run *run = context;
+    struct vector_call call = {.slot = slot, .keeps = true};
+    if (vector == UPDATE_PARAMETERS)
+        return comm_agree(run->comm, move_ranges(run, &call));
+    return comm_agree(run->comm,
+                      backend_run(&run->lm.backend, copy, .x = run->gradient->values,
+                                  .out = run->kept.slots[slot], .n = run->shard->elements));
+}
+
+/* The norm goes with the gradient. */
+static enum status lerp_gradient(struct run *run, const struct vector_call *call) {
+    float *const values = run->gradient->values;
+    TRY(comm_agree(run->comm, backend_run(&run->lm.backend, lerp, .x = run->kept.slots[call->slot],
+                                          .y = values, .out = values, .n = run->shard->elements,
+                                          .factor = call->factor)));
+    return comm_agree(run->comm, shard_norm(run->shard, run->comm, values, &run->gradient->norm));
+}
+
+enum status rule_lerp(void *context, enum update_vector vector, int slot, double factor) {
+    struct vector_call call = {.slot = slot, .factor = (float)factor};
+    return vector == UPDATE_PARAMETERS ? move(context, move_ranges, &call)
+                                       : lerp_gradient(context, &call);
+}
+
+enum status rule_dot(void *context, int slot, double *product) {
+    struct run *run = context;
+    return comm_agree(run->comm, shard_dot(run->shard, run->comm, run->kept.slots[slot],
+                                           run->gradient->values, product));
+}
+
+/* --- the optimizer's state --- */
+
+enum status rule_save(void *context) {
+    struct run *run = context;
+    return comm_agree(run->comm, optimizer_save(run->optimizer, &run->kept.saved));
+}
+
+enum status rule_take_back(void *context) {
+    struct run *run = context;
+    optimizer_take_back(run->optimizer, &run->kept.saved);
+    return STATUS_OK;
+}

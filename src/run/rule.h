@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What an update rule moves and keeps, on the real vectors: the steps of the optimizer, the slots,
+ * the optimizer's state, the place that two steps foretell. All but the settings is collective and
+ * returns what all ranks agreed on; what is kept lives on the shard.
+ */
+#ifndef RUN_RULE_H
+#define RUN_RULE_H
+
+#include "base/status.h"
+#include "config/settings.h"
+#include "update/update.h"
+
+struct run;
+
+struct update_settings rule_settings(const struct settings *settings);
+
+/* Memory of the slots that run->rule wants; run_unreserve gives it back. */
+enum status rule_reserve(struct run *run) MUST_USE;
+void rule_unreserve(struct run *run);
+
+/* As struct update_problem wants them; the context is the run. */
+enum status rule_step(void *run) MUST_USE;
+enum status rule_step_keeping(void *run) MUST_USE;
+enum status rule_extrapolate(void *run, const struct update_extrapolation *how,
+                             struct extrapolation_sums *found) MUST_USE;
+enum status rule_keep(void *run, enum update_vector vector, int slot) MUST_USE;
+enum status rule_lerp(void *run, enum update_vector vector, int slot, double factor) MUST_USE;
+enum status rule_dot(void *run, int slot, double *product) MUST_USE;
+enum status rule_save(void *run) MUST_USE;
+enum status rule_take_back(void *run) MUST_USE;
+
+#endif
