@@ -1,10 +1,10 @@
 #!/bin/sh
-# deps.sh PREFIX [ARCHIVES]: builds libconfig, PCRE2, jansson and utf8proc, which clusters often lack, and installs them in PREFIX; no root
-# is needed. Their archives are taken from the folder ARCHIVES where it has them, whatever they are called there, and else from
+# deps.sh PREFIX [ARCHIVES]: builds libconfig, PCRE2, jansson, utf8proc and GMP, which clusters often lack, and installs them in
+# PREFIX; no root is needed. Their archives are taken from the folder ARCHIVES where it has them, whatever they are called there, and else from
 # Debian's archive; an archive with another checksum is not touched. For a machine without network:
 #
 #   sh jobs/deps.sh --fetch ARCHIVES         where there is one: only fetches them
-#   sh jobs/deps.sh PREFIX ARCHIVES          after copying the folder; needs a C compiler, make, cmake, tar, sha256sum
+#   sh jobs/deps.sh PREFIX ARCHIVES          after copying the folder; needs a C compiler, make, cmake, m4, tar, xz, sha256sum
 #
 # It ends with what the build and the jobs need to know of PREFIX. What stands there already is left as it is.
 set -eu
@@ -16,6 +16,7 @@ libconfig libconfig.pc   libc/libconfig/libconfig_1.5.orig.tar.gz e31daa390d8e44
 pcre2     libpcre2-8.pc  p/pcre2/pcre2_10.42.orig.tar.gz          c33b418e3b936ee3153de2c61cc638e7e4fe3156022a5c77d0711bcbb9d64f1f
 jansson   jansson.pc     j/jansson/jansson_2.14.orig.tar.gz       c739578bf6b764aa0752db9a2fdadcfe921c78f1228c7ec0bb47fa804c55d17b
 utf8proc  libutf8proc.pc u/utf8proc/utf8proc_2.8.0.orig.tar.gz    a0a60a79fe6f6d54e7d411facbfcc867a6e198608f2cd992490e46f04b1bcecc
+gmp       gmp.pc         g/gmp/gmp_6.2.1+dfsg1.orig.tar.xz        471b9e463e04362a0124f215afc5f0a4b99caedeeb62634c61bbc12988efa64c
 "
 
 fail() {
@@ -59,6 +60,13 @@ build() {
         cmake -S . -B build -DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTALL_PREFIX="$prefix" -DCMAKE_INSTALL_LIBDIR=lib \
             -DJANSSON_BUILD_SHARED_LIBS=ON -DJANSSON_BUILD_DOCS=OFF -DJANSSON_EXAMPLES=OFF -DJANSSON_WITHOUT_TESTS=ON
         cmake --build build --target install
+        ;;
+    gmp)
+        mkdir -p doc # Debian left it out, but the build asks for it
+        printf 'all install:\n' >doc/Makefile.in
+        ./configure --quiet --prefix="$prefix"
+        make -s -j "$(nproc 2>/dev/null || echo 2)"
+        make -s install
         ;;
     *)
         # shellcheck disable=SC2046 # three words or none

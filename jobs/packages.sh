@@ -46,6 +46,7 @@ look() {
     need libpcre2-dev has_pkg libpcre2-8
     need libutf8proc-dev has_pkg libutf8proc
     need libjansson-dev has_pkg jansson
+    need libgmp-dev has_pkg gmp
     [ "${1:-}" != --quickstart ] || need "python3 python3-h5py python3-matplotlib" has_python
 }
 has_slurm() { (PATH=$PATH:/usr/sbin:/sbin && command -v slurmctld && command -v slurmd && command -v munged && command -v sbatch); }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Speed of this machine's backend against ceilings measured in the same minute: products, decoding
- * and training steps. Every figure is the best of several rounds, printed with its share of the
+ * training steps, sums over ranks,
+ * and gradings. Every figure is the best of several rounds, printed with its share of the
  * ceiling that bounds it. What each function prints is a table on standard output.
  */
 #ifndef CLI_BENCH_H
@@ -58,5 +59,9 @@ enum status bench_reduce(const struct bench *bench, struct model *model,
  * the peak. `adapter` is the model's, which alone is trained then, or NULL. */
 enum status bench_step(const struct bench *bench, struct model *model,
                        const struct adapter *adapter) MUST_USE;
+
+/* Gradings of mathematical answers a second on one core: of the lines { prediction, answer } of a file, or of
+ * some that stand in the program. */
+enum status bench_grade(double seconds, const char *path) MUST_USE;
 
 #endif

@@ -136,7 +136,7 @@ static enum status run_benches(struct cli *cli, struct bench *bench, const char 
 }
 
 static bool is_known(const char *what) {
-    static const char *const known[] = {"all", "gemm", "decode", "step", "reduce"};
+    static const char *const known[] = {"all", "gemm", "decode", "step", "reduce", "grade"};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (strcmp(what, known[i]) == 0)
             return true;
@@ -165,12 +165,16 @@ static enum status run_command(struct cli *cli) {
     char quoted[STATUS_QUOTE_MAX];
     bench.backend = &backend;
     if (!is_known(what))
-        return FAIL(STATUS_USAGE, "bench: '%s' is not timed; there are gemm, decode, step, reduce",
+        return FAIL(STATUS_USAGE,
+                    "bench: '%s' is not timed; there are gemm, decode, step, reduce, "
+                    "grade",
                     status_quote(quoted, what, (size_t)-1));
     TRY(cli_integer(cli, "threads", 0, 4096, &threads));
     TRY(cli_integer(cli, "groups", 1, 4096, &bench.groups));
     TRY(cli_real(cli, "seconds", 0.01, 3600.0, &bench.seconds));
     TRY(cli_precision(cli, &bench.dtype));
+    if (strcmp(what, "grade") == 0)
+        return bench_grade(bench.seconds, cli_value(cli, "pairs"));
     TRY(backend_open(&backend, device, (int)threads));
     enum status status = STATUS_OK;
     if (strcmp(what, "reduce") != 0) { /* that has a ceiling of its own, over all ranks */
@@ -186,13 +190,14 @@ static enum status run_command(struct cli *cli) {
 
 const struct cli_command cmd_bench = {
     .name = "bench",
-    .arguments = "[gemm|decode|step|reduce]",
+    .arguments = "[gemm|decode|step|reduce|grade]",
     .text = "speed of this machine against its own measured ceilings",
     .more =
         "Measures the multiply-add peak and the memory bandwidth first, then products, decoding and\n"
         "training of the model given (its shape and weights) or of a random one of a known shape:\n"
         "smollm2-135m, qwen2.5-0.5b, qwen2.5-1.5b, qwen2.5-7b. reduce: the sums of gradients over the\n"
-        "ranks that a launcher starts (mpirun -n 2 gradus bench reduce). Machines are noisy: compare\n"
+        "ranks that a launcher starts (mpirun -n 2 gradus bench reduce). grade: gradings of\n"
+        "mathematical answers on one core, the program's own or those of --pairs. Machines are noisy: compare\n"
         "shares of the ceilings of one run, not rates of several.",
     .options = {{"model", "DIR", "model directory to take shape and weights from", false},
                 {"shape", "NAME", "shape of a random model [smollm2-135m]", false},
@@ -204,6 +209,7 @@ const struct cli_command cmd_bench = {
                 {"precision", "fp32|bf16", "what matrices of the model are held in [fp32]", false},
                 {"lora", "RANK", "time a step with an adapter of this rank on all matrices as well",
                  false},
+                {"pairs", "FILE", "JSON lines with prediction and answer, for grade", false},
                 {"seconds", "S", "time for each figure (0.5)", false}},
     .most = 1,
     .run = run_command,

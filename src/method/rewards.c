@@ -12,11 +12,19 @@ static enum status check_name(const char *name) {
     settings_advice("reward.parts.name", name, advice);
     return FAIL(STATUS_INPUT, "reward.parts: no rule is called '%s'%s",
                 status_quote(quoted, name, SIZE_MAX),
-                advice[0] != '\0' ? advice : "; known are format, answer, length");
+                advice[0] != '\0' ? advice : "; known are format, answer, math, length");
+}
+
+static enum status rules_of(const struct settings_reward *reward, struct answer_rules *out) {
+    return answer_rules_read(reward->math_places, reward->math_places_count, reward->math_tolerance,
+                             out);
 }
 
 enum status rewards_check(const struct settings *settings) {
     const struct settings_reward *reward = &settings->reward;
+    struct answer_rules rules;
+    if (rules_of(reward, &rules) != STATUS_OK)
+        return FAIL(STATUS_INPUT, "reward.math_places: %s", status_sentence());
     for (int64_t i = 0; i < reward->parts_count; i++) {
         TRY(check_name(reward->parts[i].name));
         for (int64_t k = 0; k < i; k++)
@@ -34,12 +42,16 @@ enum status rewards_check(const struct settings *settings) {
 
 void rewards_of_answer(const struct settings *settings, const char *reference,
                        size_t reference_length, struct rollout_answer *answer) {
+    struct answer_rules rules;
+    const enum status known = rules_of(&settings->reward, &rules);
+    ASSERT(known == STATUS_OK); /* rewards_check */
     const struct reward_input input = {.text = strbuf_text(&answer->text),
                                        .length = answer->text.length,
                                        .reference = reference,
                                        .reference_length = reference_length,
                                        .tokens = answer->n,
-                                       .max_new_tokens = settings->rollout.max_new_tokens};
+                                       .max_new_tokens = settings->rollout.max_new_tokens,
+                                       .rules = &rules};
     answer->reward = 0.0;
     for (int64_t p = 0; p < settings->reward.parts_count; p++) {
         answer->parts[p] = reward_find(settings->reward.parts[p].name)->score(&input);

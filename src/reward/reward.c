@@ -9,6 +9,7 @@
 static const struct reward_rule *const rules[] = {
     &reward_format,
     &reward_answer,
+    &reward_math,
     &reward_length,
 };
 

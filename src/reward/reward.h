@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Rewards: the text of an answer and the prompt's reference in, a number out. Every rule here takes
- * time linear in the length of text and reference, so that no answer can stall a run. To add one:
+ * time linear in the length of text and reference, beside a bounded part, so that no answer can stall a run. To add one:
  * write reward_NAME.c, declare it below, add a line to reward.c.
  */
 #ifndef REWARD_REWARD_H
@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "answer/answer.h"
 #include "base/status.h"
 
 struct reward_input {
@@ -17,8 +18,9 @@ struct reward_input {
     size_t length;
     const char *reference; /* the prompt's reference answer */
     size_t reference_length;
-    int64_t tokens;         /* of the answer, the stop id included */
-    int64_t max_new_tokens; /* of the run */
+    int64_t tokens;                   /* of the answer, the stop id included */
+    int64_t max_new_tokens;           /* of the run */
+    const struct answer_rules *rules; /* of math; NULL: the usual ones */
 };
 
 struct reward_rule {
@@ -35,10 +37,13 @@ struct reward_rule {
  * groups of three with commas, with an optional decimal point, and an optional exponent; numbers
  * are compared as exact decimals, so 1,000.50 equals 1.0005e3.
  *
+ * math: 1 when the answer that the text gives, wherever its rules look for one, means the same as the
+ * reference, else 0 (answer/answer.h).
+ *
  * length: tokens / max_new_tokens.
  *
  * White space is Unicode's, as Python's str.strip() has it. */
-extern const struct reward_rule reward_format, reward_answer, reward_length;
+extern const struct reward_rule reward_format, reward_answer, reward_math, reward_length;
 
 /* All rules in help order; reward_find gives NULL for an unknown name. */
 const struct reward_rule *const *reward_list(int *count);

@@ -2,32 +2,9 @@
  *
  * Whether the last closed <answer> block holds the reference answer, as text or as a number.
  */
-#include "reward/decimal.h"
+#include "answer/decimal.h"
+#include "answer/extract.h"
 #include "reward/reward.h"
-#include "reward/span.h"
-
-#include <stdint.h>
-
-#define OPEN  "<answer>"
-#define CLOSE "</answer>"
-
-/* Content of the block that closes last; a tag opened twice counts from the second. One walk over
- * the text. */
-static bool last_block(struct span text, struct span *content) {
-    bool found = false;
-    size_t open = SIZE_MAX;
-    for (size_t i = span_find(text, "<", 0); i != SIZE_MAX; i = span_find(text, "<", i + 1)) {
-        const struct span rest = {text.text + i, text.length - i};
-        if (span_begins(rest, OPEN)) {
-            open = i + sizeof OPEN - 1;
-        } else if (open != SIZE_MAX && span_begins(rest, CLOSE)) {
-            *content = (struct span){text.text + open, i - open};
-            found = true;
-            open = SIZE_MAX;
-        }
-    }
-    return found;
-}
 
 static bool same_number(struct span a, struct span b) {
     struct decimal x, y;
@@ -36,7 +13,7 @@ static bool same_number(struct span a, struct span b) {
 
 static double score(const struct reward_input *input) {
     struct span content;
-    if (!last_block((struct span){input->text, input->length}, &content))
+    if (!extract_block((struct span){input->text, input->length}, &content))
         return 0;
     content = span_trim(content);
     const struct span reference =

@@ -4,7 +4,7 @@
  * paper's eq. 10 (design, section 9).
  */
 #include "reward/reward.h"
-#include "reward/span.h"
+#include "answer/span.h"
 
 /* The trimmed text is two blocks and nothing else. Since each tag stands once, their places alone
  * decide. */

@@ -62,6 +62,7 @@ static const struct {
 } part_metrics[] = {
     {"format", METRIC_FORMAT_MEAN, METRIC_FORMAT_STD},
     {"answer", METRIC_ANSWER_MEAN, METRIC_ANSWER_STD},
+    {"math", METRIC_MATH_MEAN, METRIC_MATH_STD},
     {"length", METRIC_LENGTH_MEAN, METRIC_LENGTH_STD},
 };
 

@@ -102,6 +102,26 @@ static void test_answer(void) {
     CHECK_NEAR(reward_answer.score(&none) + reward_format.score(&none), 0, 0);
 }
 
+/* By its rules where there are some; answer/ has tests of what is equal. */
+static void test_math(void) {
+    const struct answer_rules block = {
+        .places = {ANSWER_BLOCK}, .place_count = 1, .tolerance = 0.0};
+    struct reward_input input = {.text = "<answer>0.333333</answer> and \\boxed{\\frac24}",
+                                 .reference = "1/2"};
+    input.length = strlen(input.text);
+    input.reference_length = strlen(input.reference);
+    CHECK_NEAR(reward_math.score(&input), 1, 0);
+    input.rules = &block;
+    CHECK_NEAR(reward_math.score(&input), 0, 0);
+    input.reference = "1/3";
+    CHECK_NEAR(reward_math.score(&input), 0, 0);
+    input.reference = "0.333333";
+    input.reference_length = strlen(input.reference);
+    CHECK_NEAR(reward_math.score(&input), 1, 0);
+    CHECK_NEAR(reward_math.score(&(const struct reward_input){.text = NULL, .reference = NULL}), 0,
+               0);
+}
+
 static void test_length(void) {
     const struct reward_input input = {.tokens = 96, .max_new_tokens = 128};
     CHECK_NEAR(reward_length.score(&input), 0.75, 0);
@@ -140,10 +160,10 @@ static void test_hostile(void) {
 }
 
 static void test_registry(void) {
-    static const char *const order[] = {"format", "answer", "length"};
+    static const char *const order[] = {"format", "answer", "math", "length"};
     int count;
     const struct reward_rule *const *rules = reward_list(&count);
-    CHECK_EQ(count, 3);
+    CHECK_EQ(count, 4);
     for (int i = 0; i < count; i++)
         CHECK(strcmp(rules[i]->name, order[i]) == 0 && reward_find(order[i]) == rules[i]);
     CHECK(reward_find("maths") == NULL);
@@ -153,6 +173,7 @@ int main(void) {
     test_registry();
     test_format();
     test_answer();
+    test_math();
     test_length();
     test_hostile();
     return CHECK_END();

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A stretch of UTF-8 text that belongs to someone else, and what rewards look for in it. Texts may
+ * A stretch of UTF-8 text that belongs to someone else, and what is looked for in it. Texts may
  * hold zero bytes and broken UTF-8. Every function takes time linear in the length.
  */
-#ifndef REWARD_SPAN_H
-#define REWARD_SPAN_H
+#ifndef ANSWER_SPAN_H
+#define ANSWER_SPAN_H
 
 #include <stdbool.h>
 #include <stddef.h>

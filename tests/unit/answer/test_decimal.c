@@ -2,7 +2,7 @@
  *
  * What is a number, and which numbers are equal: exactly, without rounding.
  */
-#include "reward/decimal.h"
+#include "answer/decimal.h"
 
 #include "check.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "reward/span.h"
+#include "answer/span.h"
 
 #include <stdint.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "reward/decimal.h"
+#include "answer/decimal.h"
 
 #define EXPONENT_LIMIT 1000000000000000
 
@@ -50,42 +50,39 @@ static bool exponent_read(struct span text, size_t *i, int64_t *value) {
     return true;
 }
 
-/* Leaves out the zeros around [begin, end) and puts the point before the
- * first digit that remains. */
-static void normalise(struct span text, size_t begin, size_t point, size_t end,
-                      struct decimal *out) {
+/* Zeros around the digits are left out, and the point is put before the first digit that remains. */
+struct decimal decimal_of_digits(struct span text, size_t begin, size_t point, size_t end,
+                                 int64_t exponent) {
     size_t first = begin, last = end;
     while (first < last && (text.text[first] < '1' || text.text[first] > '9'))
         first++;
     while (last > first && (text.text[last - 1] < '1' || text.text[last - 1] > '9'))
         last--;
     for (size_t i = first; i < point; i++)
-        out->exponent += is_digit(text.text[i]);
+        exponent += is_digit(text.text[i]);
     for (size_t i = point; i < first; i++)
-        out->exponent -= is_digit(text.text[i]);
-    out->digits = (struct span){text.text + first, last - first};
-    if (last == first) {
-        out->negative = false;
-        out->exponent = 0;
-    }
+        exponent -= is_digit(text.text[i]);
+    return (struct decimal){.digits = {text.text + first, last - first},
+                            .exponent = last == first ? 0 : exponent};
 }
 
 bool decimal_read(struct span text, struct decimal *out) {
     size_t i = 0;
-    out->negative = sign_read(text, &i);
+    const bool negative = sign_read(text, &i);
+    int64_t exponent;
     const size_t begin = i, point = whole_end(text, begin);
     const bool has_point = at(text, point) == '.';
     const size_t end = has_point ? digits_end(text, point + 1) : point;
     const size_t digits = (point - begin) + (has_point ? end - point - 1 : 0);
     i = end;
-    if (digits == 0 || !exponent_read(text, &i, &out->exponent) || i != text.length)
+    if (digits == 0 || !exponent_read(text, &i, &exponent) || i != text.length)
         return false;
-    normalise(text, begin, point, end, out);
+    *out = decimal_of_digits(text, begin, point, end, exponent);
+    out->negative = negative && out->digits.length > 0;
     return true;
 }
 
-/* The next digit at or behind *i, 0 when none is left. */
-static char next_digit(struct span digits, size_t *i) {
+char decimal_next_digit(struct span digits, size_t *i) {
     while (*i < digits.length && !is_digit(digits.text[*i]))
         ++*i;
     return *i < digits.length ? digits.text[(*i)++] : '\0';
@@ -95,7 +92,7 @@ bool decimal_equal(const struct decimal *a, const struct decimal *b) {
     if (a->negative != b->negative || a->exponent != b->exponent)
         return false;
     for (size_t i = 0, j = 0;;) {
-        const char x = next_digit(a->digits, &i), y = next_digit(b->digits, &j);
+        const char x = decimal_next_digit(a->digits, &i), y = decimal_next_digit(b->digits, &j);
         if (x != y)
             return false;
         if (x == '\0')
