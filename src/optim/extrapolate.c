@@ -32,15 +32,15 @@ static void close_work(struct work *work) {
     backend_release(work->optimizer->backend, &work->sums);
 }
 
-static enum status find_thresholds(struct work *work, struct comm *comm) {
-    const struct optimizer_extrapolation *args = work->args;
-    const struct vector_layout *layout = work->optimizer->shard->layout;
-    const float *x = args->start.direction != NULL ? args->start.direction : args->start.gradient;
-    if (args->relative)
-        TRY(shard_dot_parts(work->optimizer->shard, comm, x, x, work->thresholds));
+enum status optimizer_thresholds(const struct optimizer *optimizer, struct comm *comm,
+                                 const float *first, double activity, bool relative,
+                                 double *thresholds) {
+    const struct vector_layout *layout = optimizer->shard->layout;
+    if (relative)
+        TRY(comm_agree(comm, shard_dot_parts(optimizer->shard, comm, first, first, thresholds)));
     for (int64_t i = 0; i < layout->count; i++) {
-        const double mean = work->thresholds[i] / (double)layout->parts[i].elements;
-        work->thresholds[i] = args->activity * (args->relative ? sqrt(mean) : 1);
+        const double mean = thresholds[i] / (double)layout->parts[i].elements;
+        thresholds[i] = activity * (relative ? sqrt(mean) : 1);
     }
     return STATUS_OK;
 }
@@ -101,7 +101,11 @@ static void add_block(struct extrapolation_sums *to, const struct extrapolation_
 
 static enum status compute(struct work *work, struct comm *comm, struct extrapolation_sums *found) {
     const struct shard *shard = work->optimizer->shard;
-    TRY(comm_agree(comm, find_thresholds(work, comm)));
+    const struct optimizer_extrapolation *args = work->args;
+    const float *first =
+        args->start.direction != NULL ? args->start.direction : args->start.gradient;
+    TRY(optimizer_thresholds(work->optimizer, comm, first, args->activity, args->relative,
+                             work->thresholds));
     TRY(comm_agree(comm, extrapolate_own(work)));
     TRY(shard_gather_blocks(shard, comm, work->own, work->count, sizeof *work->own, work->blocks));
     *found = work->blocks[0];

@@ -34,34 +34,42 @@ struct making {
     struct h5 *h5;
     const struct h5 *before; /* NULL: none */
     int64_t steps, passes, kept;
+    const struct diagnostics_tensors *tensors; /* NULL: none */
 };
 
-/* The rows of `before` that the file takes over; a dataset that it lacks, or has with other passes,
+/* A dataset of numbers in rows of that width, rank 1 or 2; the first `kept` are taken over. */
+struct column {
+    int rank;
+    int64_t rows, width, kept;
+};
+
+/* The rows of `before` that the file takes over; a dataset that it lacks, or has with another width,
  * leaves NaN. */
-static enum status take_over(const struct making *making, const char *path, int rank,
-                             double *values) {
+static enum status take_over(const struct making *making, const char *path,
+                             const struct column *column, double *values) {
     struct h5_shape shape;
     if (making->before == NULL || !h5_has(making->before, path))
         return STATUS_OK;
     TRY(h5_shape(making->before, path, &shape));
-    const int64_t rows = shape.sizes[0] < making->kept ? shape.sizes[0] : making->kept;
-    if (shape.is_text || shape.kind != H5_KIND_F64 || shape.rank != rank ||
-        (rank == 2 && shape.sizes[1] != making->passes))
+    const int64_t rows = shape.sizes[0] < column->kept ? shape.sizes[0] : column->kept;
+    if (shape.is_text || shape.kind != H5_KIND_F64 || shape.rank != column->rank ||
+        (column->rank == 2 && shape.sizes[1] != column->width))
         return STATUS_OK;
     return h5_get(making->before, path, H5_KIND_F64, 0, rows, values);
 }
 
-/* One dataset; `rank` 1 is a row a step, 2 a row of passes. */
-static enum status put_column(const struct making *making, const char *path, int rank) {
-    const int64_t width = rank == 2 ? making->passes : 1, n = making->steps * width;
-    const int64_t sizes[2] = {making->steps, making->passes};
+static enum status put_column(const struct making *making, const char *path,
+                              const struct column *column) {
+    const int64_t n = column->rows * column->width;
+    const int64_t sizes[2] = {column->rows, column->width};
     double *values;
     TRY(memory_new(&values, n, "values of a metric"));
     for (int64_t i = 0; i < n; i++)
         values[i] = (double)NAN;
-    enum status status = take_over(making, path, rank, values);
+    enum status status = take_over(making, path, column, values);
     if (status == STATUS_OK)
-        status = h5_put(making->h5, path, H5_KIND_F64, H5_STORAGE_PLAIN, rank, sizes, values);
+        status =
+            h5_put(making->h5, path, H5_KIND_F64, H5_STORAGE_PLAIN, column->rank, sizes, values);
     memory_release(&values);
     return status;
 }
@@ -73,13 +81,55 @@ static enum status put_metric(const struct making *making, enum metric metric) {
     snprintf(reduction, sizeof reduction, "%s%s%s", info->reduction,
              info->per_pass ? "; of the passes the " : "", info->per_pass ? over_passes : "");
     dataset_name(path, "step", metric);
-    TRY(put_column(making, path, 1));
+    TRY(put_column(
+        making, path,
+        &(struct column){.rank = 1, .rows = making->steps, .width = 1, .kept = making->kept}));
     TRY(describe_dataset(making->h5, path, info, reduction));
     if (!info->per_pass)
         return STATUS_OK;
     dataset_name(path, "pass", metric);
-    TRY(put_column(making, path, 2));
+    TRY(put_column(
+        making, path,
+        &(struct column){
+            .rank = 2, .rows = making->steps, .width = making->passes, .kept = making->kept}));
     return describe_dataset(making->h5, path, info, info->reduction);
+}
+
+/* --- counts of tensors --- */
+
+static enum status put_edges(struct h5 *h5, const char *path, const double *edges,
+                             const char *sentence) {
+    const int64_t n = DIAGNOSTICS_BINS + 1;
+    TRY(h5_put(h5, path, H5_KIND_F64, H5_STORAGE_PLAIN, 1, &n, edges));
+    return h5_describe(h5, path, "1", sentence);
+}
+
+static enum status put_rows(const struct making *making, const char *path, int rank, int64_t width,
+                            const char *unit, const char *sentence) {
+    const int64_t every = making->tensors->every;
+    TRY(put_column(making, path,
+                   &(struct column){.rank = rank,
+                                    .rows = making->steps / every,
+                                    .width = width,
+                                    .kept = making->kept / every}));
+    return h5_describe(making->h5, path, unit, sentence);
+}
+
+static enum status put_tensors(const struct making *making) {
+    const struct diagnostics_tensors *tensors = making->tensors;
+    struct h5 *h5 = making->h5;
+    const int64_t width = tensors->count * DIAGNOSTICS_BINS;
+    TRY(h5_put_texts(h5, "/tensor/name", tensors->names, tensors->count));
+    TRY(h5_describe(h5, "/tensor/name", "1", "trained tensors, in the order of the histograms"));
+    TRY(put_edges(h5, "/tensor/ratio_edges", tensors->ratio_edges,
+                  "borders of the bins of ratio_histogram"));
+    TRY(put_edges(h5, "/tensor/scale_edges", tensors->scale_edges,
+                  "borders of the bins of scale_histogram"));
+    TRY(put_rows(making, "/tensor/step", 1, 1, "steps", "step that was diagnosed; NaN: not yet"));
+    TRY(put_rows(making, "/tensor/ratio_histogram", 2, width, "coordinates",
+                 "active coordinates by retention ratio: for each tensor its bins"));
+    return put_rows(making, "/tensor/scale_histogram", 2, width, "coordinates",
+                    "coordinates by scale: for each tensor its bins");
 }
 
 static enum status fill_file(const struct making *making, const struct provenance *provenance) {
@@ -90,6 +140,8 @@ static enum status fill_file(const struct making *making, const struct provenanc
     TRY(h5_put_attribute(h5, VALID_PATH, "reduction", "value"));
     for (enum metric metric = 0; metric < METRIC_COUNT; metric++)
         TRY(put_metric(making, metric));
+    if (making->tensors != NULL && making->steps >= making->tensors->every)
+        TRY(put_tensors(making));
     return provenance_write(h5, provenance);
 }
 
@@ -108,8 +160,9 @@ static void open_before(const char *path, struct making *making, struct h5 **bef
 }
 
 enum status diagnostics_create(const char *path, int64_t steps, int passes, int64_t kept,
+                               const struct diagnostics_tensors *tensors,
                                const struct provenance *provenance) {
-    struct making making = {.steps = steps, .passes = passes, .kept = kept};
+    struct making making = {.steps = steps, .passes = passes, .kept = kept, .tensors = tensors};
     struct h5 *before;
     ASSERT(steps > 0 && passes > 0 && kept >= 0 && kept <= steps);
     TRY(h5_create(&making.h5, H5_FORMAT_LIVE));
@@ -201,6 +254,56 @@ enum status diagnostics_append(const char *path, int64_t step_index,
         return FAIL(STATUS_IO, "%s: the file cannot be opened: %s", path, strerror(errno));
     status = write_row(file, path, &row, step_index + 1);
     close(file);
+    return status;
+}
+
+/* --- adding counts --- */
+
+static enum status write_places(const char *path, const struct row *row) {
+    const int file = open(path, O_WRONLY | O_CLOEXEC);
+    enum status status = STATUS_OK;
+    if (file < 0)
+        return FAIL(STATUS_IO, "%s: the file cannot be opened: %s", path, strerror(errno));
+    for (int i = 0; status == STATUS_OK && i < row->count; i++)
+        status = bytes_write_at(file, path, row->places[i].offset, row->places[i].values,
+                                8 * (int64_t)row->places[i].n);
+    if (status == STATUS_OK)
+        status = synchronise(file, path);
+    close(file);
+    return status;
+}
+
+static enum status find_tally_places(const char *path, int64_t index, const double *step,
+                                     const double *ratios, const double *scales, int width,
+                                     struct row *row) {
+    struct h5 *h5;
+    TRY(h5_open(&h5, path));
+    enum status status = add_place(h5, path, "/tensor/step", index, step, 1, row);
+    if (status == STATUS_OK)
+        status = add_place(h5, path, "/tensor/ratio_histogram", index, ratios, width, row);
+    if (status == STATUS_OK)
+        status = add_place(h5, path, "/tensor/scale_histogram", index, scales, width, row);
+    (void)h5_close(&h5);
+    return status;
+}
+
+enum status diagnostics_append_tally(const char *path, int64_t step_index,
+                                     const struct diagnostics_tensors *tensors,
+                                     const struct diagnostics_tally *tally) {
+    const int64_t n = tensors->count * DIAGNOSTICS_BINS,
+                  index = (step_index + 1) / tensors->every - 1;
+    const double step = (double)(step_index + 1);
+    struct row row = {.count = 0};
+    double *counts;
+    TRY(memory_new(&counts, 2 * n, "histograms"));
+    for (int64_t i = 0; i < n; i++) {
+        counts[i] = (double)tally->ratios[i];
+        counts[n + i] = (double)tally->scales[i];
+    }
+    enum status status = find_tally_places(path, index, &step, counts, counts + n, (int)n, &row);
+    if (status == STATUS_OK)
+        status = write_places(path, &row);
+    memory_release(&counts);
     return status;
 }
 

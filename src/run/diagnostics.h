@@ -5,6 +5,11 @@
  * /step/<path> (steps), /pass/<path> (steps, passes), and /step/valid, how many steps are in; each
  * has the attributes units, description, reduction. A step changes the bytes of its row alone, by
  * pwrite, and the counter only after fsync, so that no kill can harm the structure.
+ *
+ * Of a run with update.diagnose_every, row i is of step every (i + 1):
+ *
+ *     /tensor/name (tensors)   /tensor/step (rows)   /tensor/{ratio,scale}_edges (bins + 1)
+ *     /tensor/{ratio,scale}_histogram (rows, tensors × bins)   coordinates in each bin
  */
 #ifndef RUN_DIAGNOSTICS_H
 #define RUN_DIAGNOSTICS_H
@@ -17,9 +22,22 @@
 #include "file/provenance.h"
 #include "run/metrics.h"
 
+/* What is counted for each tensor in every so many-th step, in bins of even width; what lies at an
+ * edge or, clamped, beyond the last counts in the bin beside it. */
+enum { DIAGNOSTICS_BINS = 50 };
+struct diagnostics_tensors {
+    const char *const *names;
+    int64_t count, every;
+    double ratio_edges[DIAGNOSTICS_BINS + 1], scale_edges[DIAGNOSTICS_BINS + 1];
+};
+struct diagnostics_tally {
+    int64_t *ratios, *scales; /* (tensors, DIAGNOSTICS_BINS): of active coordinates; of all */
+};
+
 /* Makes the file for that many steps and passes per step. The first `kept` of them are in: as the
- * file that stands there has them, NaN where it has not. Atomic. */
+ * file that stands there has them, NaN where it has not. tensors NULL: nothing is counted. Atomic. */
 enum status diagnostics_create(const char *path, int64_t steps, int passes, int64_t kept,
+                               const struct diagnostics_tensors *tensors,
                                const struct provenance *provenance) MUST_USE;
 
 /* Writes row step_index (from 0) and then sets /step/valid to step_index + 1. At most as many
@@ -27,6 +45,11 @@ enum status diagnostics_create(const char *path, int64_t steps, int passes, int6
  * diagnostics_create or has no such row. */
 enum status diagnostics_append(const char *path, int64_t step_index,
                                const struct metrics *metrics) MUST_USE;
+
+/* Writes what step_index + 1, a multiple of tensors->every, has counted; before its numbers. */
+enum status diagnostics_append_tally(const char *path, int64_t step_index,
+                                     const struct diagnostics_tensors *tensors,
+                                     const struct diagnostics_tally *tally) MUST_USE;
 
 /* A readable table of the file for gradus inspect: first, last and mean of each metric. */
 enum status diagnostics_describe(const struct h5 *h5, struct strbuf *out) MUST_USE;

@@ -258,6 +258,16 @@ static void measure_lookahead(const struct run *run, double *step) {
     step[METRIC_GXPO_CHANGED] = sums->changed / sums->coordinates;
 }
 
+static void measure_diagnosis(const struct run *run, double *step) {
+    const struct update_errors *errors = &run->diagnosis.errors;
+    step[METRIC_GXPO_ERROR_MEDIAN] = errors->median;
+    step[METRIC_GXPO_ERROR_REPOSITIONED] = run->settings->update.reposition * errors->median;
+    step[METRIC_GXPO_ERROR_RELATIVE] = errors->relative;
+    step[METRIC_GXPO_ERROR_COSINE] = errors->cosine;
+    step[METRIC_GXPO_DISPLACEMENT_TRUE] = errors->reached;
+    step[METRIC_TIME_DIAGNOSIS] = run->step.clock.diagnosis_s;
+}
+
 static void measure_gxpo(const struct run *run, double *step) {
     const struct update_report *report = &run->step.report;
     const struct update_lookahead *ahead = &report->ahead;
@@ -270,6 +280,8 @@ static void measure_gxpo(const struct run *run, double *step) {
     step[METRIC_GXPO_COS_SLOW] = ahead->product_slow / (ahead->norm_0 * ahead->norm_slow);
     if (ahead->extrapolated)
         measure_lookahead(run, step);
+    if (run->diagnosis.made)
+        measure_diagnosis(run, step);
 }
 
 static void measure_rule(const struct run *run, double *step) {

@@ -178,6 +178,7 @@ static enum status open_files(struct run *run, const struct restart *restart) {
     TRY(restart_take_back(settings, restart));
     TRY(directory_path(settings->run.directory, path, "diagnostics.h5"));
     TRY(diagnostics_create(path, settings->run.steps, run->step.pass_room, restart->step,
+                           run->diagnosis.names != NULL ? &run->diagnosis.tensors : NULL,
                            &run->files.provenance));
     run->files.checkpoint_s = clock_now_s();
     return STATUS_OK;
@@ -270,6 +271,9 @@ static enum status write_rollouts(struct run *run) {
 static enum status write_metrics(struct run *run, const struct metrics *metrics) {
     char path[DIRECTORY_PATH_BYTES];
     TRY(directory_path(run->settings->run.directory, path, "diagnostics.h5"));
+    if (run->diagnosis.made)
+        TRY(diagnostics_append_tally(path, run->counters.step - 1, &run->diagnosis.tensors,
+                                     &run->diagnosis.tally));
     TRY(diagnostics_append(path, run->counters.step - 1, metrics));
     TRY(directory_path(run->settings->run.directory, path, "metrics.jsonl"));
     return metrics_log(metrics, run->counters.step, path);

@@ -345,6 +345,7 @@ enum status run_update(struct run *run) {
     struct update_report *report = &run->step.report;
     tau_set(&run->tau_settings, &run->tau, run->counters.step + 1, &run->loss.gate_settings);
     run->step.learning_rate = learning_rate_of(run);
+    TRY(diagnosis_make(run, &settings, &problem));
     TRY(run->rule->run(&settings, &problem, &run->shutoff, report));
     run->counters.backward_passes += report->backward_passes;
     run->counters.optimizer_steps += report->optimizer_steps;

@@ -43,18 +43,25 @@ struct update_settings rule_settings(const struct settings *settings) {
         .shutoff = shutoff_settings_of(update)};
 }
 
+bool rule_is_diagnosed(const struct settings *settings) {
+    return settings->update.rule == SETTING_RULE_GXPO && settings->update.diagnose_every > 0;
+}
+
 /* --- memory --- */
 
 enum status rule_reserve(struct run *run) {
     struct rule_memory *memory = &run->kept;
     const struct update_settings settings = rule_settings(run->settings);
     const int slots = run->rule->slots != NULL ? run->rule->slots(&settings) : 0;
-    const bool saves = run->rule->saves != NULL && run->rule->saves(&settings);
+    const bool diagnosed = rule_is_diagnosed(run->settings);
+    const bool saves = diagnosed || (run->rule->saves != NULL && run->rule->saves(&settings));
     struct backend *backend = &run->lm.backend;
     const int64_t n = run->shard->elements;
     ASSERT(slots <= RULE_SLOTS);
     for (int i = 0; i < slots; i++)
         TRY(backend_new(backend, &memory->slots[i], n, "update rule"));
+    if (diagnosed)
+        TRY(backend_new(backend, &memory->slots[UPDATE_SLOT_FORETOLD], n, "update rule"));
     if (!saves)
         return STATUS_OK;
     TRY(backend_new(backend, &memory->saved.exp_avg, n, "update rule"));
@@ -162,6 +169,16 @@ struct vector_call {
     bool keeps; /* master to slot; else lerp */
 };
 
+/* At 0 the slot itself, whatever the present is: it may hold no numbers, and −0 must stay. */
+static enum status lerp(struct run *run, const float *slot, float *present, int64_t n,
+                        float factor) {
+    struct backend *backend = &run->lm.backend;
+    if (factor == 0)
+        return backend_run(backend, copy, .x = slot, .out = present, .n = n);
+    return backend_run(backend, lerp, .x = slot, .y = present, .out = present, .n = n,
+                       .factor = factor);
+}
+
 /* Of the parameters the shard's elements, range by range; the gradient is the shard's. */
 static enum status move_ranges(struct run *run, void *context) {
     const struct vector_call *call = context;
@@ -173,8 +190,7 @@ static enum status move_ranges(struct run *run, void *context) {
         float *const slot = run->kept.slots[call->slot] + range.place;
         const int64_t n = range.end - range.begin;
         TRY(call->keeps ? backend_run(backend, copy, .x = master, .out = slot, .n = n)
-                        : backend_run(backend, lerp, .x = slot, .y = master, .out = master, .n = n,
-                                      .factor = call->factor));
+                        : lerp(run, slot, master, n, call->factor));
     }
     return STATUS_OK;
 }
@@ -192,9 +208,8 @@ enum status rule_keep(void *context, enum update_vector vector, int slot) {
 /* The norm goes with the gradient. */
 static enum status lerp_gradient(struct run *run, const struct vector_call *call) {
     float *const values = run->gradient->values;
-    TRY(comm_agree(run->comm, backend_run(&run->lm.backend, lerp, .x = run->kept.slots[call->slot],
-                                          .y = values, .out = values, .n = run->shard->elements,
-                                          .factor = call->factor)));
+    TRY(comm_agree(run->comm, lerp(run, run->kept.slots[call->slot], values, run->shard->elements,
+                                   call->factor)));
     return comm_agree(run->comm, shard_norm(run->shard, run->comm, values, &run->gradient->norm));
 }
 

@@ -15,6 +15,9 @@ struct run;
 
 struct update_settings rule_settings(const struct settings *settings);
 
+/* Whether what the rule foretells is to be measured now and then (run/diagnosis.h). */
+bool rule_is_diagnosed(const struct settings *settings);
+
 /* Memory of the slots that run->rule wants; run_unreserve gives it back. */
 enum status rule_reserve(struct run *run) MUST_USE;
 void rule_unreserve(struct run *run);

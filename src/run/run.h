@@ -39,6 +39,7 @@
 #include "optim/vector.h"
 #include "rollout/rollout.h"
 #include "rollout/tile.h"
+#include "run/diagnosis.h"
 #include "run/flat.h"
 #include "run/heartbeat.h"
 #include "run/language_model.h"
@@ -70,7 +71,7 @@ struct backward_pass {
 
 /* What the current step has taken so far, on this rank. */
 struct step_clock {
-    double start_s, gradient_s, reduce_s, optimizer_s, write_s;
+    double start_s, gradient_s, reduce_s, optimizer_s, diagnosis_s, write_s;
     double exchange_s; /* the part of the current gradient's computation that was reduction */
     struct collect_report collect;
 };
@@ -89,7 +90,7 @@ struct step {
 };
 
 /* What the update rule keeps within a step: places of the shard, backend memory. */
-enum { RULE_SLOTS = UPDATE_SLOT_DIRECTION + 1 };
+enum { RULE_SLOTS = UPDATE_SLOT_FORETOLD + 1 };
 struct rule_memory {
     float *slots[RULE_SLOTS]; /* NULL: the rule has no such slot */
     struct optimizer_saved saved;
@@ -163,7 +164,8 @@ struct run {
     struct flat flat;
     struct tau tau;
     struct shutoff shutoff; /* of the rule */
-    bool told_of_noise;     /* that the probe changes hardly a weight */
+    struct diagnosis diagnosis;
+    bool told_of_noise; /* that the probe changes hardly a weight */
     struct wall_time wall;
     struct step step;
 

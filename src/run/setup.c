@@ -255,7 +255,8 @@ static enum status open_model(struct run *run) {
                                              .epsilon = settings->optimizer.epsilon,
                                              .weight_decay = settings->optimizer.weight_decay};
     TRY(optimizer_create(&run->optimizer, &run->lm.backend, run->shard, &adamw));
-    return rule_reserve(run);
+    TRY(rule_reserve(run));
+    return diagnosis_reserve(run);
 }
 
 static enum status open_gradient(struct run *run) {
@@ -366,6 +367,7 @@ void run_unreserve(struct run *run) {
     gradient_destroy(&run->gradient);
     reducer_close(&run->reducer);
     rule_unreserve(run);
+    diagnosis_unreserve(run);
     optimizer_destroy(&run->optimizer);
     model_destroy(&run->reference);
     weights_destroy(&run->reference_weights);

@@ -19,7 +19,12 @@
 enum update_vector { UPDATE_PARAMETERS, UPDATE_GRADIENT };
 
 /* Where step_keeping puts what a step begins with and goes along, and where extrapolate looks for it. */
-enum update_slot { UPDATE_SLOT_PARAMETERS, UPDATE_SLOT_GRADIENT, UPDATE_SLOT_DIRECTION };
+enum update_slot {
+    UPDATE_SLOT_PARAMETERS,
+    UPDATE_SLOT_GRADIENT,
+    UPDATE_SLOT_DIRECTION,
+    UPDATE_SLOT_FORETOLD, /* of a diagnosis alone */
+};
 
 /* What a gradient call found. */
 struct update_found {

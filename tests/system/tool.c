@@ -5,6 +5,7 @@
  *     same A B [WORD...]               0 when both hold the same datasets with the same bits; those
  *                                      with a WORD in their name are not looked at
  *     value FILE PATH [ROW [COLUMN]]   one number, with all its digits
+ *     sum FILE PATH [ROW]              of the numbers of a row
  *     rows FILE PATH OFFSETS           a ragged array, a line for each row: numbers, or text
  *     positions ROLLOUT                two counts of token positions: prompts and answers, as
  *                                      training computes them; and without each answer's last
@@ -154,6 +155,33 @@ static enum status value(char **arguments, int count) {
     const enum status status =
         print_value(h5, arguments[1], count > 2 ? strtoll(arguments[2], NULL, 10) : 0,
                     count > 3 ? strtoll(arguments[3], NULL, 10) : 0);
+    (void)h5_close(&h5);
+    return status;
+}
+
+static enum status print_sum(const struct h5 *h5, const char *path, int64_t row) {
+    struct h5_shape shape;
+    char *bytes = NULL;
+    int64_t count;
+    double total = 0;
+    TRY(read_bytes(h5, path, &shape, &bytes, &count));
+    const int64_t width = shape.rank == 2 ? shape.sizes[1] : shape.elements;
+    enum status status = STATUS_OK;
+    if (shape.is_text || row < 0 || (row + 1) * width > shape.elements)
+        status = FAIL(STATUS_INPUT, "%s has no such row", path);
+    for (int64_t i = 0; status == STATUS_OK && i < width; i++)
+        total += number_at(bytes, shape.kind, row * width + i);
+    if (status == STATUS_OK)
+        printf("%.17g\n", total);
+    memory_release(&bytes);
+    return status;
+}
+
+static enum status sum(char **arguments, int count) {
+    struct h5 *h5;
+    TRY(h5_open(&h5, arguments[0]));
+    const enum status status =
+        print_sum(h5, arguments[1], count > 2 ? strtoll(arguments[2], NULL, 10) : 0);
     (void)h5_close(&h5);
     return status;
 }
@@ -336,9 +364,9 @@ static const struct {
     const char *name;
     int least; /* arguments */
     enum status (*run)(char **arguments, int count);
-} questions[] = {{"same", 2, same},       {"value", 2, value},        {"positions", 1, positions},
-                 {"prompts", 1, prompts}, {"rows", 3, rows},          {"finite", 1, finite},
-                 {"list", 2, list},       {"described", 1, described}};
+} questions[] = {{"same", 2, same},       {"value", 2, value},         {"positions", 1, positions},
+                 {"prompts", 1, prompts}, {"rows", 3, rows},           {"finite", 1, finite},
+                 {"list", 2, list},       {"described", 1, described}, {"sum", 2, sum}};
 
 int main(int argc, char **argv) {
     for (size_t i = 0; i < sizeof questions / sizeof *questions; i++)
@@ -349,6 +377,6 @@ int main(int argc, char **argv) {
             return status == STATUS_OK ? 0 : 1;
         }
     fprintf(stderr,
-            "usage: tool same|value|rows|positions|prompts|finite|list|described FILE [...]\n");
+            "usage: tool same|value|sum|rows|positions|prompts|finite|list|described FILE [...]\n");
     return 2;
 }

@@ -73,7 +73,7 @@ static void test_append(void) {
     struct metrics metrics;
     struct strbuf text = STRBUF_EMPTY;
     struct h5 *h5;
-    CHECK_OK(diagnostics_create(path, STEPS, PASSES, 0, &provenance));
+    CHECK_OK(diagnostics_create(path, STEPS, PASSES, 0, NULL, &provenance));
     check_rows(path, 0, PASSES);
     append(path, 0, 2);
     append(path, 1, 2);
@@ -105,10 +105,10 @@ static void test_kept(void) {
     const char *path = folder_file("kept.h5");
     double values[STEPS + 100];
     struct h5 *h5;
-    CHECK_OK(diagnostics_create(path, STEPS, PASSES, 0, &provenance));
+    CHECK_OK(diagnostics_create(path, STEPS, PASSES, 0, NULL, &provenance));
     for (int step = 0; step < 9; step++)
         append(path, step, 2);
-    CHECK_OK(diagnostics_create(path, STEPS + 100, PASSES, 5, &provenance));
+    CHECK_OK(diagnostics_create(path, STEPS + 100, PASSES, 5, NULL, &provenance));
     check_rows(path, 5, 2);
     CHECK_OK(h5_open(&h5, path));
     CHECK_OK(h5_get(h5, "/step/loss", H5_KIND_F64, 0, STEPS + 100, values));
@@ -118,13 +118,57 @@ static void test_kept(void) {
     for (int step = 5; step < 8; step++)
         append(path, step, 2);
     check_rows(path, 8, 2);
-    CHECK_OK(diagnostics_create(path, 7, PASSES, 7, &provenance));
+    CHECK_OK(diagnostics_create(path, 7, PASSES, 7, NULL, &provenance));
     check_rows(path, 7, 2);
-    CHECK_OK(diagnostics_create(folder_file("gone.h5"), 7, PASSES, 3, &provenance));
+    CHECK_OK(diagnostics_create(folder_file("gone.h5"), 7, PASSES, 3, NULL, &provenance));
     CHECK_OK(h5_open(&h5, folder_file("gone.h5")));
     CHECK_OK(h5_get(h5, "/step/loss", H5_KIND_F64, 0, 7, values));
     CHECK(isnan(values[0]) && isnan(values[6]));
     CHECK_OK(h5_close(&h5));
+}
+
+enum { TENSORS = 2, COUNTED = TENSORS * DIAGNOSTICS_BINS };
+
+/* What row `row` of both histograms holds: base + bin, and twice that; NaN for base 0. */
+static void check_tally(const char *path, int64_t row, int base) {
+    double step, ratios[COUNTED], scales[COUNTED];
+    struct h5 *h5;
+    CHECK_OK(h5_open(&h5, path));
+    CHECK_OK(h5_get(h5, "/tensor/step", H5_KIND_F64, row, 1, &step));
+    CHECK_OK(h5_get(h5, "/tensor/ratio_histogram", H5_KIND_F64, row, 1, ratios));
+    CHECK_OK(h5_get(h5, "/tensor/scale_histogram", H5_KIND_F64, row, 1, scales));
+    CHECK_OK(h5_close(&h5));
+    for (int b = 0; b < COUNTED; b++) {
+        CHECK(base > 0 ? ratios[b] == base + b : isnan(ratios[b]));
+        CHECK(base > 0 ? scales[b] == 2 * (base + b) : isnan(scales[b]));
+    }
+    CHECK(base > 0 ? step == (double)(3 * (row + 1)) : isnan(step));
+}
+
+/* Row i is of step 3 (i + 1); a file made again takes over the rows of the steps that stay. */
+static void test_tally(void) {
+    static const char *const names[TENSORS] = {"a", "b.weight"};
+    static int64_t ratios[COUNTED], scales[COUNTED];
+    const char *path = folder_file("tally.h5");
+    const struct diagnostics_tensors tensors = {.names = names, .count = TENSORS, .every = 3};
+    const struct diagnostics_tally tally = {.ratios = ratios, .scales = scales};
+    CHECK_OK(diagnostics_create(path, 11, PASSES, 0, &tensors, &provenance));
+    for (int row = 0; row < 2; row++) {
+        check_tally(path, row, 0);
+        for (int b = 0; b < COUNTED; b++) {
+            ratios[b] = 100 * (row + 1) + b;
+            scales[b] = 2 * ratios[b];
+        }
+        CHECK_OK(diagnostics_append_tally(path, 3 * (row + 1) - 1, &tensors, &tally));
+        check_tally(path, row, 100 * (row + 1));
+    }
+    check_tally(path, 2, 0);
+    CHECK_OK(diagnostics_create(path, 40, PASSES, 5, &tensors, &provenance));
+    check_tally(path, 0, 100);
+    check_tally(path, 1, 0);
+    check_tally(path, 12, 0);
+    CHECK_STATUS(diagnostics_append_tally(path, 41, &tensors, &tally), STATUS_INPUT, "no room");
+    CHECK_OK(diagnostics_create(path, 2, PASSES, 0, &tensors, &provenance)); /* none is due */
 }
 
 /* Appends until it is killed; each finished step is acknowledged through the pipe. */
@@ -144,7 +188,7 @@ static void test_kill(uint32_t trial) {
     const char *path = folder_file("killed.h5");
     char acknowledged[STEPS];
     int ends[2], status;
-    CHECK_OK(diagnostics_create(path, STEPS, PASSES, 0, &provenance));
+    CHECK_OK(diagnostics_create(path, STEPS, PASSES, 0, NULL, &provenance));
     CHECK_EQ(pipe(ends), 0);
     const pid_t child = fork();
     if (child == 0)
@@ -176,6 +220,7 @@ int main(void) {
     folder_make();
     test_append();
     test_kept();
+    test_tally();
     for (uint32_t trial = 0; trial < TRIALS; trial++)
         test_kill(trial);
     test_tools();

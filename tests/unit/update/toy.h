@@ -23,7 +23,7 @@ struct toy {
     toy_vector centres[TOY_BATCHES];
     double rate, max_norm; /* 0: no clipping */
     bool adamw;
-    toy_vector parameters, gradient, slots[3];
+    toy_vector parameters, gradient, slots[UPDATE_SLOT_FORETOLD + 1];
     toy_vector exp_avg, exp_avg_sq, saved[2];
     int64_t steps, saved_steps;
     double norm, slot_norm, start_scale;
