@@ -25,7 +25,7 @@ struct scene {
     struct run run;
 };
 
-enum { SCENE_ROWS = 12, SCENE_WORDS_MAX = 32 };
+enum { SCENE_ROWS = 12, SCENE_WORDS_MAX = 64 };
 
 static enum status scene_comm_open(struct comm *comm, int *argc, char ***argv) {
     (void)argc;
@@ -49,17 +49,23 @@ static inline void scene_data(void) {
     folder_write(folder_file("data.jsonl"), text, n);
 }
 
-static inline void scene_make(void) {
+/* With a model of these widths. */
+static inline void scene_make_of(char *width, char *mlp, char *kv_heads) {
     static char path[512];
     folder_make();
     snprintf(path, sizeof path, "%s", folder_file("model"));
-    char *words[] = {"gradus",          "init", "--arch",   "qwen2", "--layers", "1",
-                     "--width",         "16",   "--mlp",    "16",    "--heads",  "2",
-                     "--max-positions", "64",   "--output", path,    NULL};
+    char *words[] = {"gradus",  "init",     "--arch",     "qwen2",  "--layers",
+                     "1",       "--width",  width,        "--mlp",  mlp,
+                     "--heads", "2",        "--kv-heads", kv_heads, "--max-positions",
+                     "64",      "--output", path,         NULL};
     const struct cli_host host = {
         .comm_open = scene_comm_open, .job_abort = scene_abort, .version = "test"};
     CHECK_EQ(cli_main((int)(sizeof words / sizeof *words) - 1, words, &host), 0);
     scene_data();
+}
+
+static inline void scene_make(void) {
+    scene_make_of("16", "16", "2");
 }
 
 /* The settings of a small run, and `more` of them, separated by blanks. */
