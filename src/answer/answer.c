@@ -44,12 +44,22 @@ const char *answer_verdict_word(enum answer_verdict verdict) {
     return words[verdict];
 }
 
+/* Without \( and \), or \[ and \], around all of it. */
+static struct span without_delimiters(struct span answer) {
+    static const char *const pairs[][2] = {{"\\(", "\\)"}, {"\\[", "\\]"}};
+    for (size_t i = 0; i < 2; i++)
+        if (answer.length >= 4 && span_begins(answer, pairs[i][0]) &&
+            span_ends(answer, pairs[i][1]))
+            return (struct span){answer.text + 2, answer.length - 4};
+    return answer;
+}
+
 /* Without what stands around an answer in running text: blanks, $, *, quotes, a point at the end. */
 static struct span clean(struct span answer) {
     static const char before[] = "$*`\"'", after[] = "$*`\"'.,;:";
     for (size_t length = answer.length + 1; length != answer.length;) {
         length = answer.length;
-        answer = span_trim(answer);
+        answer = without_delimiters(span_trim(answer));
         if (answer.length > 0 && strchr(before, answer.text[0]) != NULL && answer.text[0] != '\0') {
             answer.text++;
             answer.length--;
@@ -96,7 +106,7 @@ enum answer_verdict answer_compare(double tolerance, struct span answer, struct 
         return ANSWER_RIGHT;
     if (answer.length > ANSWER_LONGEST || reference.length > ANSWER_LONGEST)
         return ANSWER_UNDECIDED;
-    struct grader grader = {.budget = {ANSWER_BUDGET},
+    struct grader grader = {.budget = {.left = ANSWER_BUDGET},
                             .tolerance = tolerance,
                             .seed = tree_name(tree_name(TREE_NAME_START, answer), reference)};
     if (equal_read(&grader, answer, reference, TOKEN_COMMAS_GROUP) ||

@@ -65,12 +65,31 @@ static bool collect_all(struct item item, struct item *out, int *count) {
     return true;
 }
 
-/* The elements in any order. */
+/* Leaves each value once; how many there are then. */
+static int drop_repeated(struct grader *grader, struct item *items, int count) {
+    int kept = 0;
+    for (int i = 0; i < count; i++) {
+        int k = 0;
+        while (k < kept && !compare_items(grader, items[k], items[i]))
+            k++;
+        if (k == kept)
+            items[kept++] = items[i];
+    }
+    return kept;
+}
+
+/* The elements in any order, however often each is there. */
 static bool compare_unordered(struct grader *grader, struct item a, struct item b) {
     struct item given[ELEMENTS], wanted[ELEMENTS];
     bool used[ELEMENTS] = {false};
     int n, m;
-    if (!collect_all(a, given, &n) || !collect_all(b, wanted, &m) || n != m)
+    if (!collect_all(a, given, &n) || !collect_all(b, wanted, &m))
+        return false;
+    if (n != m) {
+        n = drop_repeated(grader, given, n);
+        m = drop_repeated(grader, wanted, m);
+    }
+    if (n != m)
         return false;
     for (int i = 0; i < n; i++) {
         int k = 0;

@@ -209,6 +209,8 @@ static bool numeric_fold(struct budget *budget, struct item item, const struct p
         double complex next;
         if (!value_numeric(budget, item_at(item, child), point, &next))
             return false;
+        if (node->kind == NODE_SUM)
+            budget->largest = fmax(budget->largest, fmax(cabs(*out), cabs(next)));
         *out = gather(node->kind, node->detail, *out, next);
     }
     return is_finite(*out);

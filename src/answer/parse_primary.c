@@ -66,8 +66,7 @@ static int parse_based(struct parser *parser, int number) {
     const struct token *token = &parser->token;
     for (size_t i = 0; token->kind == TOKEN_NUMBER && i < token->text.length && i < 2; i++)
         base = 10 * base + (token->text.text[i] - '0');
-    if (token->kind != TOKEN_NUMBER || token->point || base < 2 || base > 36 ||
-        !is_integer(parser, number))
+    if (token->kind != TOKEN_NUMBER || token->point || base < 2 || base > 36)
         return parse_fail(parser);
     parse_next(parser);
     if (braces)
@@ -633,6 +632,11 @@ static int parse_exponent(struct parser *parser, int base) {
         if (group)
             parse_expect(parser, TOKEN_RIGHT_BRACE);
         return tree_wrap(parser->tree, NODE_DEGREE, 0, base);
+    }
+    struct node *node = node_of(parser, base);
+    if (inner.kind == TOKEN_PRIME && node != NULL && node->kind == NODE_SYMBOL) {
+        node->name = plain_name(node->name, take_raw_script(parser));
+        return base;
     }
     return tree_pair(parser->tree, NODE_POWER, 0, base, parse_script(parser));
 }

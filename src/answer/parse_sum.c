@@ -4,6 +4,8 @@
  */
 #include "answer/parse.h"
 
+#include <string.h>
+
 #include "answer/vocabulary.h"
 
 /* --- products --- */
@@ -101,6 +103,12 @@ static int parse_signed(struct parser *parser) {
     return negative ? tree_wrap(parser->tree, NODE_NEGATE, 0, factor) : factor;
 }
 
+/* Whether a number here is a factor, as in 3! 4! or (x+1) 2, rather than digits that lost their sign. */
+static bool is_after_end(const struct parser *parser) {
+    return parser->consumed > 0 && strchr("!)}", parser->text.text[parser->consumed - 1]) != NULL &&
+           parser->text.text[parser->consumed - 1] != '\0';
+}
+
 static int parse_product(struct parser *parser) {
     int product = parse_power(parser);
     while (!parser->failed) {
@@ -113,7 +121,7 @@ static int parse_product(struct parser *parser) {
             if (kind == TOKEN_DIVIDE)
                 factor = tree_wrap(parser->tree, NODE_INVERT, 0, factor);
             product = parse_multiply(parser, product, factor);
-        } else if (parse_begins_factor(parser) && kind != TOKEN_NUMBER) {
+        } else if (parse_begins_factor(parser) && (kind != TOKEN_NUMBER || is_after_end(parser))) {
             product = parse_multiply(parser, product, parse_power(parser));
         } else {
             break;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "answer/scalar.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -77,8 +78,11 @@ static enum answer equal_in_field(struct grader *grader, struct item a, struct i
     return points > 0 ? YES : UNKNOWN;
 }
 
-static bool near_complex(double complex a, double complex b, double tolerance) {
-    return cabs(a - b) <= tolerance * fmax(cabs(a), cabs(b)) * (1.0 + 1e-9);
+/* Within the tolerance, or within the rounding of terms that cancelled. */
+static bool near_complex(struct grader *grader, double complex a, double complex b,
+                         double tolerance) {
+    const double rounding = 16.0 * DBL_EPSILON * grader->budget.largest;
+    return cabs(a - b) <= tolerance * fmax(cabs(a), cabs(b)) * (1.0 + 1e-9) + rounding;
 }
 
 /* With variables at several points; at negative ones only real values count, since there the
@@ -92,13 +96,14 @@ static enum answer equal_numerically(struct grader *grader, struct item a, struc
         const struct point point = {
             .seed = grader->seed, .number = k, .decimal_logs = decimal_logs, .negative = k >= 3};
         double complex x, y;
+        grader->budget.largest = 0.0;
         const bool first = value_numeric(&grader->budget, a, &point, &x),
                    second = value_numeric(&grader->budget, b, &point, &y);
         if (!first && !second)
             continue;
         if (point.negative && (!first || !second || cimag(x) != 0.0 || cimag(y) != 0.0))
             continue;
-        if (!first || !second || !near_complex(x, y, tolerance))
+        if (!first || !second || !near_complex(grader, x, y, tolerance))
             return NO;
         points++;
     }
@@ -122,12 +127,15 @@ static bool equal_otherwise(struct grader *grader, struct item a, struct item b,
  * digits: 4210_7 is 4210 when that is all that is said, but not 1477. */
 static bool equal_values(struct grader *grader, struct item a, struct item b) {
     const struct node *x = item_node(a), *y = item_node(b);
-    const bool based = x->kind == NODE_BASED, other = y->kind == NODE_BASED;
+    const bool based = x->kind == NODE_BASED, other = y->kind == NODE_BASED,
+               whole = a.factor == TREE_NONE && b.factor == TREE_NONE;
     if (based != other && (x->kind == NODE_NUMBER || y->kind == NODE_NUMBER))
         return decimal_equal(&x->number, &y->number);
     if (based != other)
         return false;
-    if (x->kind == NODE_NUMBER && y->kind == NODE_NUMBER && a.factor == b.factor)
+    if (based && whole && x->detail == y->detail)
+        return decimal_equal(&x->number, &y->number);
+    if (x->kind == NODE_NUMBER && y->kind == NODE_NUMBER && whole)
         return decimal_equal(&x->number, &y->number);
     const double tolerance =
         tree_content(a.tree, a.node).points || tree_content(b.tree, b.node).points
@@ -274,9 +282,10 @@ bool scalar_proportional(struct grader *grader, const struct item a[2], const st
     for (int k = 0; k < 3; k++) {
         const struct point point = {.seed = grader->seed, .number = k};
         double complex x, y;
+        grader->budget.largest = 0.0;
         if (!difference(grader, a, &point, &x) || !difference(grader, b, &point, &y))
             continue;
-        if (x == 0.0 || y == 0.0 || (points > 0 && !near_complex(x, ratio * y, 1e-8)))
+        if (x == 0.0 || y == 0.0 || (points > 0 && !near_complex(grader, x, ratio * y, 1e-8)))
             return false;
         ratio = x / y;
         points++;

@@ -24,6 +24,8 @@
 
 struct budget {
     int64_t left; /* below 0: spent */
+    /* The largest term of a sum that value_numeric has met: what cancels leaves its rounding behind */
+    double largest;
 };
 
 /* False when it is spent. */

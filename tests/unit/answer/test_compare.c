@@ -68,6 +68,9 @@ static const struct {
     {false, "\\{5\\}", "(1,2)"},
     {true, "\\{5\\}", "5"},
     {false, "1\\pm2", "(3,-1)"},
+    {true, "1, 1, 2", "2, 1"},
+    {true, "\\boxed{x+11} or \\boxed{11+x}", "11+x"},
+    {false, "1, 1, 2", "1, 2, 3"},
     /* intervals and unions */
     {false, "[1,2]", "(1,2)"},
     {true, "[1,2)", "\\left[1,2\\right)"},
