@@ -12,7 +12,7 @@
 #include "base/memory.h"
 #include "file/bytes.h"
 
-enum { NAME_BYTES = 128 };
+enum { NAME_BYTES = 128, ROOM_BYTES = 1 << 26 };
 
 #define VALID_PATH "/step/valid"
 
@@ -33,9 +33,25 @@ static enum status describe_dataset(struct h5 *h5, const char *path, const struc
 struct making {
     struct h5 *h5;
     const struct h5 *before; /* NULL: none */
-    int64_t steps, passes, kept;
+    int64_t steps, rows, passes, kept;
     const struct diagnostics_tensors *tensors; /* NULL: none */
 };
+
+static int64_t row_bytes(const struct diagnostics *diagnostics) {
+    const struct diagnostics_tensors *tensors = diagnostics->tensors;
+    int64_t numbers = 0;
+    for (enum metric metric = 0; metric < METRIC_COUNT; metric++)
+        numbers += metric_table[metric].per_pass ? 1 + diagnostics->passes : 1;
+    if (tensors != NULL)
+        numbers += 1 + 2 * tensors->count * DIAGNOSTICS_BINS / tensors->every;
+    return 8 * numbers;
+}
+
+int64_t diagnostics_rows(const struct diagnostics *diagnostics, int64_t kept) {
+    const int64_t first = ROOM_BYTES / row_bytes(diagnostics) + 1,
+                  rows = 2 * kept > first ? 2 * kept : first;
+    return rows < diagnostics->steps ? rows : diagnostics->steps;
+}
 
 /* A dataset of numbers in rows of that width, rank 1 or 2; the first `kept` are taken over. */
 struct column {
@@ -83,7 +99,7 @@ static enum status put_metric(const struct making *making, enum metric metric) {
     dataset_name(path, "step", metric);
     TRY(put_column(
         making, path,
-        &(struct column){.rank = 1, .rows = making->steps, .width = 1, .kept = making->kept}));
+        &(struct column){.rank = 1, .rows = making->rows, .width = 1, .kept = making->kept}));
     TRY(describe_dataset(making->h5, path, info, reduction));
     if (!info->per_pass)
         return STATUS_OK;
@@ -91,7 +107,7 @@ static enum status put_metric(const struct making *making, enum metric metric) {
     TRY(put_column(
         making, path,
         &(struct column){
-            .rank = 2, .rows = making->steps, .width = making->passes, .kept = making->kept}));
+            .rank = 2, .rows = making->rows, .width = making->passes, .kept = making->kept}));
     return describe_dataset(making->h5, path, info, info->reduction);
 }
 
@@ -109,7 +125,7 @@ static enum status put_rows(const struct making *making, const char *path, int r
     const int64_t every = making->tensors->every;
     TRY(put_column(making, path,
                    &(struct column){.rank = rank,
-                                    .rows = making->steps / every,
+                                    .rows = making->rows / every,
                                     .width = width,
                                     .kept = making->kept / every}));
     return h5_describe(making->h5, path, unit, sentence);
@@ -134,13 +150,16 @@ static enum status put_tensors(const struct making *making) {
 
 static enum status fill_file(const struct making *making, const struct provenance *provenance) {
     struct h5 *h5 = making->h5;
+    char steps[24];
     TRY(h5_put_integer(h5, VALID_PATH, making->kept));
     TRY(h5_describe(h5, VALID_PATH, "steps",
                     "how many rows hold a finished step; the others are NaN"));
     TRY(h5_put_attribute(h5, VALID_PATH, "reduction", "value"));
+    snprintf(steps, sizeof steps, "%lld", (long long)making->steps);
+    TRY(h5_put_attribute(h5, VALID_PATH, "steps", steps));
     for (enum metric metric = 0; metric < METRIC_COUNT; metric++)
         TRY(put_metric(making, metric));
-    if (making->tensors != NULL && making->steps >= making->tensors->every)
+    if (making->tensors != NULL && making->rows >= making->tensors->every)
         TRY(put_tensors(making));
     return provenance_write(h5, provenance);
 }
@@ -159,18 +178,20 @@ static void open_before(const char *path, struct making *making, struct h5 **bef
     making->before = *before;
 }
 
-enum status diagnostics_create(const char *path, int64_t steps, int passes, int64_t kept,
-                               const struct diagnostics_tensors *tensors,
-                               const struct provenance *provenance) {
-    struct making making = {.steps = steps, .passes = passes, .kept = kept, .tensors = tensors};
+enum status diagnostics_create(const struct diagnostics *diagnostics, int64_t kept) {
+    struct making making = {.steps = diagnostics->steps,
+                            .rows = diagnostics_rows(diagnostics, kept),
+                            .passes = diagnostics->passes,
+                            .kept = kept,
+                            .tensors = diagnostics->tensors};
     struct h5 *before;
-    ASSERT(steps > 0 && passes > 0 && kept >= 0 && kept <= steps);
+    ASSERT(making.steps > 0 && making.passes > 0 && kept >= 0 && kept <= making.steps);
     TRY(h5_create(&making.h5, H5_FORMAT_LIVE));
-    open_before(path, &making, &before);
-    const enum status status = fill_file(&making, provenance);
+    open_before(diagnostics->path, &making, &before);
+    const enum status status = fill_file(&making, diagnostics->provenance);
     (void)h5_close(&before);
     if (status == STATUS_OK)
-        return h5_save(&making.h5, path);
+        return h5_save(&making.h5, diagnostics->path);
     (void)h5_close(&making.h5);
     return status;
 }
@@ -241,10 +262,26 @@ static enum status write_row(int file, const char *path, const struct row *row, 
     return synchronise(file, path);
 }
 
-enum status diagnostics_append(const char *path, int64_t step_index,
+/* A file that is all right but has no row for a step that the run has gets more. */
+static enum status make_room(const struct diagnostics *diagnostics, int64_t step_index) {
+    struct h5_shape shape;
+    struct h5 *h5;
+    char name[NAME_BYTES];
+    TRY(h5_open(&h5, diagnostics->path));
+    const enum status status = h5_shape(h5, dataset_name(name, "step", METRIC_LOSS), &shape);
+    (void)h5_close(&h5);
+    TRY(status);
+    const bool full = shape.rank == 1 && step_index >= shape.sizes[0];
+    return full && step_index < diagnostics->steps ? diagnostics_create(diagnostics, step_index)
+                                                   : STATUS_OK;
+}
+
+enum status diagnostics_append(const struct diagnostics *diagnostics, int64_t step_index,
                                const struct metrics *metrics) {
     struct h5 *h5;
     struct row row = {.count = 0};
+    const char *path = diagnostics->path;
+    TRY(make_room(diagnostics, step_index));
     TRY(h5_open(&h5, path));
     enum status status = find_places(h5, path, step_index, metrics, &row);
     (void)h5_close(&h5);
@@ -287,14 +324,16 @@ static enum status find_tally_places(const char *path, int64_t index, const doub
     return status;
 }
 
-enum status diagnostics_append_tally(const char *path, int64_t step_index,
-                                     const struct diagnostics_tensors *tensors,
+enum status diagnostics_append_tally(const struct diagnostics *diagnostics, int64_t step_index,
                                      const struct diagnostics_tally *tally) {
+    const struct diagnostics_tensors *tensors = diagnostics->tensors;
+    const char *path = diagnostics->path;
     const int64_t n = tensors->count * DIAGNOSTICS_BINS,
                   index = (step_index + 1) / tensors->every - 1;
     const double step = (double)(step_index + 1);
     struct row row = {.count = 0};
     double *counts;
+    TRY(make_room(diagnostics, step_index));
     TRY(memory_new(&counts, 2 * n, "histograms"));
     for (int64_t i = 0; i < n; i++) {
         counts[i] = (double)tally->ratios[i];
@@ -382,14 +421,12 @@ static enum status describe_passes(struct table *table) {
 
 enum status diagnostics_describe(const struct h5 *h5, struct strbuf *out) {
     struct table table = {.h5 = h5, .out = out, .prefix = sizeof "/step/" - 1};
-    struct h5_shape shape;
-    char name[NAME_BYTES];
     TRY(h5_get_integer(h5, VALID_PATH, &table.valid));
-    TRY(h5_shape(h5, dataset_name(name, "step", METRIC_LOSS), &shape));
     if (table.valid < 0)
         table.valid = 0;
-    TRY(strbuf_append_format(out, "diagnostics: %lld of %lld steps\n", (long long)table.valid,
-                             (long long)shape.sizes[0]));
+    TRY(strbuf_append_format(out, "diagnostics: %lld of ", (long long)table.valid));
+    TRY(h5_get_attribute(h5, VALID_PATH, "steps", out));
+    TRY(strbuf_append_text(out, " steps\n"));
     if (table.valid == 0)
         return STATUS_OK;
     TRY(strbuf_append_format(out, "  %-36s %13s %13s %13s  %s\n", "metric", "first", "last", "mean",

@@ -2,9 +2,14 @@
  *
  * diagnostics.h5: the metrics of all steps, readable at any moment by any HDF5 program, also after
  * kill -9 (design, section 8). Every dataset stands in full from the beginning, filled with NaN:
- * /step/<path> (steps), /pass/<path> (steps, passes), and /step/valid, how many steps are in; each
- * has the attributes units, description, reduction. A step changes the bytes of its row alone, by
- * pwrite, and the counter only after fsync, so that no kill can harm the structure.
+ * /step/<path> (rows), /pass/<path> (rows, passes), and /step/valid, how many steps are in, whose
+ * attribute `steps` is run.steps; each has the attributes units, description, reduction. A step
+ * changes the bytes of its row alone, by pwrite, and the counter only after fsync, so that no kill
+ * can harm the structure.
+ *
+ * There is a row for each step of the run as long as that is a file of 64 MiB. A longer run begins
+ * with as many rows as fit into that; when they are full the file is made anew with twice as many,
+ * and takes the place of the old one whole.
  *
  * Of a run with update.diagnose_every, row i is of step every (i + 1):
  *
@@ -34,21 +39,30 @@ struct diagnostics_tally {
     int64_t *ratios, *scales; /* (tensors, DIAGNOSTICS_BINS): of active coordinates; of all */
 };
 
-/* Makes the file for that many steps and passes per step. The first `kept` of them are in: as the
- * file that stands there has them, NaN where it has not. tensors NULL: nothing is counted. Atomic. */
-enum status diagnostics_create(const char *path, int64_t steps, int passes, int64_t kept,
-                               const struct diagnostics_tensors *tensors,
-                               const struct provenance *provenance) MUST_USE;
+/* What the file is of. */
+struct diagnostics {
+    const char *path;
+    int64_t steps;                             /* of the run: at most so many rows */
+    int passes;                                /* of a step, at most */
+    const struct diagnostics_tensors *tensors; /* NULL: nothing is counted */
+    const struct provenance *provenance;
+};
 
-/* Writes row step_index (from 0) and then sets /step/valid to step_index + 1. At most as many
- * passes as the file has; missing ones are NaN. STATUS_INPUT when the file is not one of
- * diagnostics_create or has no such row. */
-enum status diagnostics_append(const char *path, int64_t step_index,
+/* Makes the file. The first `kept` steps are in: as the file that stands there has them, NaN where
+ * it has not. Atomic. */
+enum status diagnostics_create(const struct diagnostics *diagnostics, int64_t kept) MUST_USE;
+
+/* Rows of the file when `kept` steps are in. */
+int64_t diagnostics_rows(const struct diagnostics *diagnostics, int64_t kept);
+
+/* Writes row step_index (from 0) and then sets /step/valid to step_index + 1; makes room first where
+ * the file has none. At most as many passes as the file has; missing ones are NaN. STATUS_INPUT when
+ * the file is not one of diagnostics_create or the run has no such step. */
+enum status diagnostics_append(const struct diagnostics *diagnostics, int64_t step_index,
                                const struct metrics *metrics) MUST_USE;
 
 /* Writes what step_index + 1, a multiple of tensors->every, has counted; before its numbers. */
-enum status diagnostics_append_tally(const char *path, int64_t step_index,
-                                     const struct diagnostics_tensors *tensors,
+enum status diagnostics_append_tally(const struct diagnostics *diagnostics, int64_t step_index,
                                      const struct diagnostics_tally *tally) MUST_USE;
 
 /* A readable table of the file for gradus inspect: first, last and mean of each metric. */

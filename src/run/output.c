@@ -164,6 +164,15 @@ static enum status claim_directory(struct run *run, const struct restart *restar
     return STATUS_OK;
 }
 
+static struct diagnostics diagnostics_of(const struct run *run, const char *path) {
+    return (struct diagnostics){.path = path,
+                                .steps = run->settings->run.steps,
+                                .passes = run->step.pass_room,
+                                .tensors =
+                                    run->diagnosis.names != NULL ? &run->diagnosis.tensors : NULL,
+                                .provenance = &run->files.provenance};
+}
+
 /* All that a restart does here can be done again, should a kill come in between. */
 static enum status open_files(struct run *run, const struct restart *restart) {
     const struct settings *settings = run->settings;
@@ -176,10 +185,9 @@ static enum status open_files(struct run *run, const struct restart *restart) {
     TRY(write_settings(run));
     TRY(make_provenance(run));
     TRY(restart_take_back(settings, restart));
+    const struct diagnostics diagnostics = diagnostics_of(run, path);
     TRY(directory_path(settings->run.directory, path, "diagnostics.h5"));
-    TRY(diagnostics_create(path, settings->run.steps, run->step.pass_room, restart->step,
-                           run->diagnosis.names != NULL ? &run->diagnosis.tensors : NULL,
-                           &run->files.provenance));
+    TRY(diagnostics_create(&diagnostics, restart->step));
     run->files.checkpoint_s = clock_now_s();
     return STATUS_OK;
 }
@@ -270,11 +278,11 @@ static enum status write_rollouts(struct run *run) {
 
 static enum status write_metrics(struct run *run, const struct metrics *metrics) {
     char path[DIRECTORY_PATH_BYTES];
+    const struct diagnostics diagnostics = diagnostics_of(run, path);
     TRY(directory_path(run->settings->run.directory, path, "diagnostics.h5"));
     if (run->diagnosis.made)
-        TRY(diagnostics_append_tally(path, run->counters.step - 1, &run->diagnosis.tensors,
-                                     &run->diagnosis.tally));
-    TRY(diagnostics_append(path, run->counters.step - 1, metrics));
+        TRY(diagnostics_append_tally(&diagnostics, run->counters.step - 1, &run->diagnosis.tally));
+    TRY(diagnostics_append(&diagnostics, run->counters.step - 1, metrics));
     TRY(directory_path(run->settings->run.directory, path, "metrics.jsonl"));
     return metrics_log(metrics, run->counters.step, path);
 }

@@ -18,6 +18,18 @@ enum { STEPS = 400, PASSES = 3, TRIALS = 8 };
 
 static const struct provenance provenance = {.hosts = "here", .settings = "run : {};"};
 
+/* The file of a run of that many steps. */
+static const struct diagnostics *file_of(const char *path, int64_t steps, int passes,
+                                         const struct diagnostics_tensors *tensors) {
+    static struct diagnostics file;
+    file = (struct diagnostics){.path = path,
+                                .steps = steps,
+                                .passes = passes,
+                                .tensors = tensors,
+                                .provenance = &provenance};
+    return &file;
+}
+
 static double expected(int64_t step, enum metric metric, int pass) {
     return (double)step + 0.01 * (double)metric + 0.25 * pass;
 }
@@ -34,7 +46,7 @@ static void append(const char *path, int64_t step, int passes) {
     struct metrics metrics;
     CHECK_OK(metrics_init(&metrics, passes));
     fill(&metrics, step);
-    CHECK_OK(diagnostics_append(path, step, &metrics));
+    CHECK_OK(diagnostics_append(file_of(path, STEPS + 100, PASSES, NULL), step, &metrics));
     metrics_release(&metrics);
 }
 
@@ -73,7 +85,7 @@ static void test_append(void) {
     struct metrics metrics;
     struct strbuf text = STRBUF_EMPTY;
     struct h5 *h5;
-    CHECK_OK(diagnostics_create(path, STEPS, PASSES, 0, NULL, &provenance));
+    CHECK_OK(diagnostics_create(file_of(path, STEPS, PASSES, NULL), 0));
     check_rows(path, 0, PASSES);
     append(path, 0, 2);
     append(path, 1, 2);
@@ -90,12 +102,16 @@ static void test_append(void) {
     CHECK_OK(h5_close(&h5));
     strbuf_release(&text);
     CHECK_OK(metrics_init(&metrics, PASSES + 1));
-    CHECK_STATUS(diagnostics_append(path, 2, &metrics), STATUS_INPUT, "no room");
+    CHECK_STATUS(diagnostics_append(file_of(path, STEPS, PASSES, NULL), 2, &metrics), STATUS_INPUT,
+                 "no room");
     metrics_release(&metrics);
     CHECK_OK(metrics_init(&metrics, PASSES));
-    CHECK_STATUS(diagnostics_append(path, STEPS, &metrics), STATUS_INPUT, "no room");
-    CHECK_STATUS(diagnostics_append(path, -1, &metrics), STATUS_INPUT, "no room");
-    CHECK_STATUS(diagnostics_append(folder_file("none"), 0, &metrics), STATUS_INPUT, "none");
+    CHECK_STATUS(diagnostics_append(file_of(path, STEPS, PASSES, NULL), STEPS, &metrics),
+                 STATUS_INPUT, "no room");
+    CHECK_STATUS(diagnostics_append(file_of(path, STEPS, PASSES, NULL), -1, &metrics), STATUS_INPUT,
+                 "no room");
+    CHECK_STATUS(diagnostics_append(file_of(folder_file("none"), STEPS, PASSES, NULL), 0, &metrics),
+                 STATUS_INPUT, "none");
     metrics_release(&metrics);
 }
 
@@ -105,10 +121,10 @@ static void test_kept(void) {
     const char *path = folder_file("kept.h5");
     double values[STEPS + 100];
     struct h5 *h5;
-    CHECK_OK(diagnostics_create(path, STEPS, PASSES, 0, NULL, &provenance));
+    CHECK_OK(diagnostics_create(file_of(path, STEPS, PASSES, NULL), 0));
     for (int step = 0; step < 9; step++)
         append(path, step, 2);
-    CHECK_OK(diagnostics_create(path, STEPS + 100, PASSES, 5, NULL, &provenance));
+    CHECK_OK(diagnostics_create(file_of(path, STEPS + 100, PASSES, NULL), 5));
     check_rows(path, 5, 2);
     CHECK_OK(h5_open(&h5, path));
     CHECK_OK(h5_get(h5, "/step/loss", H5_KIND_F64, 0, STEPS + 100, values));
@@ -118,9 +134,9 @@ static void test_kept(void) {
     for (int step = 5; step < 8; step++)
         append(path, step, 2);
     check_rows(path, 8, 2);
-    CHECK_OK(diagnostics_create(path, 7, PASSES, 7, NULL, &provenance));
+    CHECK_OK(diagnostics_create(file_of(path, 7, PASSES, NULL), 7));
     check_rows(path, 7, 2);
-    CHECK_OK(diagnostics_create(folder_file("gone.h5"), 7, PASSES, 3, NULL, &provenance));
+    CHECK_OK(diagnostics_create(file_of(folder_file("gone.h5"), 7, PASSES, NULL), 3));
     CHECK_OK(h5_open(&h5, folder_file("gone.h5")));
     CHECK_OK(h5_get(h5, "/step/loss", H5_KIND_F64, 0, 7, values));
     CHECK(isnan(values[0]) && isnan(values[6]));
@@ -152,23 +168,87 @@ static void test_tally(void) {
     const char *path = folder_file("tally.h5");
     const struct diagnostics_tensors tensors = {.names = names, .count = TENSORS, .every = 3};
     const struct diagnostics_tally tally = {.ratios = ratios, .scales = scales};
-    CHECK_OK(diagnostics_create(path, 11, PASSES, 0, &tensors, &provenance));
+    CHECK_OK(diagnostics_create(file_of(path, 11, PASSES, &tensors), 0));
     for (int row = 0; row < 2; row++) {
         check_tally(path, row, 0);
         for (int b = 0; b < COUNTED; b++) {
             ratios[b] = 100 * (row + 1) + b;
             scales[b] = 2 * ratios[b];
         }
-        CHECK_OK(diagnostics_append_tally(path, 3 * (row + 1) - 1, &tensors, &tally));
+        CHECK_OK(diagnostics_append_tally(file_of(path, 40, PASSES, &tensors), 3 * (row + 1) - 1,
+                                          &tally));
         check_tally(path, row, 100 * (row + 1));
     }
     check_tally(path, 2, 0);
-    CHECK_OK(diagnostics_create(path, 40, PASSES, 5, &tensors, &provenance));
+    CHECK_OK(diagnostics_create(file_of(path, 40, PASSES, &tensors), 5));
     check_tally(path, 0, 100);
     check_tally(path, 1, 0);
     check_tally(path, 12, 0);
-    CHECK_STATUS(diagnostics_append_tally(path, 41, &tensors, &tally), STATUS_INPUT, "no room");
-    CHECK_OK(diagnostics_create(path, 2, PASSES, 0, &tensors, &provenance)); /* none is due */
+    CHECK_STATUS(diagnostics_append_tally(file_of(path, 40, PASSES, &tensors), 41, &tally),
+                 STATUS_INPUT, "no room");
+    CHECK_OK(diagnostics_create(file_of(path, 2, PASSES, &tensors), 0)); /* none is due */
+}
+
+/* A run of more steps than anyone makes begins with a small file, which grows as it fills. */
+static void test_grow(void) {
+    const char *path = folder_file("long.h5");
+    const int64_t steps = 100000000;
+    struct stat info;
+    struct h5 *h5;
+    struct h5_shape shape;
+    struct metrics metrics;
+    double value;
+    int64_t valid;
+    const struct diagnostics file = *file_of(path, steps, PASSES, NULL);
+    const int64_t rows = diagnostics_rows(&file, 0);
+    CHECK(rows > 10000 && rows < 1000000);
+    CHECK_OK(diagnostics_create(&file, 0));
+    CHECK_EQ(stat(path, &info), 0);
+    CHECK(info.st_size > 60 << 20 && info.st_size < 80 << 20);
+    CHECK_OK(metrics_init(&metrics, PASSES));
+    for (int64_t step = rows - 2; step < rows + 2; step++) {
+        fill(&metrics, step);
+        CHECK_OK(diagnostics_append(&file, step, &metrics));
+    }
+    metrics_release(&metrics);
+    CHECK_OK(h5_open(&h5, path));
+    CHECK_OK(h5_shape(h5, "/step/loss", &shape));
+    CHECK_EQ(shape.sizes[0], 2 * rows);
+    CHECK_OK(h5_get_integer(h5, "/step/valid", &valid));
+    CHECK_EQ(valid, rows + 2);
+    for (int64_t step = rows - 3; step < rows + 3; step++) {
+        CHECK_OK(h5_get(h5, "/step/loss", H5_KIND_F64, step, 1, &value));
+        if (step < rows - 2 || step == rows + 2)
+            CHECK(isnan(value));
+        else
+            CHECK_NEAR(value, expected(step, METRIC_LOSS, 0), 0);
+    }
+    CHECK_OK(h5_close(&h5));
+    CHECK_EQ(diagnostics_rows(file_of(path, 500, PASSES, NULL), 0), 500);
+    CHECK_EQ(diagnostics_rows(file_of(path, 500, 1000000, NULL), 0), 1);
+    CHECK_EQ(diagnostics_rows(file_of(path, 500, 1000000, NULL), 300), 500);
+}
+
+/* The counts of tensors grow with it. */
+static void test_grow_tally(void) {
+    static const char *const names[] = {"one"};
+    static int64_t counts[DIAGNOSTICS_BINS];
+    const char *path = folder_file("long-tally.h5");
+    const struct diagnostics_tensors tensors = {.names = names, .count = 1, .every = 3};
+    const struct diagnostics_tally tally = {.ratios = counts, .scales = counts};
+    const struct diagnostics file = *file_of(path, 100000000, PASSES, &tensors);
+    const int64_t row = diagnostics_rows(&file, 0) / 3 + 1;
+    struct h5 *h5;
+    double step;
+    CHECK_OK(diagnostics_create(&file, 0));
+    CHECK_OK(diagnostics_append_tally(&file, 2, &tally));
+    CHECK_OK(diagnostics_append_tally(&file, 3 * (row + 1) - 1, &tally));
+    CHECK_OK(h5_open(&h5, path));
+    for (int64_t at = 0; at <= row; at += row) {
+        CHECK_OK(h5_get(h5, "/tensor/step", H5_KIND_F64, at, 1, &step));
+        CHECK_NEAR(step, 3 * (at + 1), 0);
+    }
+    CHECK_OK(h5_close(&h5));
 }
 
 /* Appends until it is killed; each finished step is acknowledged through the pipe. */
@@ -178,7 +258,9 @@ static _Noreturn void write_until_killed(const char *path, int pipe_end) {
         _exit(1);
     for (int64_t step = 0; step < STEPS; step++) {
         fill(&metrics, step);
-        if (diagnostics_append(path, step, &metrics) != STATUS_OK || write(pipe_end, "x", 1) != 1)
+        if (diagnostics_append(file_of(path, STEPS + 100, PASSES, NULL), step, &metrics) !=
+                STATUS_OK ||
+            write(pipe_end, "x", 1) != 1)
             _exit(1);
     }
     _exit(0);
@@ -188,7 +270,7 @@ static void test_kill(uint32_t trial) {
     const char *path = folder_file("killed.h5");
     char acknowledged[STEPS];
     int ends[2], status;
-    CHECK_OK(diagnostics_create(path, STEPS, PASSES, 0, NULL, &provenance));
+    CHECK_OK(diagnostics_create(file_of(path, STEPS, PASSES, NULL), 0));
     CHECK_EQ(pipe(ends), 0);
     const pid_t child = fork();
     if (child == 0)
@@ -220,6 +302,8 @@ int main(void) {
     folder_make();
     test_append();
     test_kept();
+    test_grow();
+    test_grow_tally();
     test_tally();
     for (uint32_t trial = 0; trial < TRIALS; trial++)
         test_kill(trial);
