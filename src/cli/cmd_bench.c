@@ -72,7 +72,7 @@ static enum status open_model(struct cli *cli, struct backend *backend, struct h
     const struct model_settings how = {
         .max_positions = POSITIONS < shape->max_positions ? POSITIONS : shape->max_positions};
     TRY(weights_create(weights, backend, shape, dtype));
-    TRY(directory != NULL ? weights_load(*weights, directory, NULL)
+    TRY(directory != NULL ? weights_load(*weights, directory, NULL, NULL)
                           : fill_weights(backend, *weights));
     return model_create(model, *weights, NULL, &how);
 }

@@ -110,7 +110,7 @@ static enum status prepare(struct generation *g, const struct comm *comm) {
                                                    .answer_count = group};
     }
     TRY(language_model_create(&g->lm, g->settings, longest + g->settings->rollout.max_new_tokens));
-    return language_model_load(&g->lm, g->settings, NULL);
+    return language_model_load(&g->lm, g->settings, NULL, NULL);
 }
 
 /* --- progress --- */

@@ -162,7 +162,7 @@ static enum status open_model(const struct score *score, struct backend *backend
     const struct model_settings settings = {.max_positions =
                                                 score->longest > 0 ? score->longest : 1};
     TRY(weights_create(weights, backend, &score->hparams, score->dtype));
-    TRY(weights_load(*weights, score->directory, NULL));
+    TRY(weights_load(*weights, score->directory, NULL, NULL));
     if (score->adapter != NULL)
         TRY(adapter_directory_open(adapter, score->adapter, backend, &score->hparams,
                                    score->dtype));

@@ -51,12 +51,21 @@ static herr_t take_first(unsigned n, const H5E_error2_t *error, void *context) {
     return 0;
 }
 
-/* The library's innermost message in a sentence of ours. */
+bool h5_system_failed(void) {
+    const char *cause = "";
+    H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, take_first, &cause);
+    return strstr(cause, "errno = ") != NULL;
+}
+
+/* The library's innermost message in a sentence of ours. Where that is a call of the system that
+ * failed, the disk is at fault and not the file. */
 static enum status fail_h5(enum status status, const char *file, const char *path,
                            const char *what) {
     const char *cause = "no reason given";
     char quoted[STATUS_QUOTE_MAX], name[STATUS_QUOTE_MAX];
     H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, take_first, &cause);
+    if (status == STATUS_INPUT && h5_system_failed())
+        status = STATUS_IO;
     FAIL(status, "%s: %s %s (HDF5: %s)", file[0] != '\0' ? file : "new file",
          status_quote(name, path, SIZE_MAX), what, status_quote(quoted, cause, SIZE_MAX));
     H5Eclear2(H5E_DEFAULT);

@@ -99,6 +99,9 @@ struct h5_shape {
 /* True when a group or dataset of that path is in the file itself. */
 bool h5_has(const struct h5 *h5, const char *path);
 
+/* The same where it matters that a disk which cannot be read does not tell. */
+enum status h5_find(const struct h5 *h5, const char *path, bool *found) MUST_USE;
+
 /* STATUS_INPUT when there is no dataset of that path, or one that we do not read (other numbers,
  * more than 2 dimensions, data kept elsewhere, unknown filters). */
 enum status h5_shape(const struct h5 *h5, const char *path, struct h5_shape *out) MUST_USE;

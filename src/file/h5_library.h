@@ -27,9 +27,12 @@ struct h5 {
 hid_t h5_kind_type(enum h5_kind kind);
 
 /* "FILE: PATH cannot be written (HDF5: its innermost message)", STATUS_IO; the same for reading,
- * STATUS_INPUT. They empty the library's stack of messages. */
+ * STATUS_INPUT, or STATUS_IO where the system could not read the file. They empty the library's stack of messages. */
 enum status h5_fail_write(const struct h5 *h5, const char *path);
 enum status h5_fail_read(const struct h5 *h5, const char *path);
+
+/* Whether the library's last call failed because one of the system did. */
+bool h5_system_failed(void);
 
 /* "FILE: PATH `what`", STATUS_INPUT. */
 enum status h5_fail_content(const struct h5 *h5, const char *path, const char *what);

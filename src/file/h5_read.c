@@ -35,6 +35,14 @@ bool h5_has(const struct h5 *h5, const char *path) {
     return inside;
 }
 
+enum status h5_find(const struct h5 *h5, const char *path, bool *found) {
+    *found = h5_is_inside(h5, path);
+    if (!*found && h5_system_failed())
+        return h5_fail_read(h5, path);
+    H5Eclear2(H5E_DEFAULT);
+    return STATUS_OK;
+}
+
 /* A dataset opened for reading, with what is known of it. */
 struct source {
     hid_t set, type, space;
@@ -96,7 +104,9 @@ static bool read_sizes(hid_t space, struct h5_shape *shape) {
 }
 
 static enum status source_fill(const struct h5 *h5, const char *path, struct source *source) {
-    if (!h5_is_inside(h5, path))
+    bool found;
+    TRY(h5_find(h5, path, &found));
+    if (!found)
         return h5_fail_content(h5, path, "is not in the file");
     source->set = H5Dopen2(h5->file, path, H5P_DEFAULT);
     if (source->set < 0)

@@ -38,6 +38,8 @@ static enum status write_texts(struct h5 *h5, const struct provenance *provenanc
         {"/provenance/hosts", provenance->hosts, "host of each rank"},
         {"/provenance/devices", provenance->devices, "what computed"},
         {"/provenance/settings", provenance->settings, "settings.cfg of the run"},
+        {"/provenance/weights", provenance->weights,
+         "SHA-256 of the tensors of the base model that the run began with"},
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         TRY(h5_put_text(h5, texts[i].path, or_empty(texts[i].value)));
@@ -97,15 +99,16 @@ enum status provenance_hash(struct provenance_input *input, const char *path) {
 }
 
 enum status provenance_describe(const struct h5 *h5, struct strbuf *out) {
-    static const char *const names[] = {"version", "git_revision", "created",  "command",
-                                        "hosts",   "devices",      "compiler", "libraries"};
+    static const char *const names[] = {"version", "git_revision", "created",   "command", "hosts",
+                                        "devices", "compiler",     "libraries", "weights"};
     struct strbuf text = STRBUF_EMPTY;
     char path[64], quoted[STATUS_QUOTE_MAX];
     enum status status = strbuf_append_text(out, "made by\n");
     for (size_t i = 0; i < sizeof names / sizeof *names && status == STATUS_OK; i++) {
         snprintf(path, sizeof path, "/provenance/%s", names[i]);
         strbuf_clear(&text);
-        status = h5_get_text(h5, path, &text);
+        if (h5_has(h5, path)) /* older files lack some */
+            status = h5_get_text(h5, path, &text);
         if (status == STATUS_OK && text.length > 0)
             status = strbuf_append_format(out, "  %-14s %s\n", names[i],
                                           status_quote(quoted, strbuf_text(&text), text.length));

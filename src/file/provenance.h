@@ -24,13 +24,14 @@ struct provenance {
     const char *devices;   /* kind of processor or GPU of each rank */
     const char *libraries; /* versions that this folder does not see: MPI */
     const char *settings;  /* text of settings.cfg */
+    const char *weights;   /* SHA-256 of the base model's weights (model/fingerprint.h) */
     int64_t ranks, threads, seed;
     const struct provenance_input *inputs;
     int64_t input_count;
 };
 
 /* Writes the group /provenance: version, git_revision, git_modified, compiler, flags, libraries,
- * created (UTC), command, hosts, devices, settings as texts; ranks, threads, seed as integers;
+ * created (UTC), command, hosts, devices, settings, weights as texts; ranks, threads, seed as integers;
  * inputs/{path, sha256}. */
 enum status provenance_write(struct h5 *h5, const struct provenance *provenance) MUST_USE;
 

@@ -11,6 +11,7 @@
 
 #include "backend/backend.h"
 #include "base/status.h"
+#include "model/fingerprint.h"
 #include "model/hparams.h"
 #include "model/parameters.h"
 
@@ -29,10 +30,12 @@ enum dtype weights_dtype(const struct weights *weights); /* of the matrices */
 
 /* Reads the weights of a Hugging Face directory (one safetensors file or an index of several) into
  * the working copy and, when `master` (backend memory, as many floats as the parameters have) is
- * not NULL, into the flat fp32 vector as well. A missing tensor, a wrong shape, a number that is not
+ * not NULL, into the flat fp32 vector as well; `fingerprint`, for as many tensors as there are
+ * parameters, or NULL: it takes the checksums of its part. A missing tensor, a wrong shape, a number that is not
  * finite are sentences; extra tensors are logged. The files are mapped, and their pages given back
  * as they are read: beyond weights and master loading takes 32 rows for each thread. */
-enum status weights_load(struct weights *weights, const char *directory, float *master) MUST_USE;
+enum status weights_load(struct weights *weights, const char *directory, float *master,
+                         struct fingerprint *fingerprint) MUST_USE;
 
 /* One tensor of opened files in fp32, as weights_load reads it: `out` (rows × columns, host). */
 struct safetensors;

@@ -21,8 +21,9 @@ enum { STACKED_MAX = 3 }; /* parameters of one matrix: q, k, v */
 struct loading {
     struct weights *weights;
     const struct safetensors *files;
-    float *master; /* or NULL */
-    float *host;   /* of the largest vector */
+    float *master;                   /* or NULL */
+    float *host;                     /* of the largest vector */
+    struct fingerprint *fingerprint; /* or NULL */
     bool plans;
 };
 
@@ -100,6 +101,17 @@ enum status weights_read_tensor(const struct safetensors *files, const struct hp
 
 /* --- blocks --- */
 
+/* The tensor of parameter `index`, which is about to be read, goes into the fingerprint. */
+static enum status note_tensor(const struct loading *loading, int64_t index) {
+    const struct weights *weights = loading->weights;
+    const struct parameter *parameter = &weights->set.items[index];
+    const struct safetensor *tensor;
+    if (loading->fingerprint == NULL)
+        return STATUS_OK;
+    TRY(find_tensor(loading->files, &weights->hparams, parameter, &tensor));
+    return fingerprint_add(loading->fingerprint, index, parameter, tensor);
+}
+
 /* A stack of parameters is one matrix. */
 static enum status load_matrix(const struct loading *loading, const struct weight_block *block,
                                const struct parameter *parameters, int64_t count) {
@@ -150,8 +162,8 @@ static enum status load_blocks(const struct loading *loading) {
     for (int64_t i = 0; i < weights->block_count; i++) {
         const struct weight_block *block = &weights->blocks[i];
         const int64_t end = block->offset + block->elements, first = next;
-        while (next < set->count && set->items[next].offset < end)
-            next++;
+        for (; next < set->count && set->items[next].offset < end; next++)
+            TRY(note_tensor(loading, next));
         if (block->weight != NULL)
             TRY(load_matrix(loading, block, &set->items[first], next - first));
         else if (!loading->plans)
@@ -214,8 +226,10 @@ static enum status check_tensors(const struct loading *loading) {
     return STATUS_OK;
 }
 
-static enum status load(struct weights *weights, const char *directory, float *master, bool plans) {
-    struct loading loading = {.weights = weights, .master = master, .plans = plans};
+static enum status load(struct weights *weights, const char *directory, float *master,
+                        struct fingerprint *fingerprint, bool plans) {
+    struct loading loading = {
+        .weights = weights, .master = master, .fingerprint = fingerprint, .plans = plans};
     struct safetensors *files = NULL;
     enum status status;
     TRY_ELSE(status, done, safetensors_open(&files, directory));
@@ -230,10 +244,11 @@ done:
     return status;
 }
 
-enum status weights_load(struct weights *weights, const char *directory, float *master) {
-    return load(weights, directory, master, false);
+enum status weights_load(struct weights *weights, const char *directory, float *master,
+                         struct fingerprint *fingerprint) {
+    return load(weights, directory, master, fingerprint, false);
 }
 
 enum status weights_plan_load(struct weights *weights, const char *directory, float *master) {
-    return directory == NULL ? STATUS_OK : load(weights, directory, master, true);
+    return directory == NULL ? STATUS_OK : load(weights, directory, master, NULL, true);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/memory.h"
 #include "file/bytes.h"
 #include "file/provenance.h"
@@ -123,9 +124,12 @@ static enum status add_parameter(void *context, const char *path, bool is_group)
 /* The seal first: HDF5 must not meet a damaged structure. */
 static enum status open_checked(struct checkpoint *checkpoint, int file, bool check) {
     const char *path = checkpoint->path;
+    bool parameters, names;
     TRY(seal_check(file, path));
     TRY(h5_open(&checkpoint->h5, path));
-    if (!h5_has(checkpoint->h5, "/parameters") || !h5_has(checkpoint->h5, "/manifest/name"))
+    TRY(h5_find(checkpoint->h5, "/parameters", &parameters));
+    TRY(h5_find(checkpoint->h5, "/manifest/name", &names));
+    if (!parameters || !names)
         return FAIL(STATUS_INPUT, "%s: this is not a checkpoint: it has no /parameters", path);
     if (check)
         TRY(verify(checkpoint->h5, path, file));
@@ -156,6 +160,17 @@ enum status checkpoint_verify(const char *path) {
     TRY(checkpoint_open(&checkpoint, path, true));
     checkpoint_close(&checkpoint);
     return STATUS_OK;
+}
+
+enum status checkpoint_retry(enum status (*read)(void *context), void *context) {
+    enum status status = read(context);
+    for (unsigned pause_s = 1; pause_s <= 3 && status == STATUS_IO; pause_s += 2) {
+        log_warning("checkpoint", "%s; it is read again in %u s", status_sentence(), pause_s);
+        status_clear();
+        sleep(pause_s);
+        status = read(context);
+    }
+    return status;
 }
 
 void checkpoint_close(struct checkpoint **checkpoint) {
@@ -232,8 +247,10 @@ static enum status read_value(const struct checkpoint *checkpoint,
     char path[CHECKPOINT_NAME_BYTES];
     int64_t count;
     void *numbers;
+    bool found;
     snprintf(path, sizeof path, "/state/%s", value->name);
-    if (!h5_has(checkpoint->h5, path))
+    TRY(h5_find(checkpoint->h5, path, &found));
+    if (!found)
         return fail_state(checkpoint, value->name, "is missing");
     TRY(h5_get_list(checkpoint->h5, path, kind, &numbers, &count));
     if (count == value->count)

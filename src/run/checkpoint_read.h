@@ -26,6 +26,11 @@ void checkpoint_close(struct checkpoint **checkpoint);
 /* The seal and every checksum; the first dataset that differs is named. */
 enum status checkpoint_verify(const char *path) MUST_USE;
 
+/* What `read` gives; as long as that is STATUS_IO it is called again, after 1 and after 3 s, and must
+ * open its files anew: a file system that has lost touch for a moment, as shared ones do, comes back
+ * for who opens again. What fails is said in the log. */
+enum status checkpoint_retry(enum status (*read)(void *context), void *context) MUST_USE;
+
 /* The manifest as it is stored, for comparisons: *names, *stride bytes apart and in order, and
  * *digests, 32 bytes each, of *count datasets. Both belong to the caller (memory_release), also
  * after a failure. */

@@ -161,17 +161,17 @@ enum status language_model_create(struct language_model *lm, const struct settin
 
 enum status language_model_load_weights(const struct language_model *lm,
                                         const struct settings *settings, struct weights *weights,
-                                        float *master) {
+                                        float *master, struct fingerprint *fingerprint) {
     const char *const path = settings->model.path;
     if (lm->plans)
         return weights_plan_load(weights, lm->absent.weights ? NULL : path, master);
-    return weights_load(weights, path, master);
+    return weights_load(weights, path, master, fingerprint);
 }
 
 enum status language_model_load(struct language_model *lm, const struct settings *settings,
-                                float *master) {
+                                float *master, struct fingerprint *fingerprint) {
     float *const all = lm->adapter == NULL ? master : NULL;
-    TRY(language_model_load_weights(lm, settings, lm->weights, all));
+    TRY(language_model_load_weights(lm, settings, lm->weights, all, fingerprint));
     return lm->adapter == NULL ? STATUS_OK : load_adapter(lm, settings, master);
 }
 

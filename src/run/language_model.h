@@ -57,14 +57,15 @@ enum status language_model_find_end(struct language_model *lm,
                                     const struct settings *settings) MUST_USE;
 
 /* Loads the weights in model.path and the adapter: lora.adapter, or a new one. `master` (backend
- * memory, or NULL) takes what is trained: all weights, or the adapter's factors. */
+ * memory, or NULL) takes what is trained: all weights, or the adapter's factors. `fingerprint` (or
+ * NULL) takes the checksums of the weights. */
 enum status language_model_load(struct language_model *lm, const struct settings *settings,
-                                float *master) MUST_USE;
+                                float *master, struct fingerprint *fingerprint) MUST_USE;
 
 /* Reads the weights in model.path alone, into a set of weights that may be another than lm's. */
 enum status language_model_load_weights(const struct language_model *lm,
                                         const struct settings *settings, struct weights *weights,
-                                        float *master) MUST_USE;
+                                        float *master, struct fingerprint *fingerprint) MUST_USE;
 
 /* What matrices are held in, by model.precision. */
 enum dtype language_model_dtype(const struct settings *settings);

@@ -93,6 +93,7 @@ static enum status make_provenance(struct run *run) {
                                                 .hosts = strbuf_text(&run->files.hosts),
                                                 .devices = strbuf_text(&run->files.devices),
                                                 .settings = strbuf_text(&run->files.settings_text),
+                                                .weights = run->weights_sha256,
                                                 .ranks = run->comm->size,
                                                 .threads = run->lm.backend.threads,
                                                 .seed = run->settings->run.seed,

@@ -13,7 +13,7 @@
  *     state.c    what outlives a kill
  *     saving.c   a checkpoint in the making
  *     save.c     when one is due; the model
- *     restart.c  going on from one
+ *     restart_choose.c, restart.c   going on from one
  *     train.c    the loop
  */
 #ifndef RUN_RUN_H
@@ -31,6 +31,7 @@
 #include "data/stream.h"
 #include "file/provenance.h"
 #include "method/method.h"
+#include "model/fingerprint.h"
 #include "objective/loss.h"
 #include "objective/tau.h"
 #include "optim/gradient.h"
@@ -142,6 +143,8 @@ struct run {
     struct tiles tiles;
     int64_t
         algorithms[BACKEND_ALGORITHM_WORDS]; /* of the backend, when it was last saved or read */
+    struct fingerprint fingerprint;          /* of the weights in model.path, in the making */
+    char weights_sha256[FINGERPRINT_TEXT_BYTES]; /* and made */
     int64_t *position;           /* of the stream, before the current step; for state.c, after it */
     struct pulse pulse;          /* beats between the parts of a step */
     struct heartbeat *heartbeat; /* while it trains */
@@ -208,7 +211,7 @@ enum status run_measure(struct run *run, struct metrics *metrics) MUST_USE;
 enum status run_output_open(struct run *run, const struct restart *restart) MUST_USE;
 void run_output_close(struct run *run);
 
-/* Says now and then, from places that a run passes, that it lives. */
+/* Says now and then in status.json, from places that a run passes, that it lives. */
 void run_output_beat(struct run *run);
 
 /* The step's rollouts, diagnostics, metrics line, checkpoint where one is due, status.json.

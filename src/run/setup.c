@@ -235,9 +235,27 @@ static enum status open_reference(struct run *run, const struct model_settings *
         TRY(weights_create(&run->reference_weights, &run->lm.backend, &run->lm.hparams,
                            language_model_dtype(run->settings)));
         weights = run->reference_weights;
-        TRY(language_model_load_weights(&run->lm, run->settings, weights, NULL));
+        TRY(language_model_load_weights(&run->lm, run->settings, weights, NULL, NULL));
     }
     return model_create(&run->reference, weights, NULL, &shared);
+}
+
+/* Of the base model's tensors each rank hashes a share. */
+static enum status load_model(struct run *run) {
+    struct fingerprint *fingerprint = &run->fingerprint;
+    const int64_t count = weights_parameters(run->lm.weights)->count;
+    if (!run->plans)
+        TRY(fingerprint_init(fingerprint, run->comm->rank, run->comm->size, count));
+    return language_model_load(&run->lm, run->settings, run->master,
+                               run->plans ? NULL : fingerprint);
+}
+
+/* What all ranks have hashed. Collective. */
+static enum status share_fingerprint(struct run *run) {
+    struct fingerprint *fingerprint = &run->fingerprint;
+    TRY(comm_sum_exact(run->comm, fingerprint->words, FINGERPRINT_WORDS * fingerprint->count));
+    fingerprint_text(fingerprint, run->weights_sha256);
+    return STATUS_OK;
 }
 
 static enum status open_model(struct run *run) {
@@ -247,7 +265,7 @@ static enum status open_model(struct run *run) {
     TRY(language_model_create(&run->lm, settings, how.max_positions));
     TRY(open_layout(run));
     TRY(backend_new(&run->lm.backend, &run->master, run->layout->elements, "parameters"));
-    TRY(language_model_load(&run->lm, settings, run->master));
+    TRY(load_model(run));
     if (settings->objective.kl_coef != 0.0)
         TRY(open_reference(run, &how));
     const struct optimizer_settings adamw = {.beta1 = settings->optimizer.beta1,
@@ -339,6 +357,8 @@ enum status run_open(struct run *run, const struct settings *settings, struct co
     status = comm_agree(comm, status);
     if (status == STATUS_OK)
         status = run_reserve(run);
+    if (status == STATUS_OK)
+        status = share_fingerprint(run);
     if (status != STATUS_OK)
         run_close(run);
     return status;
@@ -371,6 +391,7 @@ void run_unreserve(struct run *run) {
     optimizer_destroy(&run->optimizer);
     model_destroy(&run->reference);
     weights_destroy(&run->reference_weights);
+    fingerprint_release(&run->fingerprint);
     model_destroy(&run->lm.model);
     adapter_destroy(&run->lm.adapter);
     weights_destroy(&run->lm.weights);

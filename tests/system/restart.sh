@@ -2,6 +2,7 @@
 # restart.sh CASE: a run that is started again goes on, to the bit, as if it had never ended.
 #   full, lora, sft, penalty: stopped at several steps, on other numbers of ranks    changes: settings that are other ones
 #   damaged: checkpoints that cannot be used    picked: --restart and --fresh
+#   weights: a base model that is another one    unreadable: a disk that gives errors, for a moment or for good
 . "$(dirname "$0")/lib.sh"
 steps=12 # of 6 prompts: more than an epoch of 64
 settings="checkpoint.every=5"
@@ -130,6 +131,76 @@ damaged)
     refuse "none of its 3 checkpoints is good" all run.steps=8
     train 1 all --fresh $settings run.steps=8
     same_whole whole all
+    ;;
+weights)
+    # Under an adapter, and where all weights are trained: both began with them.
+    for kind in adapter full; do
+        rm -rf base
+        cp -r "$SYSTEM_WORK/qwen2" base
+        settings="model.path=$work/base"
+        [ $kind = full ] || settings="$settings lora.rank=4 lora.alpha=8"
+        go 1 $kind 2
+        cp -p base/model.safetensors kept.safetensors
+        flip base/model.safetensors $(($(wc -c <base/model.safetensors) - 1000))
+        touch -r kept.safetensors base/model.safetensors # neither its size nor its time tell
+        refuse "the weights in $work/base are not those any more that .*step-000002.h5 was written with" $kind run.steps=4
+        mv base elsewhere
+        mv kept.safetensors elsewhere/model.safetensors
+        go 2 $kind 3 model.path="$work/elsewhere"
+        mv elsewhere base
+        go 1 $kind 4
+        go 1 whole-$kind 4
+        same_whole whole-$kind $kind
+    done
+    "$GRADUS" inspect full/checkpoints/step-000004.h5 >out
+    grep -q '^  weights  *[0-9a-f]\{64\}$' out || fail "inspect does not tell the checksum of the weights: $(cat out)"
+    ;;
+unreadable)
+    [ -n "${SYSTEM_KILL:-}" ] && [ -f "$SYSTEM_KILL" ] || { echo "skipped: no library to preload in this build"; exit 77; }
+    settings="checkpoint.every=2"
+    go 1 whole 8
+    go 1 run 6
+    # fails PATH FIRST LAST: so do reads of files of that name on rank 0, from here on.
+    fails() {
+        export FAULT_LIBRARY="$SYSTEM_KILL" KILL_RANK=0 KILL_EVENT=read KILL_ACTION=eio KILL_PATH="$1" KILL_AT="$2" KILL_LAST="$3" KILL_REPORT="$work/hits"
+        rm -f hits
+    }
+    fails 'step-000006.h5$' 0 0
+    cp -r run counted
+    go 1 counted 6
+    reads=$(sed -n 's/^seen \([0-9]*\) .*/\1/p' hits)
+    [ "$reads" -gt 20 ] || fail "a checkpoint is read in $reads calls"
+    # Once: at the first read, while HDF5 opens it, while it is checked, and while it is loaded.
+    for at in 1 25 $((reads / 2)) "$reads"; do
+        cp -r run once
+        fails 'step-000006.h5$' "$at" "$at"
+        go 1 once 8
+        grep -q '^hit' hits || fail "once: read $at of $reads does not happen"
+        says once "step-000006.h5.*Input/output error.*; it is read again in 1 s"
+        says once "goes on after step 6, from "
+        same_whole whole once
+        rm -rf once
+    done
+    # For good: the one before; the file stays, aside.
+    cp -r run gone
+    fails 'step-000006.h5$' 1 1000000
+    go 2 gone 8
+    says gone "step-000006.h5.*Input/output error; it is read again in 3 s"
+    says gone "step-000006.h5.*Input/output error; the one before is tried"
+    says gone "goes on after step 4, from "
+    [ -e gone/checkpoints/step-000006.h5.gradus.damaged ] || fail "gone: the file is not put aside: $(ls gone/checkpoints)"
+    same_whole whole gone
+    # All of them: another attempt may find the disk well.
+    cp -r run none
+    fails '.h5$' 1 1000000
+    job 1 train "$SYSTEM_WORK/input.cfg" run.directory="$work/none" $settings run.steps=8
+    have=$?
+    [ $have = 75 ] || fail "none: exit status $have, expected 75: $(cat err)"
+    grep -q "^gradus: error: .*none of its 2 checkpoints can be used, for 2 of them cannot be read" err || fail "none: $(cat err)"
+    diff -r run none >out || fail "none: a run that cannot begin changed $(cat out)"
+    unset FAULT_LIBRARY
+    go 1 none 8
+    same_whole whole none
     ;;
 picked)
     settings="checkpoint.every=2 checkpoint.keep=9"

@@ -104,8 +104,8 @@ static void check_loaded(struct backend *backend, const struct hparams *h, const
     CHECK_OK(backend_new(backend, &master, n, "master"));
     CHECK_OK(memory_new(&host, n, "master on the host"));
     CHECK_OK(memory_new(&rounded, n, "rounded"));
-    CHECK_OK(weights_load(model_weights(with), folder_path, master));
-    CHECK_OK(weights_load(model_weights(without), folder_path, NULL));
+    CHECK_OK(weights_load(model_weights(with), folder_path, master, NULL));
+    CHECK_OK(weights_load(model_weights(without), folder_path, NULL, NULL));
     CHECK_OK(backend->ops->download(backend, host, master, (size_t)n * sizeof *host));
     char *bytes = NULL;
     CHECK_OK(memory_allocate(&bytes, (size_t)n, dtype_bytes(w->dtype), "stored"));
@@ -124,7 +124,7 @@ static void check_loaded(struct backend *backend, const struct hparams *h, const
 static void check_refused(struct backend *backend, const struct hparams *h, const char *words) {
     struct model *model = NULL;
     CHECK_OK(tiny_create(&model, backend, h, &(struct model_settings){.max_positions = 8}));
-    CHECK_STATUS(weights_load(model_weights(model), folder_path, NULL), STATUS_INPUT, words);
+    CHECK_STATUS(weights_load(model_weights(model), folder_path, NULL, NULL), STATUS_INPUT, words);
     tiny_close(&model);
 }
 
@@ -220,7 +220,7 @@ static void test_tied(struct backend *backend) {
     CHECK_EQ(parameters_elements(&other), n + table);
     CHECK_OK(tiny_create(&model, backend, &other, &(struct model_settings){.max_positions = 8}));
     CHECK_OK(backend_new(backend, &master, n + table, "master"));
-    CHECK_OK(weights_load(model_weights(model), folder_path, master));
+    CHECK_OK(weights_load(model_weights(model), folder_path, master, NULL));
     CHECK_OK(backend->ops->download(backend, host, master, (size_t)(n + table) * sizeof *host));
     CHECK(memcmp(host, values, (size_t)n * sizeof *host) == 0);
     CHECK(memcmp(host + n, values + 7, (size_t)table * sizeof *host) == 0);

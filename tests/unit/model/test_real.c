@@ -55,7 +55,7 @@ int main(void) {
     CHECK_OK(hparams_read(directory, &hparams));
     CHECK_OK(tiny_create(&model, &backend, &hparams,
                          &(struct model_settings){.max_positions = LONGEST}));
-    CHECK_OK(weights_load(model_weights(model), directory, NULL));
+    CHECK_OK(weights_load(model_weights(model), directory, NULL, NULL));
     for (int i = 0; i < TEXTS && check_failures == 0; i++) {
         score(model, &real_texts[i]);
         continue_text(model, &real_texts[i]);

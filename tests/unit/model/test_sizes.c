@@ -90,7 +90,7 @@ static void load(bool with_master, double size) {
     CHECK_OK(weights_create(&weights, &backend, &shape, DTYPE_BF16));
     if (with_master)
         CHECK_OK(backend_new(&backend, &master, parameters_elements(&shape), "master"));
-    CHECK_OK(weights_load(weights, folder_path, master));
+    CHECK_OK(weights_load(weights, folder_path, master, NULL));
     check_at_most("peak of the books", memory_totals().peak_bytes - held, limit);
     check_at_most("peak resident size", memory_peak_resident_bytes() - resident, limit);
     weights_destroy(&weights);
