@@ -63,7 +63,6 @@ static enum status write_status(struct run *run, struct run_state state) {
 
 void run_output_beat(struct run *run) {
     char sentence[STATUS_SENTENCE_MAX];
-    heartbeat_beat(run->heartbeat);
     if (run->files.lock == NULL || clock_now_s() - run->files.beat_s < STATUS_FILE_BEAT_S)
         return;
     snprintf(sentence, sizeof sentence, "%s", status_sentence());

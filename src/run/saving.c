@@ -24,6 +24,8 @@
 
 enum { WAIT_NS = 200 * 1000, PIECE = 1 << 20 }; /* 4 MiB a write */
 
+#define PATIENCE_S 5.0 /* with a thread whose work nobody wants any more */
+
 enum phase { SAVING_IDLE, SAVING_WRITING, SAVING_CHECKING, SAVING_COMMITTING };
 
 struct saving {
@@ -45,8 +47,10 @@ struct saving {
     pthread_t thread;
     bool runs;
     atomic_bool done;
+    atomic_bool given_up; /* nobody wants it any more */
     enum status status;
     char sentence[STATUS_SENTENCE_MAX];
+    bool stuck; /* in the file system: waiting for it has no end */
     double busy_s;
     double stall_s; /* of the run, since it was last asked for */
 };
@@ -72,6 +76,9 @@ static enum status write_range(const struct saving *saving, enum checkpoint_sect
         saving->values[section] + (saving->packed[section] ? range->place : range->begin);
     for (int64_t at = range->begin; at < range->end; at += PIECE) {
         const int64_t n = range->end - at < PIECE ? range->end - at : PIECE;
+        if (atomic_load(&saving->given_up))
+            return FAIL(STATUS_IO, "the checkpoint of step %lld was given up",
+                        (long long)saving->step);
         TRY(check_piece(saving, section, at, values + (at - range->begin), n));
         TRY(checkpoint_write_block(saving->writer, section, at, values + (at - range->begin), n));
     }
@@ -157,10 +164,22 @@ static void release(struct saving *saving) {
     saving->phase = SAVING_IDLE;
 }
 
+/* A thread that hangs in the file system is left behind, with what it works on. */
 void saving_abandon(struct run *run) {
-    if (run->saving != NULL)
-        release(run->saving);
-    memory_release(&run->saving);
+    struct saving *saving = run->saving;
+    const struct timespec pause = {.tv_nsec = WAIT_NS};
+    const double start_s = clock_now_s();
+    run->saving = NULL;
+    if (saving == NULL)
+        return;
+    atomic_store(&saving->given_up, true);
+    while (saving->runs && !atomic_load(&saving->done)) {
+        if (clock_now_s() - start_s > PATIENCE_S)
+            return;
+        nanosleep(&pause, NULL);
+    }
+    release(saving);
+    memory_release(&saving);
 }
 
 /* The pieces of a vector that this rank writes, brought to the host. */
@@ -246,6 +265,7 @@ static void note_checkpoint(struct run *run) {
     struct saving *saving = run->saving;
     run->files.checkpoint_step = saving->step;
     durations_add(&run->wall.saves, saving->busy_s);
+    heartbeat_took(run->heartbeat, "checkpoint", saving->busy_s);
     if (saving->rank == 0)
         log_info("checkpoint", "file = %s, bytes = %lld, seconds = %.2f", saving->path,
                  (long long)saving->bytes, saving->busy_s);
@@ -275,13 +295,21 @@ static enum status next_phase(struct run *run) {
     return status;
 }
 
-/* Until this rank's thread is through; the run still says that it lives. */
-static void wait_for_thread(struct run *run) {
+/* Until this rank's thread is through; the run still says that it lives. A file system that does not
+ * answer for too long ends it. */
+static enum status wait_for_thread(struct run *run) {
     const struct timespec pause = {.tv_nsec = WAIT_NS};
+    if (atomic_load(&run->saving->done))
+        return STATUS_OK;
+    heartbeat_phase(run->heartbeat, "checkpoint", run->saving->step);
     while (!atomic_load(&run->saving->done)) {
         nanosleep(&pause, NULL);
         run_output_beat(run);
+        run->saving->stuck = heartbeat_beat(run->heartbeat) != STATUS_OK;
+        if (run->saving->stuck)
+            return STATUS_COMM;
     }
+    return STATUS_OK;
 }
 
 /* Goes through the phases as long as they are at most `last`, waiting for each. */
@@ -289,9 +317,10 @@ static enum status wait_through(struct run *run, enum phase last) {
     const double start_s = clock_now_s();
     enum status status = STATUS_OK;
     while (status == STATUS_OK && run->saving != NULL && run->saving->phase != SAVING_IDLE &&
-           run->saving->phase <= last) {
-        wait_for_thread(run);
-        status = next_phase(run);
+           run->saving->phase <= last && !run->saving->stuck) {
+        status = wait_for_thread(run);
+        if (status == STATUS_OK)
+            status = next_phase(run);
     }
     if (run->saving != NULL)
         run->saving->stall_s += clock_now_s() - start_s;

@@ -98,6 +98,7 @@ static const char *reason_to_stop(const struct run *run, bool between_steps) {
 static enum status beat(void *context) {
     struct run *run = context;
     run_output_beat(run);
+    TRY(heartbeat_beat(run->heartbeat));
     const char *reason = reason_to_stop(run, false);
     return reason != NULL ? FAIL(STATUS_STOPPED, "%s", reason) : STATUS_OK;
 }
@@ -210,8 +211,10 @@ static void finish_saving(struct run *run, enum status status) {
 static enum status open_heartbeat(struct run *run) {
     char path[DIRECTORY_PATH_BYTES];
     TRY(comm_agree(run->comm, directory_path(run->settings->run.directory, path, "heartbeat")));
-    TRY(heartbeat_open(&run->heartbeat, path, run->comm,
-                       (double)run->settings->parallel.deadline_s));
+    const struct heartbeat_deadlines deadlines = {
+        .sign_s = (double)run->settings->parallel.deadline_s,
+        .phase_s = (double)run->settings->parallel.phase_deadline_s};
+    TRY(heartbeat_open(&run->heartbeat, path, run->comm, &deadlines));
     comm_on_wait(run->comm, beat_while_waiting, run);
     return STATUS_OK;
 }

@@ -115,6 +115,14 @@ static struct verify_claim *add_claim(const struct verify *verify, const char *t
     return claim;
 }
 
+/* What rank 0 found goes to all; the text is each process's own. Collective. */
+static enum status share_claim(const struct verify *verify, struct verify_claim *claim) {
+    const char *text = claim->text;
+    const enum status status = comm_broadcast(verify->comm, claim, sizeof *claim, 0);
+    claim->text = text;
+    return status;
+}
+
 /* Rank 0: whether a trial left the checkpoint that the first one did. */
 static enum status compare(const struct verify *verify, const struct trial *first,
                            const struct trial *trial, struct verify_claim *claim) {
@@ -138,7 +146,7 @@ static enum status try_claim(const struct verify *verify, const struct trial *fi
         claim->verdict = VERIFY_HOLDS;
     TRY(comm_agree(verify->comm,
                    verify->comm->rank == 0 ? compare(verify, first, trial, claim) : STATUS_OK));
-    return comm_broadcast(verify->comm, claim, sizeof *claim, 0);
+    return share_claim(verify, claim);
 }
 
 /* Both halves of the ranks make the run, each by itself and at the same time. */
@@ -160,7 +168,7 @@ static enum status try_halves(const struct verify *verify, const struct trial *f
         const struct trial trial = {.name = names[i], .comm = verify->comm};
         TRY(comm_agree(verify->comm, verify->comm->rank == 0 ? compare(verify, first, &trial, claim)
                                                              : STATUS_OK));
-        TRY(comm_broadcast(verify->comm, claim, sizeof *claim, 0));
+        TRY(share_claim(verify, claim));
     }
     return STATUS_OK;
 }

@@ -3,13 +3,17 @@
 # tile; ranks that only take long end nothing.
 . "$(dirname "$0")/lib.sh"
 
-# begin RUN SETTING...: starts a long run on 3 ranks; $job is the job.
-begin() {
-    run=$1
-    shift
-    job 3 train "$SYSTEM_WORK/input.cfg" run.directory="$work/$run" run.steps=100000 parallel.deadline_s=2 output.rollouts_every=0 \
-        parallel.groups_per_tile=1 "$@" &
+# start RANKS RUN SETTING...: starts a run of at most 2 minutes; $job is the job. begin RUN SETTING...: on 3 ranks; it makes a step.
+start() {
+    ranks=$1 run=$2
+    shift 2
+    job "$ranks" train "$SYSTEM_WORK/input.cfg" run.directory="$work/$run" run.steps=100000 parallel.deadline_s=2 run.wall_time_s=120 \
+        output.rollouts_every=0 parallel.groups_per_tile=1 "$@" &
     job=$!
+}
+
+begin() {
+    start 3 "$@"
     for _ in $(seq 400); do
         grep -q '"step": [1-9]' "$run/status.json" 2>/dev/null && break
         sleep 0.05
@@ -37,14 +41,15 @@ stop_in() {
 }
 
 # ended RUN WORDS [any]: the job ends with 75, or any exit status of the launcher, and one sentence, which is in status.json too.
+pid= most_s=15
 ended() {
     begin_s=$(date +%s)
     wait "$job"
     have=$?
     took_s=$(($(date +%s) - begin_s))
-    kill -CONT "$pid" 2>/dev/null
+    [ -z "$pid" ] || kill -CONT "$pid" 2>/dev/null
     [ $have = 75 ] || [ "${3:-}" = any ] || fail "$1: exit status $have, expected 75"
-    [ $took_s -le 15 ] || fail "$1: the job ended after $took_s s"
+    [ $took_s -le "$most_s" ] || fail "$1: the job ended after $took_s s"
     grep -q "^gradus: error: $2" err || fail "$1: does not say '$2' but: $(ours)"
     grep -q "\"exit\": 75, \"error\": \"$2" "$1/status.json" || fail "$1: status.json says $(cat "$1/status.json")"
 }
@@ -90,4 +95,27 @@ wait "$job"
 [ $? = 85 ] || fail "short: a job that went on does not end with 85: $(ours | tail -n 2)"
 [ "$(grep -o '"step": [0-9]*' short/status.json)" != "$before" ] || fail "short: the run did not go on"
 [ ! -e short/heartbeat ] || fail "short: the file of heartbeats stays behind a run that ended in order"
+
+# Signs of life are no progress: rank 1 gets on, but so slowly that its phase has no end; or its file system keeps it.
+[ -n "${SYSTEM_KILL:-}" ] && [ -f "$SYSTEM_KILL" ] || { echo "there is no library to preload in this build: slow ranks not tried"; finish; }
+pid= most_s=60
+# slow EVENT FIRST ACTION MS [PATH]
+slow() {
+    export FAULT_LIBRARY="$SYSTEM_KILL" KILL_RANK="${6:-1}" KILL_EVENT="$1" KILL_AT="$2" KILL_LAST=1000000000 KILL_ACTION="$3" KILL_MS="$4" KILL_PATH="${5:-/}"
+}
+late="longer than the 3 s that this may take (parallel.phase_deadline_s): the job ends"
+slow rollout 200 slow 100
+start 3 draws rollout.max_new_tokens=100 rollout.group_size=8 parallel.deadline_s=600 parallel.phase_deadline_s=3
+ended draws "rank 1 ($host [0-9]*) is still, after [3-9] s, in phase 'rollout' of step [1-9][0-9]*, $late"
+slow gradient 100 slow 300
+start 3 computes parallel.deadline_s=600 parallel.phase_deadline_s=3
+ended computes "rank 1 ($host [0-9]*) is still, after [3-9] s, in phase 'gradient' of step [1-9][0-9]*, tile [0-5], $late"
+# A call that does not come back, beside the computation: of one rank among others, and of one alone.
+for ranks in 3 1; do
+    slow piece 1 hang 0 /checkpoints/step-000003 $((ranks / 2))
+    start $ranks disk-$ranks parallel.deadline_s=600 parallel.phase_deadline_s=3 checkpoint.every=1
+    ended disk-$ranks "rank $((ranks / 2)) ($host [0-9]*) is still, after [3-9] s, in phase 'checkpoint' of step 3, $late"
+    [ -f disk-$ranks/checkpoints/step-000002.h5 ] || fail "disk-$ranks: the checkpoint before is gone"
+done
+unset FAULT_LIBRARY
 finish

@@ -1,6 +1,7 @@
 #!/bin/sh
-# verify.sh: gradus verify makes its runs on one rank and on three, finds them equal, says so in a table, and leaves nothing
-# behind; what it cannot try it says.
+# verify.sh CASE: gradus verify makes its runs, says in a table which are equal, and leaves nothing behind but what differs.
+#   holds: on one rank and on three all are equal; what it cannot try it says
+#   fails: each claim in turn is broken by a library that turns one bit of one number of one run, and is named; exit status 70
 . "$(dirname "$0")/lib.sh"
 
 # holds_line TEXT RESULT [DETAIL]: the table has that line.
@@ -17,6 +18,36 @@ verify() {
     [ $have = "$expected" ] || fail "verify $input $* on $ranks ranks ends with $have: $(ours | tail -n 2)"
     [ -z "$(find "$work" -maxdepth 1 -name 'run*')" ] || fail "verify leaves $(find "$work" -name 'run*' | head -n 3)"
 }
+
+# broken RANKS CLAIM RUN DETAIL: the bit is one of that run. Its files stay, and those that it is compared with.
+broken() {
+    KILL_PATH=/$3/ && [ "$3" != first ] || KILL_PATH=/first/diagnostics.h5
+    export KILL_PATH
+    job "$1" verify "$SYSTEM_WORK/input.cfg" run.directory="$work/run"
+    have=$?
+    [ $have = 70 ] || fail "$3: exit status $have, expected 70: $(ours | tail -n 2)"
+    grep -q '^hit' hits || fail "$3: no bit was turned"
+    holds_line "$2" FAILS "$4"
+    [ "$(grep -c FAILS out)" = 1 ] && [ "$(wc -l <out)" = 5 ] || fail "$3: other claims fail too, or are missing: $(cat out)"
+    grep -q "^gradus: error: on this machine it does not hold that $2: .*$4" err || fail "$3: does not say so but: $(ours)"
+    [ -f run.verify/first/checkpoints/step-000002.h5 ] && [ -f "run.verify/$3/checkpoints/step-000002.h5" ] ||
+        fail "$3: what was compared is gone: $(find run.verify)"
+    rm -rf run.verify hits
+}
+
+case $1 in
+fails)
+    [ -n "${SYSTEM_KILL:-}" ] && [ -f "$SYSTEM_KILL" ] || { echo "skipped: no library to preload in this build"; exit 77; }
+    export FAULT_LIBRARY="$SYSTEM_KILL" KILL_RANK=0 KILL_EVENT=piece KILL_AT=1 KILL_ACTION=flip KILL_REPORT="$work/hits"
+    broken 1 "two runs are equal" again "/.* differs first: the runs first and again are in .*run.verify"
+    broken 1 "a restart changes nothing" restarted "differs first: the runs first and restarted are in"
+    broken 1 "the number of threads does not matter" threads "differs first: the runs first and threads are in"
+    broken 2 "the number of ranks does not matter" fewer-lower "differs first: the runs first and fewer-lower are in"
+    export KILL_EVENT=call KILL_LAST=1000000
+    broken 1 "sampler and trainer agree" first "largest difference of a log-probability"
+    finish
+    ;;
+esac
 
 verify 1 0 input.cfg
 holds_line "two runs are equal" holds
