@@ -129,9 +129,40 @@ static void test_step(void) {
     scene_close(&scene);
 }
 
+/* Each part of the reward has a mean and a deviation of its own, whatever its place. */
+static void test_parts(void) {
+    static const struct {
+        const char *name;
+        enum metric mean, deviation;
+    } parts[] = {{"format", METRIC_FORMAT_MEAN, METRIC_FORMAT_STD},
+                 {"answer", METRIC_ANSWER_MEAN, METRIC_ANSWER_STD},
+                 {"math", METRIC_MATH_MEAN, METRIC_MATH_STD},
+                 {"length", METRIC_LENGTH_MEAN, METRIC_LENGTH_STD}};
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        struct scene scene;
+        struct metrics metrics;
+        char words[64];
+        snprintf(words, sizeof words, "reward.parts=({name=\"%s\";})", parts[i].name);
+        scene_open(&scene, words);
+        struct step *step = &scene.run.step;
+        fill_rollout(&step->rollout);
+        CHECK_OK(metrics_init(&metrics, step->pass_room));
+        CHECK_OK(run_measure(&scene.run, &metrics));
+        for (size_t k = 0; k < sizeof parts / sizeof parts[0]; k++) {
+            CHECK_EQ(isnan(metrics.step[parts[k].mean]), k != i);
+            CHECK_EQ(isnan(metrics.step[parts[k].deviation]), k != i);
+        }
+        CHECK_NEAR(metrics.step[parts[i].mean], 5.5, 1e-12);
+        CHECK_NEAR(metrics.step[parts[i].deviation], sqrt(13), 1e-12);
+        metrics_release(&metrics);
+        scene_close(&scene);
+    }
+}
+
 int main(void) {
     scene_make();
     test_step();
+    test_parts();
     folder_remove();
     return CHECK_END();
 }

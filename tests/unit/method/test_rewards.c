@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The settings of rewards reach the rules, and names that nobody knows are refused.
+ */
+#include "method/rewards.h"
+
+#include "check.h"
+
+static void open_settings(struct settings *settings, const char *reward) {
+    char text[1024];
+    const int n =
+        snprintf(text, sizeof text, "model : { path = \"m\"; };\nreward : { %s };\n", reward);
+    CHECK_OK(
+        settings_read_text("x.cfg", text, (size_t)n, NULL, 0, SETTINGS_FOR_GENERATION, settings));
+}
+
+/* Rewards of a text by these settings. */
+static void reward_text(const char *reward, const char *text, const char *reference,
+                        struct rollout_answer *answer) {
+    struct settings settings;
+    open_settings(&settings, reward);
+    *answer = (struct rollout_answer){.n = 3};
+    CHECK_OK(rewards_check(&settings));
+    CHECK_OK(strbuf_append_text(&answer->text, text));
+    rewards_of_answer(&settings, reference, strlen(reference), answer);
+    strbuf_release(&answer->text);
+    settings_release(&settings);
+}
+
+static double math_of(const char *more, const char *text, const char *reference) {
+    char reward[512];
+    struct rollout_answer answer;
+    snprintf(reward, sizeof reward, "parts = ( { name = \"math\"; weight = 2.0; } ); %s", more);
+    reward_text(reward, text, reference, &answer);
+    CHECK_NEAR(answer.reward, 2 * answer.parts[0], 0);
+    return answer.parts[0];
+}
+
+static void test_math(void) {
+    static const char text[] = "<answer>0.3333</answer> no, \\boxed{\\frac24} or 7";
+    CHECK_NEAR(math_of("", text, "1/2"), 1, 0);
+    CHECK_NEAR(math_of("math_places = ( \"last\", \"boxed\" );", text, "1/2"), 0, 0);
+    CHECK_NEAR(math_of("math_places = ( \"last\", \"boxed\" );", text, "7"), 1, 0);
+    CHECK_NEAR(math_of("math_places = ( \"block\" );", text, "1/3"), 0, 0);
+    CHECK_NEAR(math_of("math_places = ( \"block\" ); math_tolerance = 1e-3;", text, "1/3"), 1, 0);
+}
+
+static void refuse(const char *reward, const char *words) {
+    struct settings settings;
+    open_settings(&settings, reward);
+    CHECK_STATUS(rewards_check(&settings), STATUS_INPUT, words);
+    settings_release(&settings);
+}
+
+static void test_refusals(void) {
+    refuse("math_places = ( \"boxed\", \"box\" );", "reward.math_places: 'box'");
+    refuse("math_places = ( \"last\", \"last\", \"last\", \"last\", \"last\", \"last\" );",
+           "there are 5");
+    refuse("parts = ( { name = \"maths\"; } );", "no rule is called 'maths'");
+    refuse("parts = ( { name = \"math\"; }, { name = \"math\"; } );", "twice");
+}
+
+int main(void) {
+    test_math();
+    test_refusals();
+    return CHECK_END();
+}
