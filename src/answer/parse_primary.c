@@ -366,17 +366,20 @@ static uint64_t extend_name(struct parser *parser, uint64_t name) {
 }
 
 /* Whether a letter with a bracket behind it is a function of one thing, as f(x), P(n), I(0), and not
- * a product. */
+ * a product. The bracket may stand in braces. */
 static bool is_application(const struct parser *parser, const struct token *letter) {
     static const char names[] = "fghFGHIKLNPQRSTUVW";
-    const struct token *open = &parser->token;
-    if (open->kind != TOKEN_OPEN || open->detail != BRACKET_ROUND || open->space)
+    const enum token_commas divide = TOKEN_COMMAS_DIVIDE;
+    struct token open = parser->token;
+    if (open.kind == TOKEN_LEFT_BRACE)
+        open = token_read(parser->text, open.end, divide);
+    if (open.kind != TOKEN_OPEN || open.detail != BRACKET_ROUND || parser->token.space)
         return false;
     bool known = false;
     for (size_t i = 0; names[i] != '\0'; i++)
         known |= letter->text.length == 1 && letter->text.text[0] == names[i];
-    const struct token inner = token_read(parser->text, open->end, TOKEN_COMMAS_DIVIDE);
-    const struct token close = token_read(parser->text, inner.end, TOKEN_COMMAS_DIVIDE);
+    const struct token inner = token_read(parser->text, open.end, divide),
+                       close = token_read(parser->text, inner.end, divide);
     return known && (inner.kind == TOKEN_LETTER || inner.kind == TOKEN_NUMBER) &&
            close.kind == TOKEN_CLOSE;
 }
@@ -395,10 +398,15 @@ static int parse_letter(struct parser *parser) {
     const uint64_t name = extend_name(parser, letter.name);
     if (!is_application(parser, &letter))
         return symbol_node(parser, NODE_SYMBOL, name);
+    const bool braces = parser->token.kind == TOKEN_LEFT_BRACE;
+    if (braces)
+        parse_next(parser);
     parse_next(parser);
     const int node = symbol_node(parser, NODE_APPLY, name);
     tree_append(parser->tree, node, parse_sum(parser));
     parse_expect(parser, TOKEN_CLOSE);
+    if (braces)
+        parse_expect(parser, TOKEN_RIGHT_BRACE);
     return node;
 }
 

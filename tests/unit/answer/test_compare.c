@@ -186,6 +186,8 @@ static const struct {
     {true, "\\frac{x^2-1}{x-1}", "x+1"},
     {true, "\\sqrt{x^2+2x+1}", "\\sqrt{(x+1)^2}"},
     {false, "x+1", "x+2"},
+    {true, "3 - 2 f{\\left(x \\right)}", "3-2f(x)"},
+    {false, "3 - 2f(y)", "3-2f(x)"},
     /* commas that group or divide */
     {true, "100,200", "100, 200"},
     {true, "200,100", "100,200"},
