@@ -122,7 +122,7 @@ static void sentences(void) {
     check_override("data.train=({file=\"d\";})", "has no field file: it is called path here");
     check_override("data.train=({zzz=\"d\";})", "has no field zzz; `gradus params data.train`");
     char out[SETTINGS_ADVICE_MAX];
-    CHECK_TEXT(settings_advice("reward.parts.name", "math", out), ": it is called answer here");
+    CHECK_TEXT(settings_advice("reward.parts.name", "accuracy", out), ": it is called math here");
     CHECK_TEXT(settings_advice("command", "nothing", out), "");
 }
 
