@@ -16,16 +16,17 @@ import h5py
 import numpy as np
 
 # In these, runs of one group may differ: seed and directory, and what no number depends on.
-APART_FROM = r"run\.(directory|seed|wall_time_s|wall_margin_s)|(output|checkpoint)\..*|parallel\.threads|rollout\.answers_in_flight"
+APART_FROM = r"run\.(directory|seed|wall_time_s|wall_margin_s)|(output|checkpoint)\..*|parallel\.threads|update\.diagnose_every|rollout\.answers_in_flight"
 LABEL_VALUE_MAX = 32  # characters of a value in a label
 
 
 class Run:
-    """One run: where it is, its settings as {"group.name": text}, and its metrics as read_steps gives them."""
+    """One run: where it is, its settings as {"group.name": text}, which of them were given, and its metrics as read_steps
+    gives them."""
 
     def __init__(self, path):
         with open_diagnostics(path) as file:
-            self.settings = parse_settings(text_of(file, "provenance/settings"))
+            self.settings, self.given = parse_settings(text_of(file, "provenance/settings"))
             self.columns = columns_of(file)
         self.path = os.path.normpath(path)
         self.steps = len(next(iter(self.columns.values()), ()))
@@ -83,7 +84,8 @@ def group_runs(paths):
     for run in map(Run, dict.fromkeys(map(os.path.normpath, paths))):
         groups.setdefault(tuple(sorted(compared(run).items())), []).append(run)
     groups = [Group(drop_repetitions(runs)) for runs in groups.values()]
-    for group, label in zip(groups, labels([compared(group.runs[0]) for group in groups])):
+    given = set().union(*(group.runs[0].given for group in groups))
+    for group, label in zip(groups, labels([compared(group.runs[0]) for group in groups], given)):
         group.label = label or os.path.basename(group.runs[0].path)
     return groups
 
@@ -103,11 +105,11 @@ def drop_repetitions(runs):
     return list(best.values())
 
 
-def labels(settings):
-    """For each of these, what differs from the others: "gate=erf, tau_pos=5.0", in the order of settings.cfg."""
+def labels(settings, given):
+    """For each of these, what differs from the others and somebody gave: "gate=erf, tau_pos=5.0", in the order of settings.cfg."""
     names = dict.fromkeys(name for one in settings for name in one)
     columns = {name: [one.get(name, "absent").strip('"') for one in settings] for name in names}
-    columns = {name: shorten(values) for name, values in columns.items() if len(set(values)) > 1}
+    columns = {name: shorten(values) for name, values in columns.items() if len(set(values)) > 1 and name in given}
     ends = [name.split(".")[-1] for name in columns]
     shown = [end if ends.count(end) == 1 else name for name, end in zip(columns, ends)]
     return [", ".join(f"{name}={values[i]}" for name, values in zip(shown, columns.values())) for i in range(len(settings))]
@@ -123,16 +125,19 @@ def shorten(values):
 
 
 def parse_settings(text):
-    """{"group.name": value as it is written} of a settings.cfg, which has one parameter a line."""
-    settings, group = {}, ""
+    """{"group.name": value as it is written} of a settings.cfg, which has one parameter a line; and the names whose value is no
+    default and does not follow from another."""
+    settings, given, group = {}, set(), ""
     for line in text.splitlines():
         begins = re.match(r"(\w+) : \{", line)
-        found = re.match(r' {4}(\w+) = ((?:"(?:\\.|[^"\\])*"|[^"])*?);  # ', line)
+        found = re.match(r' {4}(\w+) = ((?:"(?:\\.|[^"\\])*"|[^"])*?);  # (default|derived from)?', line)
         if begins:
             group = begins.group(1)
         elif found:
             settings[f"{group}.{found.group(1)}"] = found.group(2)
-    return settings
+            if not found.group(3):
+                given.add(f"{group}.{found.group(1)}")
+    return settings, given
 
 
 def read_steps(directory):

@@ -112,6 +112,60 @@ says '^  before  <think>3\+4=7</think><answer>8</answer>$' "an answer before is 
 says '^  after   <think>3\+4=7</think><answer>7</answer>$' "an answer after is not shown"
 says '^  after   <answer>1</answer><answer> 9 </answer>$' "the second answer is not shown"
 
+# --- budget.py, gxpo.py ---
+
+# Of runs of five steps and ten passes: the mean of the steps up to each place, over seeds with its deviation.
+reward='s/.*"reward": \([0-9.e+-]*\), "reward_std".*/\1/p'
+"$python" "$root/analysis/budget.py" "$work"/erf-? "$work"/clip-? --smooth 3 --output "$work/budget.png" >"$work/out" 2>&1 ||
+    fail "budget.py: $(cat "$work/out")"
+[ "$(head -c 4 "$work/budget.png" | tail -c 3)" = PNG ] || fail "budget.py draws no PNG"
+says_budget() {
+    grep -qE -e "$1" "$work/out" || fail "budget.py: $2, '$1' expected: $(cat "$work/out")"
+}
+first=$(spread_of "$(numbers erf-1 "$reward" 1 1)" "$(numbers erf-2 "$reward" 1 1)")
+half=$(spread_of "$(numbers erf-1 "$reward" 1 2)" "$(numbers erf-2 "$reward" 1 2)")
+whole=$(spread_of "$(numbers erf-1 "$reward" 3 5)" "$(numbers erf-2 "$reward" 3 5)")
+says_budget '^steps +1 +2 +3 +5$' "the places in steps are others"
+says_budget '^backward passes +2 +5 +7 +10$' "the places in passes are others"
+[ "$(grep -cE "^  gate=erf +$first +$half +.* +$whole\$" "$work/out")" = 2 ] || fail "budget.py: rewards of erf, $first, $half, $whole expected: $(cat "$work/out")"
+says_budget '^to reach reward .* +steps +backward passes +seconds$' "no target"
+says_budget "^  gate=erf +[0-9.-]+ \\([0-2] of 2\\) " "who reaches the target is not told"
+"$python" "$root/analysis/budget.py" "$work/sft" 2>"$work/err" && fail "budget.py finds rewards in a run without"
+grep -q 'no run has values of reward' "$work/err" || fail "budget.py does not say what is missing: $(cat "$work/err")"
+
+# The tables of GXPO are those of metrics.jsonl; SFPO stands in the budget alone. The threshold is so low that both end soon.
+ahead="reward.parts=({name=\"length\";}) update.iterations=1 optimizer.learning_rate=0.003 run.steps=8 update.shutoff_window=2 update.shutoff_threshold=0.01"
+for seed in 1 2; do
+    # shellcheck disable=SC2086
+    run gxpo-$seed quickstart_rl.cfg "$sums" run.seed=$seed update.rule=gxpo update.virtual_steps=4 update.diagnose_every=2 $ahead
+done
+# shellcheck disable=SC2086
+run sfpo quickstart_rl.cfg "$sums" update.rule=sfpo $ahead
+"$python" "$root/analysis/gxpo.py" "$work"/gxpo-? "$work/sfpo" --output "$work/gxpo.png" >"$work/out" 2>&1 || fail "gxpo.py: $(cat "$work/out")"
+[ "$(head -c 4 "$work/gxpo.png" | tail -c 3)" = PNG ] || fail "gxpo.py draws no PNG"
+# column NAME RUN: the values of a metric.
+column() {
+    sed -n "s|.*[{ ]\"$1\": \([0-9.e+-]*\),.*|\1|p" "$work/$2/metrics.jsonl"
+}
+# table NUMBER: its rows.
+table() {
+    awk -v title="Table $1:" 'index($0, title) == 1 { inside = 1; next } /^$/ { inside = 0 } inside' "$work/out"
+}
+active=$(column gxpo/active gxpo-1 | grep -c 1)
+[ "$active" -lt 8 ] || fail "the rule of gxpo-1 is never shut off: this test looks at little"
+passes=$(column update/backward_passes gxpo-1 | tail -n 1)
+[ "$passes" = $((8 + 2 * active)) ] || fail "$passes backward passes after $active active steps of 8"
+"$python" "$root/analysis/gxpo.py" "$work/gxpo-1" "$work/sfpo" >"$work/out" 2>&1 || fail "gxpo.py: $(cat "$work/out")"
+table 5 | grep -qE "^  .*rule=gxpo.* 8 +$active +$((active + 1)) +$passes +$passes\$" || fail "table 5 of gxpo.py: $(cat "$work/out")"
+table 5 | grep -qE "^  .*rule=sfpo.* 8 +[0-9]+ " || fail "table 5 of gxpo.py leaves out sfpo: $(cat "$work/out")"
+mean=$(column gxpo/norm_g0 gxpo-1 | head -n "$active" | awk '{ sum += $1 } END { printf "%.3g", sum / NR }')
+table 7 | grep -qE "^  .*rule=gxpo.*  $mean  " || fail "table 7 of gxpo.py: |g0| $mean expected: $(cat "$work/out")"
+[ "$(table 7 | grep -c rule=)" = 1 ] || fail "table 7 of gxpo.py has another rule: $(cat "$work/out")"
+error=$(column gxpo/error_relative gxpo-1 | sort -g | awk '{ x[NR] = $1 } END { printf "%.3g", (x[int((NR + 1) / 2)] + x[int(NR / 2) + 1]) / 2 }')
+table 6 | grep -qE "^  .*rule=gxpo.*  $error  " || fail "table 6 of gxpo.py: error $error expected: $(cat "$work/out")"
+"$python" "$root/analysis/gxpo.py" "$work/rl" --output "$work/no.png" 2>"$work/err" >"$work/out" && fail "gxpo.py draws a run of another rule"
+grep -q 'nothing to draw' "$work/err" || fail "gxpo.py does not say why it draws nothing: $(cat "$work/err")"
+
 # --- timeline.py ---
 
 # Two attempts by hand: the first is killed in its third step, so that step 2, behind its checkpoint, is computed twice.
