@@ -31,6 +31,9 @@ enum { BENCH_ANSWERS_MOST = 512 };
  * against the multiply-add peak. */
 enum status bench_gemm(const struct bench *bench, const struct hparams *hparams) MUST_USE;
 
+/* The output head and its gradient, beside their products alone. */
+enum status bench_head(const struct bench *bench, const struct hparams *hparams) MUST_USE;
+
 /* Decoding so many answers behind one prompt of 64 tokens: tokens/s, share of the read
  * bandwidth (weights and keys read once a step) and of the multiply-add peak. */
 enum status bench_decode(const struct bench *bench, struct model *model) MUST_USE;

@@ -122,6 +122,8 @@ static enum status run_benches(struct cli *cli, struct bench *bench, const char 
     enum status status = open_model(cli, bench->backend, &shape, &weights, &model);
     if (status == STATUS_OK && (all || strcmp(what, "gemm") == 0))
         status = bench_gemm(bench, &shape);
+    if (status == STATUS_OK && (all || strcmp(what, "head") == 0))
+        status = bench_head(bench, &shape);
     if (status == STATUS_OK && (all || strcmp(what, "decode") == 0))
         status = bench_decode(bench, model);
     if (status == STATUS_OK && (all || strcmp(what, "step") == 0))
@@ -136,7 +138,7 @@ static enum status run_benches(struct cli *cli, struct bench *bench, const char 
 }
 
 static bool is_known(const char *what) {
-    static const char *const known[] = {"all", "gemm", "decode", "step", "reduce", "grade"};
+    static const char *const known[] = {"all", "gemm", "head", "decode", "step", "reduce", "grade"};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (strcmp(what, known[i]) == 0)
             return true;
@@ -166,8 +168,8 @@ static enum status run_command(struct cli *cli) {
     bench.backend = &backend;
     if (!is_known(what))
         return FAIL(STATUS_USAGE,
-                    "bench: '%s' is not timed; there are gemm, decode, step, reduce, "
-                    "grade",
+                    "bench: '%s' is not timed; there are gemm, head, decode, step, "
+                    "reduce, grade",
                     status_quote(quoted, what, (size_t)-1));
     TRY(cli_integer(cli, "threads", 0, 4096, &threads));
     TRY(cli_integer(cli, "groups", 1, 4096, &bench.groups));
@@ -190,7 +192,7 @@ static enum status run_command(struct cli *cli) {
 
 const struct cli_command cmd_bench = {
     .name = "bench",
-    .arguments = "[gemm|decode|step|reduce|grade]",
+    .arguments = "[gemm|head|decode|step|reduce|grade]",
     .text = "speed of this machine against its own measured ceilings",
     .more =
         "Measures the multiply-add peak and the memory bandwidth first, then products, decoding and\n"
