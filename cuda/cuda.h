@@ -27,13 +27,20 @@ struct cuda_ring {
     bool recorded[CUDA_RING_PARTS];
 };
 
-/* One block of the device's memory. */
+/* One block of the device's memory. What is released is kept for the next of its label that asks for as
+ * much, in units of CUDA_BLOCK_UNIT: to take memory from a device, and to give it back, waits for it. When a
+ * large block is asked for and none is kept that serves, all that is kept goes back first, so that
+ * hardly more is held than the books have had at once. */
+enum { CUDA_BLOCK_UNIT = 256, CUDA_BLOCK_LARGE = 1 << 20, CUDA_LABEL_BYTES = 48 };
 struct cuda_block {
     struct cuda_block *next;
     void *memory;
-    void *booked; /* in the books of base/memory.h */
-    size_t bytes; /* of one that grows in place: so far */
+    void *booked;  /* in the books of base/memory.h; NULL of one that is kept */
+    size_t bytes;  /* of one that grows in place: so far */
+    size_t most;   /* of such a one: addresses */
+    size_t backed; /* of such a one: bytes that are memory, perhaps of an earlier use */
     bool grows;
+    char label[CUDA_LABEL_BYTES]; /* its beginning */
 };
 
 struct cuda_scratch {
@@ -47,7 +54,7 @@ struct cuda_state {
     struct blas blas;
     struct cuda_ways ways;
     struct cuda_ring ring;
-    struct cuda_block *blocks;
+    struct cuda_block *blocks, *kept;
     struct cuda_scratch scratch; /* on the device; grows to the largest need, then stays */
     struct cuda_scratch host;    /* for host arrays that are put together */
     bool plans;
@@ -88,6 +95,7 @@ enum status cuda_download(struct backend *backend, void *to_host, const void *fr
                           size_t bytes) MUST_USE;
 enum status cuda_clear(struct backend *backend, void *memory, size_t bytes) MUST_USE;
 enum status cuda_synchronize(struct backend *backend) MUST_USE;
+void cuda_trim(struct backend *backend); /* gives back what is kept */
 void cuda_memory_close(struct backend *backend);
 
 /* Pieces of scratch on the device, each aligned to 256 bytes: first all are named, then taken.

@@ -5,24 +5,12 @@
  */
 #include "cuda/cuda.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/memory.h"
 
 /* --- blocks --- */
-
-/* Books the bytes, then has them; what is in them is not said. */
-static enum status take(struct backend *backend, struct cuda_block *block, size_t bytes,
-                        const char *label) {
-    struct cuda_state *state = cuda_state(backend);
-    TRY(memory_pretend(&block->booked, block->grows ? 0 : bytes, 1, label));
-    if (state->plans) {
-        block->memory = block->booked;
-        return STATUS_OK;
-    }
-    return (block->grows ? device_reserve : device_allocate)(&state->device, &block->memory, bytes,
-                                                             label);
-}
 
 static void give_back(struct backend *backend, struct cuda_block *block) {
     struct device *device = &cuda_state(backend)->device;
@@ -32,18 +20,108 @@ static void give_back(struct backend *backend, struct cuda_block *block) {
     memory_release(&block);
 }
 
+static void give_back_all(struct backend *backend, struct cuda_block **list) {
+    while (*list != NULL) {
+        struct cuda_block *block = *list;
+        *list = block->next;
+        give_back(backend, block);
+    }
+}
+
+void cuda_trim(struct backend *backend) {
+    give_back_all(backend, &cuda_state(backend)->kept);
+}
+
+/* The labels that hold most, to stand behind a sentence. */
+static void holders(char *text, size_t size) {
+    struct memory_account accounts[MEMORY_LABELS];
+    const int count = memory_accounts(accounts, MEMORY_LABELS);
+    size_t used = 0;
+    text[0] = '\0';
+    for (int n = 0; n < 4; n++) {
+        struct memory_account *most = accounts;
+        for (int i = 1; i < count; i++)
+            most = accounts[i].bytes > most->bytes ? &accounts[i] : most;
+        if (count == 0 || most->bytes == 0 || used >= size)
+            return;
+        used += (size_t)snprintf(text + used, size - used, "%s%.1f MiB of %s", n > 0 ? ", " : "",
+                                 (double)most->bytes / 1048576.0, most->label);
+        most->bytes = 0;
+    }
+}
+
+/* The device's sentence with what this process holds, by the labels of a plan. */
+static enum status out_of_memory(void) {
+    char held[512], sentence[STATUS_SENTENCE_MAX];
+    snprintf(sentence, sizeof sentence, "%s", status_sentence());
+    holders(held, sizeof held);
+    return FAIL(STATUS_MEMORY,
+                "%s. This rank holds %.1f MiB, most of it %s. `gradus plan` with the same settings "
+                "shows what the run needs at most, and which settings make it less",
+                sentence, (double)memory_totals().bytes / 1048576.0, held);
+}
+
+static bool serves(const struct cuda_block *block, size_t bytes, bool grows, const char *label) {
+    return block->grows == grows && (grows ? block->most >= bytes : block->bytes == bytes) &&
+           strncmp(block->label, label, sizeof block->label - 1) == 0;
+}
+
+/* A block that is kept and serves, out of its list; NULL for none. */
+static struct cuda_block *kept_block(struct cuda_state *state, size_t bytes, bool grows,
+                                     const char *label) {
+    struct cuda_block **place = &state->kept;
+    while (*place != NULL && !serves(*place, bytes, grows, label))
+        place = &(*place)->next;
+    struct cuda_block *block = *place;
+    if (block != NULL)
+        *place = block->next;
+    return block;
+}
+
+/* A block from the device; what is in it is not said. What is kept makes room where there is none. */
+static enum status new_block(struct backend *backend, struct cuda_block **out, size_t bytes,
+                             bool grows, const char *label) {
+    struct cuda_state *state = cuda_state(backend);
+    enum status (*const from)(struct device *, void *, size_t, const char *) =
+        grows ? device_reserve : device_allocate;
+    struct cuda_block *block = NULL;
+    if (bytes >= CUDA_BLOCK_LARGE)
+        cuda_trim(backend);
+    TRY(memory_new(&block, 1, "books of the device"));
+    block->grows = grows;
+    block->bytes = grows ? 0 : bytes;
+    block->most = grows ? bytes : 0;
+    snprintf(block->label, sizeof block->label, "%s", label);
+    backend->blocks_taken++;
+    enum status status =
+        state->plans ? STATUS_OK : from(&state->device, &block->memory, bytes, label);
+    if (status == STATUS_MEMORY && state->kept != NULL) {
+        cuda_trim(backend);
+        status = from(&state->device, &block->memory, bytes, label);
+    }
+    if (status != STATUS_OK)
+        memory_release(&block);
+    *out = block;
+    return status == STATUS_MEMORY ? out_of_memory() : status;
+}
+
+/* Books the bytes, then has them. */
 static enum status allocate_as(struct backend *backend, void **out, size_t bytes, bool grows,
                                const char *label) {
     struct cuda_state *state = cuda_state(backend);
-    struct cuda_block *block = NULL;
-    TRY(memory_new(&block, 1, "books of the device"));
-    block->grows = grows;
-    const enum status status = take(backend, block, bytes, label);
+    void *booked = NULL;
+    TRY(memory_pretend(&booked, grows ? 0 : bytes, 1, label));
+    bytes = (bytes + CUDA_BLOCK_UNIT - 1) / CUDA_BLOCK_UNIT * CUDA_BLOCK_UNIT;
+    struct cuda_block *block = kept_block(state, bytes, grows, label);
+    const enum status status =
+        block != NULL ? STATUS_OK : new_block(backend, &block, bytes, grows, label);
     if (status != STATUS_OK) {
-        memory_release(&block->booked);
-        memory_release(&block);
+        memory_release(&booked);
         return status;
     }
+    block->booked = booked;
+    if (state->plans)
+        block->memory = booked;
     block->next = state->blocks;
     state->blocks = block;
     *out = block->memory;
@@ -68,24 +146,49 @@ void cuda_release(struct backend *backend, void *memory) {
     ASSERT(*place != NULL);
     struct cuda_block *block = *place;
     *place = block->next;
-    give_back(backend, block);
+    if (cuda_plans(backend)) {
+        give_back(backend, block);
+        return;
+    }
+    memory_release(&block->booked);
+    block->bytes = block->grows ? 0 : block->bytes;
+    block->next = cuda_state(backend)->kept;
+    cuda_state(backend)->kept = block;
 }
 
+/* Addresses cost nothing: for a power of two, so that the next pool, of about as many, has them. */
 enum status cuda_grow_reserve(struct backend *backend, void **out, size_t most, const char *label) {
-    return allocate_as(backend, out, most, true, label);
+    size_t addresses = 4096;
+    while (addresses < most)
+        addresses *= 2;
+    return allocate_as(backend, out, addresses, true, label);
+}
+
+/* Makes the first bytes of the block memory, unless they are. */
+static enum status back(struct backend *backend, struct cuda_block *block, size_t bytes) {
+    struct cuda_state *state = cuda_state(backend);
+    if (state->plans || bytes <= block->backed)
+        return STATUS_OK;
+    backend->blocks_taken++;
+    enum status status = device_commit(&state->device, block->memory, bytes);
+    if (status == STATUS_MEMORY && state->kept != NULL) {
+        cuda_trim(backend);
+        status = device_commit(&state->device, block->memory, bytes);
+    }
+    if (status == STATUS_OK)
+        block->backed = bytes;
+    return status == STATUS_MEMORY ? out_of_memory() : status;
 }
 
 enum status cuda_grow_commit(struct backend *backend, void *memory, size_t bytes) {
-    struct cuda_state *state = cuda_state(backend);
-    struct cuda_block *block = state->blocks;
+    struct cuda_block *block = cuda_state(backend)->blocks;
     while (block != NULL && block->memory != memory)
         block = block->next;
     ASSERT(block != NULL && block->grows);
     if (bytes <= block->bytes)
         return STATUS_OK;
     TRY(memory_pretend_more(block->booked, bytes));
-    if (!state->plans)
-        TRY(device_commit(&state->device, memory, bytes));
+    TRY(back(backend, block, bytes));
     const size_t before = block->bytes;
     block->bytes = bytes;
     return cuda_clear(backend, (unsigned char *)memory + before, bytes - before);
@@ -206,11 +309,8 @@ void cuda_memory_close(struct backend *backend) {
     state->graph = NULL;
     memory_release(&state->host.memory);
     cuda_release(backend, state->scratch.memory);
-    while (state->blocks != NULL) {
-        struct cuda_block *block = state->blocks;
-        state->blocks = block->next;
-        give_back(backend, block);
-    }
+    give_back_all(backend, &state->blocks);
+    give_back_all(backend, &state->kept);
     memory_release(&state->ring.booked);
     if (state->plans)
         return;

@@ -20,6 +20,7 @@ static void trial_end(struct trial *trial) {
     cuda_release(trial->backend, trial->y);
     memory_release(&trial->all);
     memory_release(&trial->some);
+    cuda_trim(trial->backend);
 }
 
 /* Numbers of many sizes, so that every order of a sum has its own rounding. */

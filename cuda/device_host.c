@@ -54,8 +54,23 @@ static enum status check_device(const void *address, size_t bytes, const char *w
                 bytes, address);
 }
 
+/* GRADUS_HOST_MIB: a device that has no more than so many MiB. */
+static enum status check_room(size_t more, const char *label) {
+    const char *text = getenv("GRADUS_HOST_MIB");
+    const size_t most = text != NULL ? (size_t)strtoull(text, NULL, 10) << 20 : SIZE_MAX;
+    size_t taken = 0;
+    for (const struct block *block = blocks; block != NULL; block = block->next)
+        taken += block->bytes;
+    if (more <= most && taken <= most - more)
+        return STATUS_OK;
+    return FAIL(STATUS_MEMORY,
+                "no memory on the device for %zu bytes of %s; %zu of its %zu are taken", more,
+                label, taken, most);
+}
+
 enum status device_allocate(struct device *device, void *pointer, size_t bytes, const char *label) {
     (void)device;
+    TRY(check_room(bytes, label));
     struct block *block = calloc(1, sizeof *block);
     if (block != NULL)
         block->memory = malloc(bytes + 2 * GUARD_BYTES);
@@ -118,6 +133,7 @@ enum status device_commit(struct device *device, void *memory, size_t bytes) {
     ASSERT(block != NULL && block->begin == memory && bytes < block->most);
     if (bytes <= block->bytes)
         return STATUS_OK;
+    TRY(check_room(bytes - block->bytes, "a pool"));
     if (mprotect(memory, bytes, PROT_READ | PROT_WRITE) != 0)
         return FAIL(STATUS_MEMORY, "the machine cannot give %zu bytes of memory", bytes);
     memset(block->begin + block->bytes, POISON, bytes - block->bytes);

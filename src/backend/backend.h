@@ -562,6 +562,7 @@ struct backend {
     const struct backend_ops *ops;
     void *state;
     int threads;
+    int64_t blocks_taken; /* of memory of a device, from the device, so far; 0 of the host's */
     char device[384]; /* what computes, where it is a thing of its own: one for each rank; or "" */
 };
 

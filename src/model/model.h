@@ -88,6 +88,10 @@ enum status model_backward(struct model *model, const struct batch *batch, float
                            const float *d_logprob, const float *d_entropy,
                            const struct gradient_sink *sink) MUST_USE;
 
+/* Makes room for forwards and backwards of so many positions and targets, so that none of them takes
+ * memory later but for scratch; `lasts` as the sink's. */
+enum status model_reserve(struct model *model, int64_t T, int64_t R, bool lasts) MUST_USE;
+
 /* Token positions that went through the blocks since the model was made (recomputation in the
  * backward does not count), and the part of them that prefills and decoding took. */
 int64_t model_positions_computed(const struct model *model);

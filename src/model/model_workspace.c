@@ -110,6 +110,17 @@ enum status workspace_reserve(struct model *model, const struct space_shape *ask
     return STATUS_OK;
 }
 
+enum status model_reserve(struct model *model, int64_t T, int64_t R, bool lasts) {
+    const struct space_shape shape = {.T = T,
+                                      .R = R,
+                                      .keep = true,
+                                      .recompute = model->settings.recompute,
+                                      .backward = true,
+                                      .lasts = lasts};
+    workspace_forget(model);
+    return workspace_reserve(model, &shape);
+}
+
 void workspace_release(struct model *model) {
     for (int i = 0; model->workspace != NULL && i < SPACE_COUNT; i++)
         backend_release(model->backend, &model->workspace->memory[i]);

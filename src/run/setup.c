@@ -277,13 +277,24 @@ static enum status open_model(struct run *run) {
     return diagnosis_reserve(run);
 }
 
+/* A device's memory is taken before the first step, for the longest microbatch there may be: taking
+ * more would wait for the device, and a run that does not fit should end here and not after hours. The
+ * host's comes as it is needed. */
+static enum status reserve_passes(struct run *run) {
+    const int64_t longest = run->longest.both, pass = run->settings->parallel.tokens_per_pass,
+                  T = longest > pass ? longest : pass;
+    if (run->lm.backend.ops->host_memory)
+        return STATUS_OK;
+    return model_reserve(run->lm.model, T, T, run->gradient->overlaps);
+}
+
 static enum status open_gradient(struct run *run) {
     const struct settings_parallel *parallel = &run->settings->parallel;
     TRY(gradient_create(&run->gradient, &run->lm.backend, run->shard, &run->reducer,
                         parallel->reduction == SETTING_REDUCTION_EXACT ? GRADIENT_EXACT
                                                                        : GRADIENT_FAST));
     run->gradient->overlaps = parallel->overlap && gradient_is_shared(run->gradient);
-    return STATUS_OK;
+    return reserve_passes(run);
 }
 
 static enum status open_passes(struct run *run) {

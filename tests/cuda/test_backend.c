@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The backend around its kernels: uploads longer than the ring of pinned memory, memory that grows in
- * place, steps that are recorded, and the books of a plan.
+ * place, that is kept and that runs out, steps that are recorded, and the books of a plan.
  */
 #include "fixture.h"
 
@@ -39,6 +39,54 @@ static void test_growth(struct backend *b) {
     CHECK_OK(b->ops->download(b, back, memory, sizeof back));
     CHECK(back[0] == 1 && back[1] == 1 && back[2] == 0 && back[3] == 0);
     b->ops->release(b, memory);
+}
+
+/* What is released serves the next that asks for as much, and goes back when something else is asked
+ * for; pages of a pool serve the next pool. */
+static void test_kept(struct backend *b) {
+    float *x = NULL, *y = NULL, back[2] = {1, 1};
+    void *pool = NULL;
+    CHECK_OK(backend_new(b, &x, 1000, "x"));
+    CHECK_OK(b->ops->upload(b, x, back, sizeof back));
+    const float *first = x;
+    const int64_t taken = b->blocks_taken;
+    for (int i = 0; i < 3; i++) {
+        backend_release(b, &x);
+        CHECK_OK(backend_new(b, &x, 1000, "x"));
+        CHECK(x == first);
+    }
+    CHECK_EQ(b->blocks_taken, taken);
+    CHECK_OK(b->ops->download(b, back, x, sizeof back)); /* zeroed all the same */
+    CHECK(back[0] == 0 && back[1] == 0);
+    CHECK_OK(backend_new(b, &y, 7777, "y"));
+    CHECK_EQ(b->blocks_taken, taken + 1);
+    for (int64_t more = 0; more < 3; more++) {
+        CHECK_OK(b->ops->reserve(b, &pool, (size_t)(500000 + 1000 * more), "another pool"));
+        CHECK_OK(b->ops->commit(b, pool, 9000));
+        b->ops->release(b, pool);
+    }
+    CHECK_EQ(b->blocks_taken, taken + 3); /* its addresses, its pages */
+    backend_release(b, &x);
+    backend_release(b, &y);
+}
+
+/* On the host, which can have as little memory as one likes: what is kept makes room, and where there
+ * is none a sentence says who has it. */
+static void test_full(struct backend *b) {
+    float *x = NULL, *y = NULL;
+    setenv("GRADUS_HOST_MIB", "1", 1);
+    CHECK_OK(backend_new(b, &x, 150000, "numbers of the first"));
+    backend_release(b, &x);
+    CHECK_OK(backend_new(b, &x, 180000, "numbers of the second"));
+    CHECK_STATUS(backend_new(b, &y, 100000, "numbers of the third"), STATUS_MEMORY,
+                 "400128 bytes of numbers of the third; 720128 of its 1048576 are taken. This rank "
+                 "holds");
+    CHECK(strstr(status_sentence(), "0.7 MiB of numbers of the second") != NULL);
+    CHECK(strstr(status_sentence(), "`gradus plan`") != NULL);
+    CHECK_OK(backend_new(b, &y, 1000, "numbers of the third"));
+    backend_release(b, &x);
+    backend_release(b, &y);
+    unsetenv("GRADUS_HOST_MIB");
 }
 
 /* --- steps --- */
@@ -110,13 +158,20 @@ static int64_t booked(bool plans) {
 
 int main(void) {
     struct device device = fixture_open(); /* skips without one */
+    struct device_facts facts;
     struct backend b;
+    MUST(device_facts(&device, &facts));
     device_close(&device);
     backend_add(&cuda_backend);
     CHECK_OK(backend_open(&b, "cuda", 1));
     test_uploads(&b);
     test_growth(&b);
     test_repeat(&b);
+    test_kept(&b);
+    backend_close(&b);
+    CHECK_OK(backend_open(&b, "cuda", 1));
+    if (facts.is_host)
+        test_full(&b);
     backend_close(&b);
     CHECK_EQ(booked(true), booked(false));
     return CHECK_END();
