@@ -10,9 +10,10 @@ column() {
     done
 }
 
-# controlled RUN STEPS TARGET GAIN SMOOTHING LEAST MOST: gate/tau_pos and gate/tau_error are what the EUR of the last passes makes of them.
+# controlled RUN STEPS TARGET GAIN SMOOTHING LEAST MOST [PASS]: gate/tau_pos and gate/tau_error are what the EUR of the last passes makes
+# of them; the last pass has number PASS, 1 unless given.
 controlled() {
-    column "$1" /pass/eur 0 $(($2 - 1)) 1 >eur.column
+    column "$1" /pass/eur 0 $(($2 - 1)) "${8:-1}" >eur.column
     column "$1" /step/gate/tau_pos 0 $(($2 - 1)) >tau.column
     column "$1" /step/gate/tau_error 0 $(($2 - 1)) >error.column
     paste eur.column tau.column error.column | awk -v target="$3" -v gain="$4" -v smoothing="$5" -v least="$6" -v most="$7" '
@@ -69,6 +70,11 @@ holds "($(value other /step/gate/tau_pos 7) - 15) ^ 2 < 1e-20" "tau ends at its 
 go 1 least run.steps=8 objective.eur_target=0.999 objective.tau_gain=1.0 objective.eur_smoothing=0 objective.tau_scale_least=0.8
 controlled least 8 0.999 1.0 0 0.8 10
 holds "($(value least /step/gate/tau_pos 7) - 8) ^ 2 < 1e-20" "tau ends at its lower bound"
+
+# Of gxpo the corrective pass counts.
+go 1 gxpo run.steps=6 update.iterations=1 update.rule=gxpo optimizer.learning_rate=3e-4 objective.eur_target=0.7
+controlled gxpo 6 0.7 0.5 0.5 0.1 10 2
+holds "($(value gxpo /step/gate/tau_pos 5) - 10) ^ 2 > 1" "tau follows the corrective pass"
 
 # The schedule: even steps of the logarithm; a longer run says what becomes of it.
 train 1 schedule run.steps=5 objective.tau_control=schedule objective.tau_scale_end=16 checkpoint.every=2
