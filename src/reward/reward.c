@@ -7,10 +7,7 @@
 #include <string.h>
 
 static const struct reward_rule *const rules[] = {
-    &reward_format,
-    &reward_answer,
-    &reward_math,
-    &reward_length,
+    &reward_format, &reward_answer, &reward_math, &reward_length, &reward_overlong,
 };
 
 const struct reward_rule *const *reward_list(int *count) {

@@ -18,9 +18,10 @@ struct reward_input {
     size_t length;
     const char *reference; /* the prompt's reference answer */
     size_t reference_length;
-    int64_t tokens;                   /* of the answer, the stop id included */
-    int64_t max_new_tokens;           /* of the run */
-    const struct answer_rules *rules; /* of math; NULL: the usual ones */
+    int64_t tokens;                     /* of the answer, the stop id included */
+    int64_t max_new_tokens;             /* of the run */
+    int64_t overlong_from, overlong_to; /* tokens; the second is the larger one */
+    const struct answer_rules *rules;   /* of math; NULL: the usual ones */
 };
 
 struct reward_rule {
@@ -42,8 +43,11 @@ struct reward_rule {
  *
  * length: tokens / max_new_tokens.
  *
+ * overlong: 0 up to overlong_from tokens, then falling as a line to −1 at overlong_to and beyond.
+ *
  * White space is Unicode's, as Python's str.strip() has it. */
-extern const struct reward_rule reward_format, reward_answer, reward_math, reward_length;
+extern const struct reward_rule reward_format, reward_answer, reward_math, reward_length,
+    reward_overlong;
 
 /* All rules in help order; reward_find gives NULL for an unknown name. */
 const struct reward_rule *const *reward_list(int *count);

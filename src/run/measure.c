@@ -64,6 +64,7 @@ static const struct {
     {"answer", METRIC_ANSWER_MEAN, METRIC_ANSWER_STD},
     {"math", METRIC_MATH_MEAN, METRIC_MATH_STD},
     {"length", METRIC_LENGTH_MEAN, METRIC_LENGTH_STD},
+    {"overlong", METRIC_OVERLONG_MEAN, METRIC_OVERLONG_STD},
 };
 
 static void measure_parts(const struct run *run, double *values, double *step) {

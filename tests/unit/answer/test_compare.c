@@ -31,6 +31,8 @@ static const struct {
     {true, "50%", "\\frac12"},
     {false, "50\\%", "5"},
     /* thousands */
+    {false, "1,23", "123"},
+    {false, "12,3456", "123456"},
     {true, "1,234", "1234"},
     {true, "1{,}234", "1234"},
     {true, "3,\\!250", "3250"},
@@ -89,6 +91,9 @@ static const struct {
     {true, "\\frac15\\begin{pmatrix}1\\\\-18\\end{pmatrix}", "\\begin{pmatrix} 1/5 \\\\ -18/5 \\end{pmatrix}"},
     {true, "(-3,11,7)", "\\begin{pmatrix} -3 \\\\ 11 \\\\ 7 \\end{pmatrix}"},
     /* equations and inequalities */
+    {true, "x+y<1", "2 > 2y+2x"},
+    {false, "x+y<1", "-x-y<-1"},
+    {false, "x+y<1", "x+y\\le1"},
     {false, "1\\le x<2", "(1,2)"},
     {false, "x>3", "y>3"},
     {true, "x=5", "5"},
@@ -234,6 +239,7 @@ static void test_tolerance(void) {
         {0.0, "0.33333333", "\\frac13", ANSWER_WRONG},
         {1e-2, "12.01", "12", ANSWER_WRONG},
         {1e-2, "12.01", "12.0", ANSWER_WRONG},
+        {1e-2, "\\frac{1201}{100}", "12.0", ANSWER_WRONG},
         {1e-2, "\\frac{1}{3}", "\\frac{100}{301}", ANSWER_WRONG},
         {1e-5, "1.41421", "\\sqrt2", ANSWER_RIGHT},
         {1e-6, "1.41421", "\\sqrt2", ANSWER_WRONG},

@@ -8,8 +8,10 @@
 
 static void open_settings(struct settings *settings, const char *reward) {
     char text[1024];
-    const int n =
-        snprintf(text, sizeof text, "model : { path = \"m\"; };\nreward : { %s };\n", reward);
+    const int n = snprintf(text, sizeof text,
+                           "model : { path = \"m\"; };\nrollout : { max_new_tokens = 12; };\n"
+                           "reward : { %s };\n",
+                           reward);
     CHECK_OK(
         settings_read_text("x.cfg", text, (size_t)n, NULL, 0, SETTINGS_FOR_GENERATION, settings));
 }
@@ -45,6 +47,37 @@ static void test_math(void) {
     CHECK_NEAR(math_of("math_places = ( \"block\" ); math_tolerance = 1e-3;", text, "1/3"), 1, 0);
 }
 
+/* A part's value is scaled, then cut, then weighted in the sum; three tokens of twelve. */
+static void test_scale(void) {
+    static const struct {
+        const char *more;
+        double part;
+    } cases[] = {{"", 0.25},
+                 {"scale = 2.0;", 0.5},
+                 {"scale = -6.0;", -1.5},
+                 {"scale = 6.0; clip = 1.25;", 1.25},
+                 {"scale = -6.0; clip = 1.25;", -1.25},
+                 {"clip = 0.3;", 0.25}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char reward[256];
+        struct rollout_answer answer;
+        snprintf(reward, sizeof reward, "parts = ( { name = \"length\"; weight = 3.0; %s } );",
+                 cases[i].more);
+        reward_text(reward, "abc", "", &answer);
+        CHECK_NEAR(answer.parts[0], cases[i].part, 1e-15);
+        CHECK_NEAR(answer.reward, 3 * cases[i].part, 1e-15);
+    }
+}
+
+static void test_overlong(void) {
+    struct rollout_answer answer;
+    reward_text("parts = ( { name = \"overlong\"; } ); overlong_from = 2;", "abc", "", &answer);
+    CHECK_NEAR(answer.parts[0], -0.1, 1e-15); /* 12 is rollout.max_new_tokens */
+    reward_text("parts = ( { name = \"overlong\"; } ); overlong_from = 1; overlong_to = 5;", "abc",
+                "", &answer);
+    CHECK_NEAR(answer.parts[0], -0.5, 1e-15);
+}
+
 static void refuse(const char *reward, const char *words) {
     struct settings settings;
     open_settings(&settings, reward);
@@ -56,12 +89,17 @@ static void test_refusals(void) {
     refuse("math_places = ( \"boxed\", \"box\" );", "reward.math_places: 'box'");
     refuse("math_places = ( \"last\", \"last\", \"last\", \"last\", \"last\", \"last\" );",
            "there are 5");
+    refuse("parts = ( { name = \"overlong\"; } ); overlong_from = 12;",
+           "overlong_from = 12 is not below");
+    refuse("parts = ( { name = \"overlong\"; } ); overlong_from = 5; overlong_to = 5;", "length 5");
     refuse("parts = ( { name = \"maths\"; } );", "no rule is called 'maths'");
     refuse("parts = ( { name = \"math\"; }, { name = \"math\"; } );", "twice");
 }
 
 int main(void) {
     test_math();
+    test_scale();
+    test_overlong();
     test_refusals();
     return CHECK_END();
 }

@@ -127,6 +127,16 @@ static void test_length(void) {
     CHECK_NEAR(reward_length.score(&input), 0.75, 0);
 }
 
+/* DAPO's eq. 13, with L_max = 20 and L_cache = 8. */
+static void test_overlong(void) {
+    for (int64_t tokens = 0; tokens < 30; tokens++) {
+        const struct reward_input input = {
+            .tokens = tokens, .overlong_from = 12, .overlong_to = 20};
+        const double want = tokens <= 12 ? 0 : tokens <= 20 ? (12.0 - (double)tokens) / 8 : -1;
+        CHECK_NEAR(reward_overlong.score(&input), want, 1e-15);
+    }
+}
+
 /* `prefix`, many times `part`, `suffix`: both rewards within a second for four megabytes. */
 static void check_hostile(const char *prefix, const char *part, const char *suffix, double format,
                           double answer) {
@@ -160,10 +170,10 @@ static void test_hostile(void) {
 }
 
 static void test_registry(void) {
-    static const char *const order[] = {"format", "answer", "math", "length"};
+    static const char *const order[] = {"format", "answer", "math", "length", "overlong"};
     int count;
     const struct reward_rule *const *rules = reward_list(&count);
-    CHECK_EQ(count, 4);
+    CHECK_EQ(count, 5);
     for (int i = 0; i < count; i++)
         CHECK(strcmp(rules[i]->name, order[i]) == 0 && reward_find(order[i]) == rules[i]);
     CHECK(reward_find("maths") == NULL);
@@ -175,6 +185,7 @@ int main(void) {
     test_answer();
     test_math();
     test_length();
+    test_overlong();
     test_hostile();
     return CHECK_END();
 }

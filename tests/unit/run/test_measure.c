@@ -137,7 +137,8 @@ static void test_parts(void) {
     } parts[] = {{"format", METRIC_FORMAT_MEAN, METRIC_FORMAT_STD},
                  {"answer", METRIC_ANSWER_MEAN, METRIC_ANSWER_STD},
                  {"math", METRIC_MATH_MEAN, METRIC_MATH_STD},
-                 {"length", METRIC_LENGTH_MEAN, METRIC_LENGTH_STD}};
+                 {"length", METRIC_LENGTH_MEAN, METRIC_LENGTH_STD},
+                 {"overlong", METRIC_OVERLONG_MEAN, METRIC_OVERLONG_STD}};
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         struct scene scene;
         struct metrics metrics;
