@@ -145,8 +145,15 @@ def queues(attempts):
     return [max(0.0, attempt.begin - end) for attempt, end in zip(attempts, ends)]
 
 
+def label_of(index, attempt):
+    return f"attempt {index + 1}" + ("" if attempt.job == "none" else f"\n{attempt.job}")
+
+
 def draw(attempts, tables, name, output):
-    import matplotlib
+    try:
+        import matplotlib
+    except ImportError:
+        sys.exit("timeline.py: the picture needs matplotlib, which this Python lacks; without --output there is the table")
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
@@ -159,10 +166,10 @@ def draw(attempts, tables, name, output):
             axes.barh(i, seconds / scale, left=left, color=COLOURS[part], label=None if part in known else part)
             known.add(part)
             left += seconds / scale
-    axes.set_yticks(range(len(attempts)), [f"{i + 1}  {attempt.job}" for i, attempt in enumerate(attempts)])
+    axes.set_yticks(range(len(attempts)), [label_of(i, attempt) for i, attempt in enumerate(attempts)])
     axes.invert_yaxis()
     axes.set_xlabel(f"time since the first start [{unit}]; the parts of an attempt are sums, not moments")
-    axes.set_title(f"where the time of {name} went")
+    axes.set_title(f"where the time of the run \u201c{name}\u201d went")
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.55 / figure.get_figheight() - 0.1), ncol=len(PARTS) + 1,
                 fontsize="small", frameon=False)
     figure.savefig(output, dpi=120, bbox_inches="tight")

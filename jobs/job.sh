@@ -73,7 +73,8 @@ job_begin() {
     [ -x "$program" ] || { job_say "$program is not there: build it first (INSTALL, section 5)" && exit 2; }
     job_count "$size"
     export OMP_NUM_THREADS=$cores OMP_PROC_BIND=close SRUN_CPUS_PER_TASK=$cores
-    export GRADUS_JOB_END_TIME=${SLURM_JOB_END_TIME:-$(job_end_time)}
+    batch_end=$(job_end_time)
+    export GRADUS_JOB_END_TIME=${SLURM_JOB_END_TIME:-$batch_end}
     [ -n "$GRADUS_JOB_END_TIME" ] || unset GRADUS_JOB_END_TIME
     job_say "$job_id, attempt $attempt, $(date -u +%Y-%m-%dT%H:%M:%SZ), on $site_name: $nodes nodes, $ranks ranks, $cores cores each"
     job_say "hosts ${SLURM_JOB_NODELIST:-$(sort -u "${PBS_NODEFILE:-/dev/null}" | xargs)}${GRADUS_JOB_END_TIME:+, ends $(date -u -d "@$GRADUS_JOB_END_TIME" +%H:%M:%SZ)}"
@@ -82,13 +83,19 @@ job_begin() {
 
 # --- ranks, and what is asked of them ---
 
-# Signals to the batch script go on to the launcher, which srun, mpirun and mpiexec hand to the ranks; once TERM has come, the
-# job is not started again: somebody cancelled it.
+# Whether the time of this job is over, as the batch system knew it at the start: what the job was told may be wrong, and of a job
+# that is cancelled SLURM says that it ends now.
+job_is_over() {
+    [ -n "$batch_end" ] && [ "$(date +%s)" -ge $((batch_end - 5)) ]
+}
+
+# Signals to the batch script go on to the launcher, which srun, mpirun and mpiexec hand to the ranks. TERM before the time of the
+# job is over means that somebody cancelled it: it is not started again.
 cancelled=no interrupted=no launcher=''
 job_pass_on() {
     interrupted=yes
-    [ "$1" != TERM ] || cancelled=yes
     [ -z "$launcher" ] || kill -USR1 "$launcher" 2>/dev/null || true
+    [ "$1" != TERM ] || job_is_over || cancelled=yes
 }
 
 # job_launch ARGUMENT...: the program on all ranks; $status is what the launcher says of them.

@@ -1,11 +1,11 @@
 # shellcheck shell=bash disable=SC2034
 # Leonardo (CINECA), Booster partition: 4 A100 (64 GB), one Xeon with 32 cores. See jobs/site.sh.
 #
-# Tried: no. Written after the scripts of other codes for this machine, October 2026.
+# Tried: no. Read against the scripts of other codes for this machine and what its centre publishes, November 2026.
 
 site_name="Leonardo"
 site_account=myproject       # yours
-site_options="--partition=boost_usr_prod --qos=normal"
+site_options="--partition=boost_usr_prod --qos=normal"    # at most 64 nodes and 24 h; beyond that boost_qos_bprod
 site_ranks_per_node=4
 site_cores_per_rank=8
 site_gpus_per_node=4
@@ -13,7 +13,7 @@ site_gpu_options="--gres=gpu:%d"
 site_gpu_order=ascending
 site_interface=ib0
 site_scratch=${SCRATCH:-}
-site_local=/tmp
+site_local=                  # nodes have no disk of their own: /tmp is 10 GB of memory
 
 site_setup() {
     module load gcc openmpi cuda hdf5 cmake

@@ -99,7 +99,7 @@ expect "$site_part --nodes=1 --ntasks-per-node=1 --cpus-per-task=32 --gpus-per-n
     jobs/slurm/train_gpu.sh a.cfg b.c=1
 expect "$site_part --nodes=8 --ntasks-per-node=4 --cpus-per-task=32 --gpus-per-node=4 --gpu-bind=none --time=1:00:00 jobs/slurm/train_nodes.sh" \
     --nodes 8 --time 1:00:00 jobs/slurm/train_nodes.sh
-expect "qsub -A a12 -q prod -l filesystems=home:eagle -l place=scatter -l select=4:ncpus=32:mpiprocs=4:ngpus=4 -v " jobs/pbs/train_nodes.sh a.cfg
+expect "qsub -A a12 -q preemptable -l filesystems=home:eagle -l place=scatter -l select=4:ncpus=32:mpiprocs=4:ngpus=4 -v " jobs/pbs/train_nodes.sh a.cfg
 [ "$(would --chain 3 jobs/slurm/train_node.sh a.cfg | grep -c -- --dependency=singleton)" = 3 ] || fail "submit.sh --chain 3 makes no chain of 3"
 expect "submit.sh: qsub passes no commas" jobs/pbs/train_node.sh a.cfg 'x.y="a,b"'
 GRADUS_SITE=jobs/sites/leonardo.sh bash jobs/submit.sh --dry-run jobs/slurm/train_gpu.sh >"$work/out" 2>&1 && fail "submit.sh takes the account of nobody"

@@ -8,6 +8,7 @@
  *                write, rename: a checkpoint is written to, a file gets its name
  *                piece: a checkpoint is written to beside the computation
  *                call, read: any call that changes, or reads, a file
+ *   KILL_STEP    of phases: only those of this step and later ones
  *   KILL_PATH    of files: only those whose path holds this, or ends with it where it ends with $
  *   KILL_AT      n, from 1; 0: nothing happens
  *   KILL_LAST    all events up to this one are meant, not the n-th alone
@@ -36,7 +37,7 @@
 #define NEXT(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
 static const char *event, *action, *path_words, *report;
-static long kill_at, kill_last, slow_ms;
+static long kill_at, kill_last, kill_step, slow_ms;
 static double clock_speed;
 static struct timespec clock_start;
 static atomic_long seen;
@@ -97,13 +98,17 @@ static bool is_event(const char *name) {
 
 /* What this rank is at, as it writes it into the run's file of heartbeats. */
 static char phase[32];
+static long step;
 
 static void note_phase(const char *path, const void *bytes, size_t n) {
-    static const char mark[] = " phase ";
+    static const char mark[] = " phase ", step_mark[] = " step ";
     const size_t length = strlen(path), tail = sizeof "/heartbeat" - 1;
     const char *at = length > tail && strcmp(path + length - tail, "/heartbeat") == 0
                          ? memmem(bytes, n, mark, sizeof mark - 1)
                          : NULL;
+    const char *number = at != NULL ? memmem(bytes, n, step_mark, sizeof step_mark - 1) : NULL;
+    if (number != NULL)
+        step = strtol(number + sizeof step_mark - 1, NULL, 10);
     if (at != NULL)
         snprintf(phase, sizeof phase, "%.*s", (int)strcspn(at + sizeof mark - 1, " "),
                  at + sizeof mark - 1);
@@ -119,7 +124,7 @@ static void run_ahead(struct timespec *time) {
 
 /* Between the parts of a phase the program looks at the clock. */
 int clock_gettime(clockid_t clock, struct timespec *out) {
-    if (event != NULL && phase[0] != '\0' && is_event(phase))
+    if (event != NULL && phase[0] != '\0' && is_event(phase) && step >= kill_step)
         (void)meets("");
     const int result = NEXT(clock_gettime)(clock, out);
     if (clock_speed > 1.0 && clock == CLOCK_MONOTONIC)
@@ -141,6 +146,8 @@ __attribute__((constructor)) static void begin(void) {
     clock_speed = (double)number_of("KILL_CLOCK", 1);
     if (mine == NULL)
         mine = getenv("PMI_RANK");
+    if (mine == NULL)
+        mine = getenv("PMIX_RANK");
     if (rank == NULL || at == NULL || strcmp(rank, mine != NULL ? mine : "0") != 0)
         return;
     action = getenv("KILL_ACTION");
@@ -148,6 +155,7 @@ __attribute__((constructor)) static void begin(void) {
     report = getenv("KILL_REPORT");
     kill_at = strtol(at, NULL, 10);
     kill_last = number_of("KILL_LAST", kill_at);
+    kill_step = number_of("KILL_STEP", 0);
     slow_ms = number_of("KILL_MS", 0);
     event = getenv("KILL_EVENT");
 }
