@@ -206,8 +206,6 @@ enum status bench_decode(const struct bench *bench, struct model *model) {
     return status;
 }
 
-enum { STEP_PROMPT = 100, STEP_ANSWERS = 8, STEP_TOKENS = 128 };
-
 static enum status swallow(void *context, const struct gradient_piece *piece) {
     (void)context, (void)piece;
     return STATUS_OK;
@@ -230,21 +228,21 @@ static enum status forward_backward(void *context) {
 
 static enum status append_group(struct bench_groups *c, int64_t group) {
     const int64_t V = model_hparams(c->model)->V;
-    int32_t tokens[STEP_TOKENS], segment;
-    for (int i = 0; i < STEP_TOKENS; i++)
+    int32_t tokens[BENCH_TOKENS], segment;
+    for (int i = 0; i < BENCH_TOKENS; i++)
         tokens[i] = (int32_t)((i * 104729LL + 7 + group) % V);
-    TRY(batch_append_prompt(&c->batch, tokens, STEP_PROMPT, &segment));
-    for (int a = 0; a < STEP_ANSWERS; a++) {
-        for (int i = 0; i < STEP_TOKENS; i++)
+    TRY(batch_append_prompt(&c->batch, tokens, BENCH_PROMPT, &segment));
+    for (int a = 0; a < BENCH_ANSWERS; a++) {
+        for (int i = 0; i < BENCH_TOKENS; i++)
             tokens[i] = (int32_t)((i * 15485863LL + 31 * a + group) % V);
-        TRY(batch_append_answer(&c->batch, segment, tokens, STEP_TOKENS));
+        TRY(batch_append_answer(&c->batch, segment, tokens, BENCH_TOKENS));
     }
     return STATUS_OK;
 }
 
 static enum status fill_groups(struct bench_groups *c, int64_t groups) {
-    const int64_t targets = groups * STEP_ANSWERS * STEP_TOKENS;
-    TRY(check_positions(model_hparams(c->model), STEP_PROMPT + STEP_TOKENS, "step"));
+    const int64_t targets = groups * BENCH_ANSWERS * BENCH_TOKENS;
+    TRY(check_positions(model_hparams(c->model), BENCH_PROMPT + BENCH_TOKENS, "step"));
     TRY(memory_new(&c->logprob, targets, "bench step"));
     TRY(memory_new(&c->entropy, targets, "bench step"));
     TRY(memory_new(&c->d_logprob, targets, "bench step"));

@@ -39,6 +39,7 @@ enum status bench_head(const struct bench *bench, const struct hparams *hparams)
 enum status bench_decode(const struct bench *bench, struct model *model) MUST_USE;
 
 /* Groups of a step, packed: each a prompt of 100 and 8 answers of 128 tokens. */
+enum { BENCH_PROMPT = 100, BENCH_ANSWERS = 8, BENCH_TOKENS = 128 };
 struct bench_groups {
     struct model *model;
     struct batch batch;
@@ -51,6 +52,12 @@ void bench_groups_release(struct bench_groups *groups);
 /* Their forward and backward; the gradient goes to the sink. */
 enum status bench_groups_gradient(struct bench_groups *groups,
                                   const struct gradient_sink *sink) MUST_USE;
+
+/* The add of a sink whose context is a struct gradient. */
+enum status bench_give(void *gradient, const struct gradient_piece *piece) MUST_USE;
+
+/* A whole step of GRPO on those groups: drawing their answers, the gradient, AdamW. */
+enum status bench_grpo(const struct bench *bench, struct model *model) MUST_USE;
 
 /* The sums of a gradient over the ranks of the job, one group each: exact, fast, and on shards, as
  * time, as share of the ceiling of a copy by all ranks at once, and as share of the gradient itself.

@@ -78,7 +78,7 @@ static enum status swallow(void *context, const struct gradient_piece *piece) {
     return STATUS_OK;
 }
 
-static enum status give(void *context, const struct gradient_piece *piece) {
+enum status bench_give(void *context, const struct gradient_piece *piece) {
     return gradient_add(context, &(struct exchange_piece){.offset = piece->offset,
                                                           .n = piece->n,
                                                           .values = piece->values,
@@ -98,7 +98,7 @@ static enum status progress(void *context) {
 static enum status summed_gradient(struct reduce_case *c) {
     enum gradient_outcome outcome;
     const bool overlaps = c->gradient->overlaps;
-    const struct gradient_sink sink = {.add = give,
+    const struct gradient_sink sink = {.add = bench_give,
                                        .progress = overlaps ? progress : NULL,
                                        .lasts = overlaps,
                                        .context = c->gradient};

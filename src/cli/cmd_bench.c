@@ -130,6 +130,8 @@ static enum status run_benches(struct cli *cli, struct bench *bench, const char 
         status = bench_step(bench, model, NULL);
     if (status == STATUS_OK && rank > 0 && (all || strcmp(what, "step") == 0))
         status = bench_lora(bench, weights, model, rank);
+    if (status == STATUS_OK && strcmp(what, "grpo") == 0) /* puts random weights into it */
+        status = bench_grpo(bench, model);
     if (status == STATUS_OK && strcmp(what, "reduce") == 0)
         status = time_reduce(cli, bench, model);
     model_destroy(&model);
@@ -138,7 +140,8 @@ static enum status run_benches(struct cli *cli, struct bench *bench, const char 
 }
 
 static bool is_known(const char *what) {
-    static const char *const known[] = {"all", "gemm", "head", "decode", "step", "reduce", "grade"};
+    static const char *const known[] = {"all",  "gemm", "head",   "decode",
+                                        "step", "grpo", "reduce", "grade"};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (strcmp(what, known[i]) == 0)
             return true;
@@ -169,7 +172,7 @@ static enum status run_command(struct cli *cli) {
     if (!is_known(what))
         return FAIL(STATUS_USAGE,
                     "bench: '%s' is not timed; there are gemm, head, decode, step, "
-                    "reduce, grade",
+                    "grpo, reduce, grade",
                     status_quote(quoted, what, (size_t)-1));
     TRY(cli_integer(cli, "threads", 0, 4096, &threads));
     TRY(cli_integer(cli, "groups", 1, 4096, &bench.groups));
@@ -192,7 +195,7 @@ static enum status run_command(struct cli *cli) {
 
 const struct cli_command cmd_bench = {
     .name = "bench",
-    .arguments = "[gemm|head|decode|step|reduce|grade]",
+    .arguments = "[gemm|head|decode|step|grpo|reduce|grade]",
     .text = "speed of this machine against its own measured ceilings",
     .more =
         "Measures the multiply-add peak and the memory bandwidth first, then products, decoding and\n"
