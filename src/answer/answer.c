@@ -11,6 +11,7 @@
 const struct answer_rules answer_rules_usual = {
     .places = {ANSWER_BOXED, ANSWER_BLOCK, ANSWER_HASHES, ANSWER_PHRASE, ANSWER_LAST},
     .place_count = ANSWER_PLACE_COUNT,
+    .block = {"<answer>", "</answer>"},
     .tolerance = 1e-5,
 };
 
@@ -117,11 +118,11 @@ enum answer_verdict answer_compare(double tolerance, struct span answer, struct 
 }
 
 /* A reference that is a worked solution gives its answer in a box or behind ####. */
-static struct span reference_answer(struct span reference) {
+static struct span reference_answer(const struct answer_rules *rules, struct span reference) {
     static const enum answer_place places[] = {ANSWER_BOXED, ANSWER_BLOCK, ANSWER_HASHES};
     struct span answer;
     for (size_t i = 0; i < sizeof places / sizeof *places; i++)
-        if (answer_extract(reference, places[i], &answer))
+        if (answer_extract(reference, places[i], &rules->block, &answer))
             return answer;
     return reference;
 }
@@ -131,11 +132,11 @@ struct answer_grade answer_grade(const struct answer_rules *rules, struct span t
     struct answer_grade grade = {
         .verdict = ANSWER_MISSING, .place = ANSWER_PLACE_COUNT, .extracted = {text.text, 0}};
     for (int i = 0; i < rules->place_count; i++)
-        if (answer_extract(text, rules->places[i], &grade.extracted)) {
+        if (answer_extract(text, rules->places[i], &rules->block, &grade.extracted)) {
             grade.extracted = clean(grade.extracted);
             grade.place = rules->places[i];
-            grade.verdict =
-                answer_compare(rules->tolerance, grade.extracted, reference_answer(reference));
+            grade.verdict = answer_compare(rules->tolerance, grade.extracted,
+                                           reference_answer(rules, reference));
             return grade;
         }
     return grade;

@@ -3,9 +3,9 @@
  * Grading of mathematical answers: what a text answers, and whether that means the same as a
  * reference. README beside this file says what is equal to what.
  *
- * Deterministic, without state, in time linear in the texts plus at most some milliseconds: an answer
- * of more than ANSWER_LONGEST bytes, one that nests too deeply or needs more than ANSWER_BUDGET
- * operations is compared as a text and as a decimal number alone.
+ * Deterministic, without state, in time linear in the texts plus at most some milliseconds: an
+ * answer of more than ANSWER_LONGEST bytes, one that nests too deeply or needs more than
+ * ANSWER_BUDGET operations is compared as a text and as a decimal number alone.
  */
 #ifndef ANSWER_ANSWER_H
 #define ANSWER_ANSWER_H
@@ -35,15 +35,16 @@ const char *answer_verdict_word(enum answer_verdict verdict);
 struct answer_rules {
     enum answer_place places[ANSWER_PLACE_COUNT]; /* (place_count) the first that is there counts */
     int place_count;
-    double
-        tolerance; /* relative, of decimals beside numbers without finite ones: 1/3 and 0.333333 */
+    struct extract_tags block; /* of ANSWER_BLOCK */
+    /* Relative, of a decimal beside a number without finite ones: 1/3 and 0.333333 */
+    double tolerance;
 };
 
-/* All places in their order; 1e-5, so that six digits are enough. */
+/* All places in their order; <answer>; 1e-5, so that six digits are enough. */
 extern const struct answer_rules answer_rules_usual;
 
-/* The usual rules with these places, by their words (none: all), and this tolerance; STATUS_INPUT for
- * an unknown word. */
+/* The usual rules with these places, by their words (none: all), and this tolerance;
+ * STATUS_INPUT for an unknown word. */
 enum status answer_rules_read(char *const *places, int64_t count, double tolerance,
                               struct answer_rules *out) MUST_USE;
 
@@ -53,7 +54,8 @@ struct answer_grade {
     struct span extracted;
 };
 
-/* Grades a text by a reference, which may be an answer or a text with one: a box or #### in it counts. */
+/* Grades a text by a reference, which may be an answer or a text with one: a box or #### in it
+ * counts. */
 struct answer_grade answer_grade(const struct answer_rules *rules, struct span text,
                                  struct span reference);
 

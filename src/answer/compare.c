@@ -114,8 +114,8 @@ static bool compare_ordered(struct grader *grader, struct item a, struct item b)
     return x == y;
 }
 
-/* Whether lists with these brackets may mean the same. What has three elements or more is no interval,
- * so its brackets do not matter. */
+/* Whether lists with these brackets may mean the same. What has three elements or more is no
+ * interval, so its brackets do not matter. */
 static bool brackets_agree(struct item a, struct item b) {
     if (open_of(a) == open_of(b) && close_of(a) == close_of(b))
         return true;
@@ -197,8 +197,8 @@ static bool read_equation(struct item item, struct item sides[2]) {
     return true;
 }
 
-/* What an equation says when the other answer is none: the side behind the name, or, as in 2 + 3 = 5,
- * behind a number. */
+/* What an equation says when the other answer is none: the side behind the name, or, as in 2 +
+ * 3 = 5, behind a number. */
 static bool read_assigned(struct item item, struct item *out) {
     struct item sides[2];
     if (!read_equation(item, sides))

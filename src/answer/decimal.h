@@ -24,8 +24,8 @@ struct decimal {
  * not both. Exponents beyond ±1e15 are refused. */
 bool decimal_read(struct span text, struct decimal *out);
 
-/* The number whose digits stand in text[begin, end), those from `point` on behind the decimal point,
- * times 10^exponent. What is no digit does not count. */
+/* The number whose digits stand in text[begin, end), those from `point` on behind the decimal
+ * point, times 10^exponent. What is no digit does not count. */
 struct decimal decimal_of_digits(struct span text, size_t begin, size_t point, size_t end,
                                  int64_t exponent);
 

@@ -2,6 +2,7 @@
 #include "answer/extract.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 static const char *const words[] = {
@@ -125,15 +126,24 @@ static bool find_boxed(struct span text, struct span *out) {
     return boxes.found;
 }
 
-/* --- <answer> --- */
+/* --- blocks between tags --- */
 
-bool extract_block(struct span text, struct span *out) {
+bool extract_tags_make(const char *name, struct extract_tags *out) {
+    const size_t length = strlen(name);
+    if (length < 1 || length > EXTRACT_NAME_MOST || strpbrk(name, "<>/ \t\r\n") != NULL)
+        return false;
+    snprintf(out->open, sizeof out->open, "<%s>", name);
+    snprintf(out->close, sizeof out->close, "</%s>", name);
+    return true;
+}
+
+bool extract_block(struct span text, const struct extract_tags *tags, struct span *out) {
     bool found = false;
     size_t open = SIZE_MAX;
     for (size_t i = span_find(text, "<", 0); i != SIZE_MAX; i = span_find(text, "<", i + 1)) {
-        if (stands(text, i, "<answer>")) {
-            open = i + strlen("<answer>");
-        } else if (open != SIZE_MAX && stands(text, i, "</answer>")) {
+        if (stands(text, i, tags->open)) {
+            open = i + strlen(tags->open);
+        } else if (open != SIZE_MAX && stands(text, i, tags->close)) {
             *out = part(text, open, i);
             found = true;
             open = SIZE_MAX;
@@ -189,8 +199,8 @@ static size_t phrase_end(struct span text, size_t i) {
     return verb || sign ? end + sign : i;
 }
 
-/* Up to the end of the sentence: a line end, or a point that no digit follows. Formulas between $ are
- * whole. */
+/* Up to the end of the sentence: a line end, or a point that no digit follows. Formulas between
+ * $ are whole. */
 static size_t sentence_end(struct span text, size_t from) {
     bool formula = false;
     for (size_t i = from; i < text.length; i++) {
@@ -219,8 +229,8 @@ static bool find_phrase(struct span text, struct span *out) {
 
 /* --- the last expression --- */
 
-/* Formulas between $ … $, \( … \) and \[ … \]: one pass, which keeps where one was opened. A $ before
- * a blank opens none, and one behind a blank closes none, so that $5 is money. */
+/* Formulas between $ … $, \( … \) and \[ … \]: one pass, which keeps where one was opened. A $
+ * before a blank opens none, and one behind a blank closes none, so that $5 is money. */
 struct formulas {
     size_t dollar, bracket; /* where one was opened, behind its sign; SIZE_MAX: none */
     size_t begin, end;      /* of the last whole one; end 0: none */
@@ -302,14 +312,15 @@ static bool find_last(struct span text, struct span *out) {
     return true;
 }
 
-bool answer_extract(struct span text, enum answer_place place, struct span *out) {
+bool answer_extract(struct span text, enum answer_place place, const struct extract_tags *block,
+                    struct span *out) {
     struct span inner;
     bool found = false;
     switch (place) {
     case ANSWER_BOXED:
         return find_boxed(text, out);
     case ANSWER_BLOCK:
-        found = extract_block(text, out);
+        found = extract_block(text, block, out);
         break;
     case ANSWER_HASHES:
         found = find_hashes(text, out);

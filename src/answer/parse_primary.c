@@ -365,8 +365,8 @@ static uint64_t extend_name(struct parser *parser, uint64_t name) {
     return name;
 }
 
-/* Whether a letter with a bracket behind it is a function of one thing, as f(x), P(n), I(0), and not
- * a product. The bracket may stand in braces. */
+/* Whether a letter with a bracket behind it is a function of one thing, as f(x), P(n), I(0),
+ * and not a product. The bracket may stand in braces. */
 static bool is_application(const struct parser *parser, const struct token *letter) {
     static const char names[] = "fghFGHIKLNPQRSTUVW";
     const enum token_commas divide = TOKEN_COMMAS_DIVIDE;

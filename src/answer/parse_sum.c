@@ -103,7 +103,8 @@ static int parse_signed(struct parser *parser) {
     return negative ? tree_wrap(parser->tree, NODE_NEGATE, 0, factor) : factor;
 }
 
-/* Whether a number here is a factor, as in 3! 4! or (x+1) 2, rather than digits that lost their sign. */
+/* Whether a number here is a factor, as in 3! 4! or (x+1) 2, rather than digits that lost their
+ * sign. */
 static bool is_after_end(const struct parser *parser) {
     return parser->consumed > 0 && strchr("!)}", parser->text.text[parser->consumed - 1]) != NULL &&
            parser->text.text[parser->consumed - 1] != '\0';

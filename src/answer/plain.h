@@ -16,8 +16,8 @@ bool plain_equal(struct span a, struct span b, bool fold_case);
 /* A name that plain_equal texts share (tree_name). */
 uint64_t plain_name(uint64_t start, struct span text);
 
-/* The letter of a choice that the text begins with: "C", "(C)", "\text{(C)}", and with `open` also what
- * goes on as "C. 12", "(C) 12" or "C: 12"; 0 when there is none. */
+/* The letter of a choice that the text begins with: "C", "(C)", "\text{(C)}", and with `open`
+ * also what goes on as "C. 12", "(C) 12" or "C: 12"; 0 when there is none. */
 char plain_choice(struct span text, bool open);
 
 /* Whether it holds letters, and nothing but them, blanks and - ' and ( ). */

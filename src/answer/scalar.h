@@ -2,12 +2,13 @@
  *
  * Whether two numbers, or two expressions in variables, are equal.
  *
- * Rational numbers are compared exactly. Others must agree in double precision to SCALAR_PRECISION of
- * the larger one, with variables at several points; rational expressions must have equal values in
- * the field of value.h as well. Where one side is written with a decimal point and the other has no
- * finite decimals, the grader's tolerance counts instead. A percentage is its hundredth or the number
- * before the sign, degrees are an angle or the number before the sign, when the other side has no
- * such sign. Units that are known are converted, others do not count.
+ * Rational numbers are compared exactly. Others must agree in double precision to
+ * SCALAR_PRECISION of the larger one, with variables at several points; rational expressions
+ * must have equal values in the field of value.h as well. Where one side is written with a
+ * decimal point and the other has no finite decimals, the grader's tolerance counts instead. A
+ * percentage is its hundredth or the number before the sign, degrees are an angle or the number
+ * before the sign, when the other side has no such sign. Units that are known are converted,
+ * others do not count.
  */
 #ifndef ANSWER_SCALAR_H
 #define ANSWER_SCALAR_H

@@ -37,8 +37,8 @@ static size_t digits_end(struct span text, size_t i) {
     return i;
 }
 
-/* Bytes of what may stand before a group of three digits: a comma where commas group, and what LaTeX
- * writes for one: {,} and ,\! and \, with blanks behind. */
+/* Bytes of what may stand before a group of three digits: a comma where commas group, and what
+ * LaTeX writes for one: {,} and ,\! and \, with blanks behind. */
 static size_t group_mark(struct span text, size_t i, enum token_commas commas) {
     size_t length = 0;
     if (stands(text, i, "{,}"))
@@ -153,8 +153,8 @@ static void read_letters(struct span letters, struct token *token) {
         token->kind = TOKEN_WORD;
 }
 
-/* The argument in braces of a command that ends at `i`: begin and end of its content, without blanks
- * at its begin. */
+/* The argument in braces of a command that ends at `i`: begin and end of its content, without
+ * blanks at its begin. */
 static bool argument(struct span text, size_t i, size_t *begin, size_t *end) {
     const size_t open = blanks_end(text, i);
     if (at(text, open) != '{')

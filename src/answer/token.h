@@ -73,8 +73,8 @@ struct token {
     bool point;
 };
 
-/* How numbers are read: 1,234 as one number, or as two with a comma between. Groups that LaTeX holds
- * together, 1{,}234 or 1,\!234, are one number always. */
+/* How numbers are read: 1,234 as one number, or as two with a comma between. Groups that LaTeX
+ * holds together, 1{,}234 or 1,\!234, are one number always. */
 enum token_commas { TOKEN_COMMAS_GROUP, TOKEN_COMMAS_DIVIDE };
 
 /* The token at byte `at`. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What a written answer says, as a tree in memory of fixed size: an answer that needs more nodes, or
- * nests deeper than TREE_DEPTH, is not read as mathematics. So every walk over a tree ends soon, and
- * none needs memory of its own.
+ * What a written answer says, as a tree in memory of fixed size: an answer that needs more
+ * nodes, or nests deeper than TREE_DEPTH, is not read as mathematics. So every walk over a tree
+ * ends soon, and none needs memory of its own.
  */
 #ifndef ANSWER_TREE_H
 #define ANSWER_TREE_H
@@ -118,8 +118,9 @@ struct tree {
     struct node nodes[TREE_NODES];
 };
 
-/* A new node without children, or TREE_NONE, which sets tree->full. TREE_NONE as a parent or a child
- * is taken and changes nothing but tree->full, so that a builder need look only at its end. */
+/* A new node without children, or TREE_NONE, which sets tree->full. TREE_NONE as a parent or a
+ * child is taken and changes nothing but tree->full, so that a builder need look only at its
+ * end. */
 int tree_add(struct tree *tree, enum node_kind kind, int detail);
 void tree_append(struct tree *tree, int parent, int child);
 

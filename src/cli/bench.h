@@ -70,8 +70,8 @@ enum status bench_reduce(const struct bench *bench, struct model *model,
 enum status bench_step(const struct bench *bench, struct model *model,
                        const struct adapter *adapter) MUST_USE;
 
-/* Gradings of mathematical answers a second on one core: of the lines { prediction, answer } of a file, or of
- * some that stand in the program. */
+/* Gradings of mathematical answers a second on one core: of the lines { prediction, answer } of a
+ * file, or of some that stand in the program. */
 enum status bench_grade(double seconds, const char *path) MUST_USE;
 
 #endif

@@ -15,9 +15,32 @@ static enum status check_name(const char *name) {
                 advice[0] != '\0' ? advice : "; known are format, answer, math, length, overlong");
 }
 
-static enum status rules_of(const struct settings_reward *reward, struct answer_rules *out) {
-    return answer_rules_read(reward->math_places, reward->math_places_count, reward->math_tolerance,
-                             out);
+/* What the settings say to the rules. */
+struct rules {
+    struct extract_tags think;
+    struct answer_rules answer;
+};
+
+static enum status make_tags(const char *parameter, const char *name, struct extract_tags *tags) {
+    char quoted[STATUS_QUOTE_MAX];
+    if (extract_tags_make(name, tags))
+        return STATUS_OK;
+    return FAIL(STATUS_INPUT,
+                "%s: '%s' is no name of a tag, which has 1 to %d characters and no < > / or white "
+                "space among them",
+                parameter, status_quote(quoted, name, SIZE_MAX), EXTRACT_NAME_MOST);
+}
+
+static enum status rules_of(const struct settings_reward *reward, struct rules *out) {
+    if (answer_rules_read(reward->math_places, reward->math_places_count, reward->math_tolerance,
+                          &out->answer) != STATUS_OK)
+        return FAIL(STATUS_INPUT, "reward.math_places: %s", status_sentence());
+    TRY(make_tags("reward.think_tag", reward->think_tag, &out->think));
+    TRY(make_tags("reward.answer_tag", reward->answer_tag, &out->answer.block));
+    if (strcmp(reward->think_tag, reward->answer_tag) == 0)
+        return FAIL(STATUS_INPUT, "reward.think_tag and reward.answer_tag are both '%s'",
+                    reward->think_tag);
+    return STATUS_OK;
 }
 
 /* Where overlong ends to fall. */
@@ -38,9 +61,8 @@ static enum status check_overlong(const struct settings *settings) {
 
 enum status rewards_check(const struct settings *settings) {
     const struct settings_reward *reward = &settings->reward;
-    struct answer_rules rules;
-    if (rules_of(reward, &rules) != STATUS_OK)
-        return FAIL(STATUS_INPUT, "reward.math_places: %s", status_sentence());
+    struct rules rules;
+    TRY(rules_of(reward, &rules));
     for (int64_t i = 0; i < reward->parts_count; i++) {
         TRY(check_name(reward->parts[i].name));
         if (reward_find(reward->parts[i].name) == &reward_overlong)
@@ -68,7 +90,7 @@ static double part_value(const struct reward_part *part, const struct reward_inp
 
 void rewards_of_answer(const struct settings *settings, const char *reference,
                        size_t reference_length, struct rollout_answer *answer) {
-    struct answer_rules rules;
+    struct rules rules;
     const enum status known = rules_of(&settings->reward, &rules);
     ASSERT(known == STATUS_OK); /* rewards_check */
     const struct reward_input input = {.text = strbuf_text(&answer->text),
@@ -79,7 +101,9 @@ void rewards_of_answer(const struct settings *settings, const char *reference,
                                        .max_new_tokens = settings->rollout.max_new_tokens,
                                        .overlong_from = settings->reward.overlong_from,
                                        .overlong_to = overlong_end(settings),
-                                       .rules = &rules};
+                                       .think = &rules.think,
+                                       .answer = &rules.answer.block,
+                                       .rules = &rules.answer};
     answer->reward = 0.0;
     for (int64_t p = 0; p < settings->reward.parts_count; p++) {
         answer->parts[p] = part_value(&settings->reward.parts[p], &input);

@@ -10,6 +10,15 @@ static const struct reward_rule *const rules[] = {
     &reward_format, &reward_answer, &reward_math, &reward_length, &reward_overlong,
 };
 
+const struct extract_tags *reward_think_tags(const struct reward_input *input) {
+    static const struct extract_tags usual = {"<think>", "</think>"};
+    return input->think != NULL ? input->think : &usual;
+}
+
+const struct extract_tags *reward_answer_tags(const struct reward_input *input) {
+    return input->answer != NULL ? input->answer : &answer_rules_usual.block;
+}
+
 const struct reward_rule *const *reward_list(int *count) {
     *count = (int)(sizeof rules / sizeof rules[0]);
     return rules;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Rewards: the text of an answer and the prompt's reference in, a number out. Every rule here takes
- * time linear in the length of text and reference, beside a bounded part, so that no answer can stall a run. To add one:
- * write reward_NAME.c, declare it below, add a line to reward.c.
+ * Rewards: the text of an answer and the prompt's reference in, a number out. Every rule here
+ * takes time linear in the length of text and reference, beside a bounded part, so that no
+ * answer can stall a run. To add one: write reward_NAME.c, declare it below, add a line to
+ * reward.c.
  */
 #ifndef REWARD_REWARD_H
 #define REWARD_REWARD_H
@@ -22,6 +23,8 @@ struct reward_input {
     int64_t max_new_tokens;             /* of the run */
     int64_t overlong_from, overlong_to; /* tokens; the second is the larger one */
     const struct answer_rules *rules;   /* of math; NULL: the usual ones */
+    /* Of format and answer; NULL: those of <think> and <answer> */
+    const struct extract_tags *think, *answer;
 };
 
 struct reward_rule {
@@ -38,8 +41,8 @@ struct reward_rule {
  * groups of three with commas, with an optional decimal point, and an optional exponent; numbers
  * are compared as exact decimals, so 1,000.50 equals 1.0005e3.
  *
- * math: 1 when the answer that the text gives, wherever its rules look for one, means the same as the
- * reference, else 0 (answer/answer.h).
+ * math: 1 when the answer that the text gives, wherever its rules look for one, means the same
+ * as the reference, else 0 (answer/answer.h).
  *
  * length: tokens / max_new_tokens.
  *
@@ -48,6 +51,10 @@ struct reward_rule {
  * White space is Unicode's, as Python's str.strip() has it. */
 extern const struct reward_rule reward_format, reward_answer, reward_math, reward_length,
     reward_overlong;
+
+/* The tags of an input, or the usual ones. */
+const struct extract_tags *reward_think_tags(const struct reward_input *input);
+const struct extract_tags *reward_answer_tags(const struct reward_input *input);
 
 /* All rules in help order; reward_find gives NULL for an unknown name. */
 const struct reward_rule *const *reward_list(int *count);

@@ -13,7 +13,8 @@ static bool same_number(struct span a, struct span b) {
 
 static double score(const struct reward_input *input) {
     struct span content;
-    if (!extract_block((struct span){input->text, input->length}, &content))
+    if (!extract_block((struct span){input->text, input->length}, reward_answer_tags(input),
+                       &content))
         return 0;
     content = span_trim(content);
     const struct span reference =

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A soft punishment of long answers (DAPO, arXiv 2503.14476, eq. 13): nothing up to a length L1, then
- * falling as a line to −1 at a length L2, and −1 beyond. DAPO has L2 − L1 = 4096 before the longest.
+ * A soft punishment of long answers (DAPO, arXiv 2503.14476, eq. 13): nothing up to a length
+ * L1, then falling as a line to −1 at a length L2, and −1 beyond. DAPO has L2 − L1 = 4096
+ * before the longest.
  */
 #include "reward/reward.h"
 

@@ -56,7 +56,8 @@ static const struct {
 static void test_places(void) {
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct span have = {"", 0};
-        const bool found = answer_extract(span_of(cases[i].text), cases[i].place, &have);
+        const bool found = answer_extract(span_of(cases[i].text), cases[i].place,
+                                          &answer_rules_usual.block, &have);
         const bool right =
             cases[i].want == NULL ? !found : found && span_equal(have, span_of(cases[i].want));
         if (!right)
@@ -88,6 +89,20 @@ static void test_order(void) {
              ANSWER_MISSING);
 }
 
+/* The name of the block's tags is a rule like the others. */
+static void test_tags(void) {
+    static const char *const wrong[] = {"", "a b", "a>", "</a",
+                                        "123456789012345678901234567890123"};
+    struct answer_rules rules = answer_rules_usual;
+    CHECK(extract_tags_make("solution", &rules.block));
+    const struct answer_grade grade =
+        answer_grade(&rules, span_of("<answer>1</answer><solution>2</solution>"), span_of("2"));
+    CHECK_EQ(grade.verdict, ANSWER_RIGHT);
+    CHECK_EQ(grade.place, ANSWER_BLOCK);
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        CHECK(!extract_tags_make(wrong[i], &rules.block));
+}
+
 /* References may be worked solutions. */
 static void test_reference(void) {
     CHECK_EQ(answer_grade(&answer_rules_usual, span_of("#### 12"), span_of("3 * 4 = 12\n#### 12"))
@@ -101,6 +116,7 @@ static void test_reference(void) {
 int main(void) {
     test_places();
     test_order();
+    test_tags();
     test_reference();
     return CHECK_END();
 }

@@ -10,8 +10,8 @@
 
 enum { MEGABYTE = 1 << 20 };
 
-/* Milliseconds for a megabyte, of which a pass over it takes some. A busy machine, and the sanitizers, make
- * everything slower; what is quadratic or worse would take minutes. */
+/* Milliseconds for a megabyte, of which a pass over it takes some. A busy machine, and the
+ * sanitizers, make everything slower; what is quadratic or worse would take minutes. */
 static const double limit_s = 1.0;
 
 static struct span span_of(const char *text) {
@@ -146,8 +146,8 @@ static void test_short(void) {
     }
 }
 
-/* The longest that are read at all, of one piece again and again: deep, wide, and with many elements
- * that all must be compared with all. */
+/* The longest that are read at all, of one piece again and again: deep, wide, and with many
+ * elements that all must be compared with all. */
 static void test_longest(void) {
     static const char *const pieces[] = {
         "(",

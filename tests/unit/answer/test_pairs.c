@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Some thousand pairs whose verdict is known from how they were made (tests/data/answer/make_pairs.py):
- * every one is graded as it was meant, both ways round where that means the same.
+ * Some thousand pairs whose verdict is known from how they were made
+ * (tests/data/answer/make_pairs.py): every one is graded as it was meant, both ways round where
+ * that means the same.
  */
 #include "answer/answer.h"
 
@@ -28,8 +29,8 @@ static struct span span_of(const char *text) {
     return (struct span){text, strlen(text)};
 }
 
-/* Units and signs of the answer that the reference does not have are forgiven, not the other way round only
- * where a variable could be meant; the pairs have none such. */
+/* Units and signs of the answer that the reference does not have are forgiven, not the other
+ * way round only where a variable could be meant; the pairs have none such. */
 static void check_pair(int row, char *fields[FIELDS]) {
     const bool equal = fields[0][0] == '1';
     for (int turn = 0; turn < 2; turn++) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The answers of published problems: each is read, found in its worked solution (but for five, whose
- * solutions box two answers of which the reference has one), equal to itself written another way, and hardly
- * ever equal to that of another problem.
+ * The answers of published problems: each is read, found in its worked solution (but for five,
+ * whose solutions box two answers of which the reference has one), equal to itself written
+ * another way, and hardly ever equal to that of another problem.
  */
 #include "answer/answer.h"
 #include "answer/parse.h"

@@ -78,6 +78,23 @@ static void test_overlong(void) {
     CHECK_NEAR(answer.parts[0], -0.5, 1e-15);
 }
 
+/* The rules look for tags of these names alone. */
+static void test_tags(void) {
+    static const char usual[] = "<think>a</think><answer>7</answer>",
+                      named[] = "<plan>a</plan><solution>7</solution>",
+                      parts[] = "parts = ( { name = \"format\"; }, { name = \"answer\"; }, "
+                                "{ name = \"math\"; } ); math_places = ( \"block\" ); ";
+    char reward[512];
+    struct rollout_answer answer;
+    reward_text(parts, usual, "7", &answer);
+    CHECK_NEAR(answer.reward, 3, 0);
+    snprintf(reward, sizeof reward, "%sthink_tag = \"plan\"; answer_tag = \"solution\";", parts);
+    reward_text(reward, named, "7", &answer);
+    CHECK_NEAR(answer.reward, 3, 0);
+    reward_text(reward, usual, "7", &answer);
+    CHECK_NEAR(answer.reward, 0, 0);
+}
+
 static void refuse(const char *reward, const char *words) {
     struct settings settings;
     open_settings(&settings, reward);
@@ -92,6 +109,9 @@ static void test_refusals(void) {
     refuse("parts = ( { name = \"overlong\"; } ); overlong_from = 12;",
            "overlong_from = 12 is not below");
     refuse("parts = ( { name = \"overlong\"; } ); overlong_from = 5; overlong_to = 5;", "length 5");
+    refuse("think_tag = \"a b\";", "reward.think_tag: 'a b' is no name");
+    refuse("answer_tag = \"</x>\";", "reward.answer_tag: '</x>'");
+    refuse("think_tag = \"answer\";", "both 'answer'");
     refuse("parts = ( { name = \"maths\"; } );", "no rule is called 'maths'");
     refuse("parts = ( { name = \"math\"; }, { name = \"math\"; } );", "twice");
 }
@@ -99,6 +119,7 @@ static void test_refusals(void) {
 int main(void) {
     test_math();
     test_scale();
+    test_tags();
     test_overlong();
     test_refusals();
     return CHECK_END();

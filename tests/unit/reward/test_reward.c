@@ -105,7 +105,7 @@ static void test_answer(void) {
 /* By its rules where there are some; answer/ has tests of what is equal. */
 static void test_math(void) {
     const struct answer_rules block = {
-        .places = {ANSWER_BLOCK}, .place_count = 1, .tolerance = 0.0};
+        .places = {ANSWER_BLOCK}, .place_count = 1, .block = {"<answer>", "</answer>"}};
     struct reward_input input = {.text = "<answer>0.333333</answer> and \\boxed{\\frac24}",
                                  .reference = "1/2"};
     input.length = strlen(input.text);
