@@ -48,8 +48,8 @@ optimizer.schedule=linear
 optimizer.schedule=cosine optimizer.warmup_steps=1
 optimizer.weight_decay=0.1 optimizer.max_grad_norm=0
 reward.parts=({name="format";weight=1.0;},{name="answer";weight=2.0;},{name="length";weight=-0.5;})
-reward.parts=({name="math";weight=1.0;},{name="length";weight=-0.1;}) reward.math_places=["block","last"] reward.math_tolerance=0.001
-reward.parts=({name="overlong";scale=2.0;clip=1.5;},{name="length";weight=-0.1;}) reward.overlong_from=2 reward.overlong_to=5
+reward.parts=({name="math";weight=1.0;},{name="format";},{name="answer";},{name="length";weight=-0.1;}) reward.math_places=["block","last"] reward.math_tolerance=0.001
+reward.parts=({name="overlong";scale=2.0;clip=1.5;},{name="format";},{name="answer";},{name="length";weight=-0.1;}) reward.overlong_from=2 reward.overlong_to=5
 data.shuffle=false
 prompt.template="What_is_{prompt}?"
 prompt.chat=auto
