@@ -45,6 +45,9 @@ enum status cuda_choose(int local_rank, int local_size, int visible, int *index)
 static enum status open_device(struct cuda_state *state) {
     int visible, index, rank = -1, size = -1;
     TRY(device_count(&visible));
+    if (visible == 0)
+        return FAIL(STATUS_INPUT, "this process sees no GPU; look at nvidia-smi, at what the job "
+                                  "asked for, and at CUDA_VISIBLE_DEVICES");
     for (size_t i = 0; rank < 0 && i < sizeof launchers / sizeof *launchers; i++) {
         rank = number_of(launchers[i].rank);
         size = number_of(launchers[i].size);
@@ -142,13 +145,23 @@ static enum status open_as(struct backend *backend, bool plans) {
     return plans ? STATUS_OK : open_device(state);
 }
 
+static void name_device(struct backend *backend) {
+    const struct device_facts *facts = &cuda_state(backend)->facts;
+    char node[32] = "";
+    if (facts->uuid[0] == '\0')
+        return;
+    if (facts->numa_node >= 0)
+        snprintf(node, sizeof node, ", NUMA node %d", facts->numa_node);
+    snprintf(backend->device, sizeof backend->device, "%s, %s, PCI %s%s", facts->name, facts->uuid,
+             facts->pci, node);
+    snprintf(backend->kind, sizeof backend->kind, "%s, compute capability %d.%d", facts->name,
+             facts->major, facts->minor);
+}
+
 static enum status open_cuda(struct backend *backend, int threads) {
     (void)threads; /* the host's; the GPU has its own */
     TRY(open_as(backend, false));
-    const struct device_facts *facts = &cuda_state(backend)->facts;
-    if (!facts->is_host) /* which any number of ranks may share */
-        snprintf(backend->device, sizeof backend->device, "%s, %s, PCI %s", facts->name,
-                 facts->uuid, facts->pci);
+    name_device(backend);
     return STATUS_OK;
 }
 

@@ -23,7 +23,9 @@ struct device {
 };
 
 struct device_facts {
-    char name[256], uuid[64], pci[32];
+    char name[256], uuid[64],
+        pci[32];   /* the last two are "" where any number of ranks may share it */
+    int numa_node; /* of the host that it hangs on; −1: unknown */
     int64_t memory_bytes, free_bytes, l2_bytes;
     int processors, major, minor; /* multiprocessors; compute capability */
     bool is_host;                 /* no GPU: the host stands in for one */

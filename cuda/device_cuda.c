@@ -4,6 +4,7 @@
  */
 #include "cuda/device.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -43,9 +44,6 @@ enum status device_count(int *count) {
 enum status device_open(struct device *device, int index) {
     int count;
     TRY(device_count(&count));
-    if (count == 0)
-        return FAIL(STATUS_INPUT, "this process sees no GPU; look at nvidia-smi, at what the job "
-                                  "asked for, and at CUDA_VISIBLE_DEVICES");
     if (index < 0 || index >= count)
         return FAIL(STATUS_INPUT, "there is no GPU %d; this process sees %d", index, count);
     CUDA(cudaSetDevice(index));
@@ -56,6 +54,22 @@ enum status device_open(struct device *device, int index) {
 void device_close(struct device *device) {
     device_stream_destroy(device, device->stream);
     *device = (struct device){.index = 0};
+}
+
+/* As the system tells it of the device on the PCI bus. */
+static int numa_node_of(const char *pci) {
+    char path[96];
+    int node = -1;
+    int used = snprintf(path, sizeof path, "/sys/bus/pci/devices/");
+    for (const char *c = pci; *c != 0 && used < (int)sizeof path - 12; c++)
+        path[used++] = (char)tolower((unsigned char)*c);
+    snprintf(path + used, sizeof path - (size_t)used, "/numa_node");
+    FILE *stream = fopen(path, "re");
+    if (stream != NULL && fscanf(stream, "%d", &node) != 1)
+        node = -1;
+    if (stream != NULL)
+        fclose(stream);
+    return node;
 }
 
 enum status device_facts(const struct device *device, struct device_facts *facts) {
@@ -71,6 +85,7 @@ enum status device_facts(const struct device *device, struct device_facts *facts
                                    .minor = p.minor};
     snprintf(facts->name, sizeof facts->name, "%s", p.name);
     CUDA(cudaDeviceGetPCIBusId(facts->pci, sizeof facts->pci, device->index));
+    facts->numa_node = numa_node_of(facts->pci);
     /* As nvidia-smi writes it: GPU-8-4-4-4-12. */
     size_t used = (size_t)snprintf(facts->uuid, sizeof facts->uuid, "GPU-");
     for (int i = 0; i < 16; i++)

@@ -259,8 +259,9 @@ static void drain(struct stream *stream, int64_t until) {
 }
 
 static void drain_all(const struct device *device) {
-    const struct state *state = device->state;
-    for (struct stream *stream = state->streams; stream != NULL; stream = stream->next)
+    const struct state *state = device->state; /* NULL: it was not opened */
+    for (struct stream *stream = state != NULL ? state->streams : NULL; stream != NULL;
+         stream = stream->next)
         drain(stream, stream->added);
 }
 
@@ -510,16 +511,63 @@ void device_graph_destroy(struct device *device, void *graph) {
 
 /* --- the device --- */
 
+/* One device, the host; or for tests as many as GRADUS_HOST_GPUS says, each with a UUID and a place on
+ * the bus, of which CUDA_VISIBLE_DEVICES shows some, by numbers or UUIDs, as CUDA reads it: an entry
+ * that is none ends the list. All of them are the host. */
+enum { FAKES_MOST = 64 };
+
+static int fake_count(void) {
+    const char *text = getenv("GRADUS_HOST_GPUS");
+    const long count = text != NULL ? strtol(text, NULL, 10) : 0;
+    return count > 0 && count <= FAKES_MOST ? (int)count : 0;
+}
+
+static void name_fake(char *out, size_t size, int number) {
+    snprintf(out, size, "GPU-%08x-0000-0000-0000-000000000000", (unsigned)number);
+}
+
+/* Which one an entry of the list, of `length` characters, means; −1: none. */
+static int find_fake(const char *entry, size_t length, int count) {
+    char uuid[64], number[16];
+    for (int i = 0; i < count; i++) {
+        name_fake(uuid, sizeof uuid, i);
+        snprintf(number, sizeof number, "%d", i);
+        if ((length > 4 && strncmp(entry, uuid, length) == 0) ||
+            (length == strlen(number) && strncmp(entry, number, length) == 0))
+            return i;
+    }
+    return -1;
+}
+
+/* The number of the index-th visible one; −1 where there are not so many. */
+static int visible_fake(int index) {
+    const char *list = getenv("CUDA_VISIBLE_DEVICES");
+    const int count = fake_count();
+    if (list == NULL)
+        return index < count ? index : -1;
+    for (int i = 0; *list != '\0'; i++) {
+        const size_t length = strcspn(list, ",");
+        const int found = find_fake(list, length, count);
+        if (found < 0 || i == index)
+            return found;
+        list += length + (list[length] == ',');
+    }
+    return -1;
+}
+
 enum status device_count(int *count) {
-    *count = 1;
+    *count = fake_count() == 0;
+    while (fake_count() > 0 && visible_fake(*count) >= 0)
+        ++*count;
     return STATUS_OK;
 }
 
 enum status device_open(struct device *device, int index) {
     struct state *state = NULL;
-    if (index != 0)
-        return FAIL(STATUS_INPUT, "there is no device %d; the host stands in for one, device 0",
-                    index);
+    int count;
+    TRY(device_count(&count));
+    if (index < 0 || index >= count)
+        return FAIL(STATUS_INPUT, "there is no device %d; the host stands in for %d", index, count);
     TRY(own(&state, sizeof *state));
     *device = (struct device){.index = index, .state = state};
     return device_stream_create(device, &device->stream);
@@ -536,16 +584,24 @@ void device_close(struct device *device) {
     *device = (struct device){.index = 0};
 }
 
+static void fake_facts(struct device_facts *facts, int number) {
+    const char *name = getenv("GRADUS_HOST_GPU_NAME");
+    facts->numa_node = number / 2;
+    snprintf(facts->name, sizeof facts->name, "%s", name != NULL ? name : "a GPU made up");
+    name_fake(facts->uuid, sizeof facts->uuid, number);
+    snprintf(facts->pci, sizeof facts->pci, "0000:%02X:00.0", (unsigned)(0x17 + number));
+}
+
 enum status device_facts(const struct device *device, struct device_facts *facts) {
-    (void)device;
     const int64_t page = sysconf(_SC_PAGESIZE);
-    *facts = (struct device_facts){.is_host = true, .major = 8, .minor = 0, .processors = 1};
+    *facts = (struct device_facts){
+        .is_host = true, .major = 8, .minor = 0, .processors = 1, .numa_node = -1};
     facts->memory_bytes = sysconf(_SC_PHYS_PAGES) * page;
     facts->free_bytes = facts->memory_bytes - memory_totals().bytes;
     facts->l2_bytes = (int64_t)32 << 20;
     snprintf(facts->name, sizeof facts->name, "the host in place of a GPU");
-    snprintf(facts->uuid, sizeof facts->uuid, "host");
-    snprintf(facts->pci, sizeof facts->pci, "host");
+    if (fake_count() > 0)
+        fake_facts(facts, visible_fake(device->index));
     return STATUS_OK;
 }
 

@@ -1,16 +1,68 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * NCCL itself. Its communicators are opened as ones that do not block, so that a rank that never comes
- * is a deadline that expires and not a call that does not come back.
+ * NCCL itself, loaded when it is first asked for, so that the program runs
+ * where it is not installed. Its communicators are opened as ones that do not
+ * block: a rank that never comes is a deadline that expires and not a call that
+ * does not come back.
  */
 #include "cuda/nccl_calls.h"
 
+#include <dlfcn.h>
 #include <nccl.h>
 
 #include <stdio.h>
 #include <string.h>
 
 _Static_assert(NCCL_ID_BYTES == NCCL_UNIQUE_ID_BYTES, "the size of an id is NCCL's");
+
+/* --- the library --- */
+
+/* clang-format off */
+#define FUNCTIONS(X)                                                                               \
+    X(ncclGetVersion) X(ncclGetErrorString) X(ncclGetLastError) X(ncclGetUniqueId)                 \
+    X(ncclCommInitRankConfig) X(ncclCommGetAsyncError) X(ncclCommFinalize) X(ncclCommDestroy)      \
+    X(ncclCommAbort) X(ncclAllReduce) X(ncclAllGather) X(ncclGroupStart) X(ncclGroupEnd)           \
+    X(ncclSend) X(ncclRecv)
+/* clang-format on */
+
+struct library {
+#define X(name) __typeof__(name) *name;
+    FUNCTIONS(X)
+#undef X
+};
+
+static bool find(void *opened, const char *name, void *function, size_t size) {
+    void *address = dlsym(opened, name);
+    memcpy(function, &address, size);
+    return address != NULL;
+}
+
+/* The one on the loader's path, else the one of the build. It stays until the
+ * process ends. */
+static bool load(struct library *library) {
+    void *opened = dlopen("libnccl.so.2", RTLD_NOW | RTLD_LOCAL);
+    if (opened == NULL)
+        opened = dlopen(GRADUS_NCCL_LIBRARY, RTLD_NOW | RTLD_LOCAL);
+    if (opened == NULL)
+        return false;
+    bool all = true;
+#define X(name) all = find(opened, #name, &library->name, sizeof library->name) && all;
+    FUNCTIONS(X)
+#undef X
+    return all;
+}
+
+/* NULL: there is none. Filled once, by the one thread that calls, and the same
+ * ever after. */
+static const struct library *nccl_library(void) {
+    static struct library library;
+    static enum { UNKNOWN, ABSENT, LOADED } state = UNKNOWN;
+    if (state == UNKNOWN)
+        state = load(&library) ? LOADED : ABSENT;
+    return state == LOADED ? &library : NULL;
+}
+
+/* --- errors --- */
 
 static ncclComm_t comm_of(const struct nccl *nccl) {
     return nccl->state;
@@ -20,18 +72,22 @@ static ncclComm_t comm_of(const struct nccl *nccl) {
 static enum status nccl_status(const struct nccl *nccl, ncclResult_t code, const char *call) {
     if (code == ncclSuccess || code == ncclInProgress)
         return STATUS_OK;
-    const char *more = ncclGetLastError(nccl != NULL ? comm_of(nccl) : NULL);
-    return FAIL(
-        code == ncclInvalidArgument ? STATUS_DEFECT : STATUS_COMM,
-        "%.*s failed: %s%s%.300s; the environment variable NCCL_DEBUG=WARN makes NCCL say more",
-        (int)strcspn(call, "("), call, ncclGetErrorString(code),
-        more != NULL && *more != 0 ? ": " : "", more != NULL ? more : "");
+    const char *more = nccl_library()->ncclGetLastError(nccl != NULL ? comm_of(nccl) : NULL);
+    return FAIL(code == ncclInvalidArgument ? STATUS_DEFECT : STATUS_COMM,
+                "%.*s failed: %s%s%.300s; the environment variable "
+                "NCCL_DEBUG=WARN makes NCCL say more",
+                (int)strcspn(call, "("), call, nccl_library()->ncclGetErrorString(code),
+                more != NULL && *more != 0 ? ": " : "", more != NULL ? more : "");
 }
-#define NCCL(call) TRY(nccl_status(nccl, (call), #call))
+#define NCCL(call) TRY(nccl_status(nccl, nccl_library()->call, #call))
+
+/* --- the calls --- */
 
 bool nccl_describe(char *out, size_t size) {
     int version = 0;
-    if (ncclGetVersion(&version) != ncclSuccess)
+    if (nccl_library() == NULL)
+        return false;
+    if (nccl_library()->ncclGetVersion(&version) != ncclSuccess)
         version = 0;
     snprintf(out, size, "NCCL %d.%d.%d", version / 10000, version / 100 % 100, version % 100);
     return true;
@@ -39,7 +95,7 @@ bool nccl_describe(char *out, size_t size) {
 
 enum status nccl_id_make(struct nccl_id *id) {
     ncclUniqueId made;
-    TRY(nccl_status(NULL, ncclGetUniqueId(&made), "ncclGetUniqueId"));
+    TRY(nccl_status(NULL, nccl_library()->ncclGetUniqueId(&made), "ncclGetUniqueId"));
     memcpy(id->bytes, made.internal, sizeof id->bytes);
     return STATUS_OK;
 }
@@ -54,7 +110,7 @@ enum status nccl_open(struct nccl *nccl, struct device *device, struct comm *com
     memcpy(theirs.internal, id->bytes, sizeof id->bytes);
     *nccl = (struct nccl){.rank = comm->rank, .size = comm->size};
     const ncclResult_t code =
-        ncclCommInitRankConfig(&opened, comm->size, theirs, comm->rank, &config);
+        nccl_library()->ncclCommInitRankConfig(&opened, comm->size, theirs, comm->rank, &config);
     nccl->state = opened;
     return nccl_status(NULL, code, "ncclCommInitRankConfig");
 }
@@ -73,7 +129,8 @@ enum status nccl_finish(struct nccl *nccl) {
 
 void nccl_release(struct nccl *nccl, bool abort) {
     if (nccl->state != NULL)
-        (void)(abort ? ncclCommAbort : ncclCommDestroy)(comm_of(nccl));
+        (void)(abort ? nccl_library()->ncclCommAbort
+                     : nccl_library()->ncclCommDestroy)(comm_of(nccl));
     nccl->state = NULL;
 }
 

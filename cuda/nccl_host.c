@@ -16,10 +16,10 @@
 #include "cuda/host/faults.h"
 #include "cuda/host/queue.h"
 
-static bool fails;
+static int looks_left = -1;
 
-void faults_nccl(bool on) {
-    fails = on;
+void faults_nccl(int looks) {
+    looks_left = looks;
 }
 
 /* One message of a group. */
@@ -71,8 +71,11 @@ enum status nccl_open(struct nccl *nccl, struct device *device, struct comm *com
 enum status nccl_look(struct nccl *nccl, bool *taken_up) {
     (void)nccl;
     *taken_up = true;
-    return fails ? FAIL(STATUS_COMM, "a sum over the ranks by NCCL failed: remote process exited")
-                 : STATUS_OK;
+    if (looks_left > 0)
+        looks_left--;
+    else if (looks_left == 0)
+        return FAIL(STATUS_COMM, "a sum over the ranks by NCCL failed: remote process exited");
+    return STATUS_OK;
 }
 
 enum status nccl_finish(struct nccl *nccl) {

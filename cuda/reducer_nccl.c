@@ -7,9 +7,10 @@
  * reduce-scatter in floating point with the bits of one in integers; additions put beside stand in the
  * same stream, behind their messages.
  *
- * The host waits by looking, in nccl_look and at the deadlines of the communicator, and the backend's
- * stream is made to wait only for what has been passed: a rank that is lost stops nothing that the
- * host would wait for without looking. What goes wrong ends NCCL's communicator (abort).
+ * The host waits by looking, in nccl_look and at the deadlines of the communicator, and puts what comes
+ * after into the backend's stream only then. That stream never waits for this one: a rank that is lost
+ * stops nothing that the host would wait for without looking. What goes wrong ends NCCL's communicator
+ * (abort).
  */
 #include "cuda/reducers.h"
 
@@ -19,6 +20,7 @@
 #include "base/memory.h"
 #include "comm/patience.h"
 #include "cuda/cuda.h"
+#include "cuda/kernel/vector.h"
 #include "cuda/nccl_calls.h"
 
 #define OPEN_S  300.0 /* longest that ranks may come apart to the opening */
@@ -121,8 +123,7 @@ static enum status join(struct reducer *reducer, const char *what) {
     if (state->lost)
         return STATUS_COMM;
     TRY(device_event_record(device, state->through, state->stream));
-    TRY(lose(reducer, await(reducer, state->through, what)));
-    return device_event_wait(device, device->stream, state->through);
+    return lose(reducer, await(reducer, state->through, what));
 }
 
 static void beside(struct reducer *reducer, bool on) {
@@ -232,7 +233,7 @@ static void close_reducer(struct reducer *reducer) {
 
 static const struct reducer_ops reducer_nccl = {
     .name = "nccl",
-    .text = "NCCL, memory of GPUs",
+    .text = "from GPU to GPU",
     .sum_exact = sum_exact,
     .sum_fast = sum_fast,
     .exchange_begin = exchange_begin,
@@ -251,6 +252,16 @@ static enum status open_streams(struct state *state) {
     return device_event_create(device, &state->through);
 }
 
+/* What additions put beside will take, so that no step takes memory. */
+static enum status reserve_scratch(struct reducer *reducer) {
+    struct cuda_need need = {0};
+    (void)cuda_need(&need, VECTOR_PARTS * (int64_t)sizeof(struct refused));
+    beside(reducer, true);
+    const enum status status = cuda_reserve(state_of(reducer)->backend, &need);
+    beside(reducer, false);
+    return status;
+}
+
 /* The id comes from rank 0. */
 static enum status share_id(struct comm *comm, struct nccl_id *id) {
     *id = (struct nccl_id){.bytes = {0}};
@@ -266,7 +277,10 @@ enum status reducer_nccl_open(struct reducer *reducer, struct backend *backend, 
     if (status == STATUS_OK) {
         *state = (struct state){.backend = backend};
         *reducer = (struct reducer){.ops = &reducer_nccl, .comm = comm, .state = state};
+        (void)nccl_describe(reducer->by, sizeof reducer->by);
         status = open_streams(state);
+        if (status == STATUS_OK)
+            status = reserve_scratch(reducer);
     }
     status = comm_agree(comm, status);
     if (status == STATUS_OK)

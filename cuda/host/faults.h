@@ -10,7 +10,7 @@
 /* No event is passed any more, as when a stream waits for a rank that is lost. */
 void faults_stall(bool on);
 
-/* NCCL has an error of another rank to tell. */
-void faults_nccl(bool on);
+/* NCCL has an error of another rank to tell, when it has been looked at `looks` times more; −1: none. */
+void faults_nccl(int looks);
 
 #endif

@@ -563,7 +563,8 @@ struct backend {
     void *state;
     int threads;
     int64_t blocks_taken; /* of memory of a device, from the device, so far; 0 of the host's */
-    char device[384]; /* what computes, where it is a thing of its own: one for each rank; or "" */
+    char device[416]; /* what computes, where it is a thing of its own: one for each rank; or "" */
+    char kind[288];   /* of that thing, as far as bits depend on it; or "" */
 };
 
 /* One choice of a backend. Those that stand outside of this folder are added by main, before any is

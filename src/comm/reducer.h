@@ -13,8 +13,8 @@
  * The order of work. On a device a reducer has a queue of its own, so that messages travel while the
  * backend computes. reducer_follow takes what the backend has queued so far as what comes before all
  * that is begun from then on; reducer_join waits on the host until that is through, looking at errors
- * and deadlines meanwhile, and lets the backend's queue go on behind it: so nothing that the host
- * waits for ever waits for a rank that is lost. Sums do both by themselves; around exchanges and
+ * and deadlines meanwhile, so that what the backend is given afterwards comes behind it; the backend's
+ * queue itself never waits for another rank, which may be lost. Sums do both by themselves; around exchanges and
  * gathers the caller does. Operations of the backend between reducer_beside(r, true) and (r, false)
  * are put behind the messages, not into the backend's queue. In host memory all of this is nothing.
  *
@@ -65,6 +65,7 @@ struct reducer {
     const struct reducer_ops *ops;
     struct comm *comm; /* borrowed */
     void *state;
+    char by[64]; /* what it goes by, for the log: a library and its version; or "" */
 };
 
 /* The communicator's own, for vectors in host memory; *comm outlives it and does not move. The

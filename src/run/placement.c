@@ -14,7 +14,7 @@
 /* What a rank says of itself. */
 struct place {
     char host[128], cores[PLACEMENT_TEXT_BYTES], gpus[PLACEMENT_TEXT_BYTES],
-        launcher[PLACEMENT_TEXT_BYTES], device[sizeof((struct backend *)0)->device];
+        launcher[PLACEMENT_TEXT_BYTES], device[sizeof((struct backend *)0)->device], kind[512];
     int core_count, threads;
 };
 
@@ -58,7 +58,32 @@ const char *placement_cores(const void *cpu_set, char out[PLACEMENT_TEXT_BYTES])
     return out;
 }
 
-static void describe_self(struct place *place, const struct backend *backend) {
+/* "AMD EPYC 9654 96-Core Processor"; "" where the system does not tell. */
+static void read_processor(char *out, size_t size) {
+    FILE *stream = fopen("/proc/cpuinfo", "re");
+    char line[256];
+    out[0] = '\0';
+    while (stream != NULL && out[0] == '\0' && fgets(line, sizeof line, stream) != NULL)
+        if (strncmp(line, "model name", 10) == 0 && strchr(line, ':') != NULL)
+            snprintf(out, size, "%s", strchr(line, ':') + 2);
+    out[strcspn(out, "\n")] = '\0';
+    if (stream != NULL)
+        fclose(stream);
+}
+
+enum status placement_device(const struct backend *backend, struct strbuf *out) {
+    char processor[256] = "";
+    const char *kind = backend->kind;
+    if (backend->ops->host_memory) {
+        read_processor(processor, sizeof processor);
+        kind = processor;
+    }
+    return strbuf_append_format(out, "%s%s%s", backend->ops->text, kind[0] != '\0' ? "; " : "",
+                                kind);
+}
+
+static enum status describe_self(struct place *place, const struct backend *backend) {
+    struct strbuf kind = STRBUF_EMPTY;
     cpu_set_t cores;
     const char *gpus = getenv("CUDA_VISIBLE_DEVICES");
     memset(place, 0, sizeof *place);
@@ -71,6 +96,21 @@ static void describe_self(struct place *place, const struct backend *backend) {
     placement_launcher(place->launcher);
     snprintf(place->device, sizeof place->device, "%s", backend->device);
     place->threads = backend->threads;
+    const enum status status = placement_device(backend, &kind);
+    snprintf(place->kind, sizeof place->kind, "%s", strbuf_text(&kind));
+    strbuf_release(&kind);
+    return status;
+}
+
+/* What all ranks say, on rank 0; NULL elsewhere. */
+static enum status gather_places(struct comm *comm, const struct backend *backend,
+                                 struct place **all) {
+    struct place mine;
+    size_t *sizes = NULL;
+    TRY(comm_agree(comm, describe_self(&mine, backend)));
+    TRY(comm_gather(comm, &mine, sizeof mine, 0, (void **)all, &sizes));
+    memory_release(&sizes);
+    return STATUS_OK;
 }
 
 /* How many ranks may use the very cores of this one. */
@@ -113,38 +153,39 @@ static enum status refuse_shared(const struct place *places, int size) {
     return STATUS_OK;
 }
 
-enum status placement_report(struct comm *comm, const struct backend *backend) {
-    struct place mine, *all = NULL;
-    size_t *sizes = NULL;
+/* The first rank of another kind than rank 0 speaks for all. */
+static enum status refuse_mixed(const struct place *places, int size) {
+    for (int r = 1; r < size; r++)
+        if (strcmp(places[r].kind, places[0].kind) != 0)
+            return FAIL(STATUS_INPUT,
+                        "rank 0 on %s computes by %s, rank %d on %s by %s: the numbers would "
+                        "depend on who computes what; ask for nodes of one kind, or give equal "
+                        "bits up with parallel.reduction = \"fast\"",
+                        places[0].host, places[0].kind, r, places[r].host, places[r].kind);
+    return STATUS_OK;
+}
+
+enum status placement_check(struct comm *comm, const struct backend *backend, bool alike) {
+    struct place *all = NULL;
     enum status status = STATUS_OK;
-    describe_self(&mine, backend);
-    TRY(comm_gather(comm, &mine, sizeof mine, 0, (void **)&all, &sizes));
-    if (comm->rank == 0) {
-        tell(all, comm->size, backend->ops->name);
+    TRY(gather_places(comm, backend, &all));
+    if (comm->rank == 0)
         status = refuse_shared(all, comm->size);
-    }
+    if (comm->rank == 0 && alike && status == STATUS_OK)
+        status = refuse_mixed(all, comm->size);
     memory_release(&all);
-    memory_release(&sizes);
     return comm_agree(comm, status);
 }
 
-/* "AMD EPYC 9654 96-Core Processor"; "" where the system does not tell. */
-static void read_processor(char *out, size_t size) {
-    FILE *stream = fopen("/proc/cpuinfo", "re");
-    char line[256];
-    out[0] = '\0';
-    while (stream != NULL && out[0] == '\0' && fgets(line, sizeof line, stream) != NULL)
-        if (strncmp(line, "model name", 10) == 0 && strchr(line, ':') != NULL)
-            snprintf(out, size, "%s", strchr(line, ':') + 2);
-    out[strcspn(out, "\n")] = '\0';
-    if (stream != NULL)
-        fclose(stream);
-}
-
-enum status placement_device(const struct backend *backend, struct strbuf *out) {
-    char processor[256] = "";
-    if (backend->ops->host_memory)
-        read_processor(processor, sizeof processor);
-    return strbuf_append_format(out, "%s%s%s", backend->ops->text, processor[0] != '\0' ? "; " : "",
-                                processor);
+enum status placement_report(struct comm *comm, const struct backend *backend,
+                             const struct reducer *reducer) {
+    struct place *all = NULL;
+    TRY(gather_places(comm, backend, &all));
+    if (comm->rank == 0)
+        tell(all, comm->size, backend->ops->name);
+    if (comm->rank == 0 && comm->size > 1)
+        log_info("place", "sums over the ranks = %s (%s%s%s)", reducer->ops->name,
+                 reducer->ops->text, reducer->by[0] != '\0' ? ", " : "", reducer->by);
+    memory_release(&all);
+    return STATUS_OK;
 }

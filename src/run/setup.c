@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "run/placement.h"
 #include "run/rule.h"
 #include "run/save.h"
 #include "run/saving.h"
@@ -366,6 +367,9 @@ enum status run_open(struct run *run, const struct settings *settings, struct co
     if (status == STATUS_OK)
         status = open_data(run, threads, &(struct absent){.weights = false});
     status = comm_agree(comm, status);
+    if (status == STATUS_OK)
+        status = placement_check(comm, &run->lm.backend,
+                                 settings->parallel.reduction == SETTING_REDUCTION_EXACT);
     if (status == STATUS_OK)
         status = run_reserve(run);
     if (status == STATUS_OK)

@@ -228,7 +228,7 @@ enum status run_train(struct run *run) {
     if (status == STATUS_OK)
         status = open_heartbeat(run);
     if (status == STATUS_OK)
-        status = placement_report(run->comm, &run->lm.backend);
+        status = placement_report(run->comm, &run->lm.backend, &run->reducer);
     if (status == STATUS_OK)
         status = wall_time_open(&run->wall, run->settings, run->comm,
                                 (double)run->layout->elements * CHECKPOINT_BYTES);

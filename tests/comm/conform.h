@@ -9,6 +9,7 @@
 #include "check.h"
 
 #include <stdint.h>
+#include <time.h>
 
 #include "base/memory.h"
 #include "comm/comm.h"
@@ -127,8 +128,28 @@ static void conform_words(struct comm *comm) {
 
 /* --- sums of vectors --- */
 
-static void conform_vector_sums(struct reducer *reducer, int64_t n, size_t room_bytes) {
+/* The kind of memory that a reducer's vectors are in. NULL: the host's, where vectors stay as they are. */
+struct conform_memory {
+    void *(*put)(void *context, const void *host, size_t bytes); /* a copy in it */
+    void (*take)(void *context, void *host, void *memory,
+                 size_t bytes); /* back, and gives it back */
+    void *context;
+};
+
+static void *conform_put(const struct conform_memory *memory, void *host, size_t bytes) {
+    return memory != NULL ? memory->put(memory->context, host, bytes) : host;
+}
+
+static void conform_take(const struct conform_memory *memory, void *host, void *there,
+                         size_t bytes) {
+    if (memory != NULL)
+        memory->take(memory->context, host, there, bytes);
+}
+
+static void conform_vector_sums(struct reducer *reducer, const struct conform_memory *memory,
+                                int64_t n, size_t room_bytes) {
     const struct comm *comm = reducer->comm;
+    const size_t exact_bytes = (size_t)n * sizeof(int64_t), fast_bytes = (size_t)n * sizeof(float);
     int64_t *exact = NULL, wrong = 0;
     float *fast = NULL;
     char *room = NULL;
@@ -139,8 +160,14 @@ static void conform_vector_sums(struct reducer *reducer, int64_t n, size_t room_
         exact[i] = conform_integer(comm->rank, i);
         fast[i] = (float)(i % 1000 + comm->rank); /* small integers, exact in any order */
     }
-    CHECK_OK(reducer_sum_exact(reducer, exact, n, room, room_bytes));
-    CHECK_OK(reducer_sum_fast(reducer, fast, n, room, room_bytes));
+    void *there_exact = conform_put(memory, exact, exact_bytes),
+         *there_fast = conform_put(memory, fast, fast_bytes),
+         *there_room = conform_put(memory, room, room_bytes);
+    CHECK_OK(reducer_sum_exact(reducer, there_exact, n, there_room, room_bytes));
+    CHECK_OK(reducer_sum_fast(reducer, there_fast, n, there_room, room_bytes));
+    conform_take(memory, exact, there_exact, exact_bytes);
+    conform_take(memory, fast, there_fast, fast_bytes);
+    conform_take(memory, room, there_room, room_bytes);
     for (int64_t i = 0; i < n; i++) {
         const float want = (float)(i % 1000 * comm->size + comm->size * (comm->size - 1) / 2);
         wrong += exact[i] != conform_sum(comm->size, i) || fast[i] != want;
@@ -160,30 +187,44 @@ static float conform_number(int from, int to, int64_t i) {
     return (float)(i * 16 + 4 * from + to);
 }
 
-/* Some ranks look until the messages have come, others wait; all meet in between. */
+static void conform_pause(long ms) {
+    nanosleep(&(struct timespec){.tv_nsec = ms * 1000000}, NULL);
+}
+
+/* Ranks of even number come late, and then wait for the messages; the others look, before they meet for
+ * other things and after, until all have come. */
 static void conform_flight(struct reducer *reducer, const struct reducer_exchange *exchange) {
     const int rank = reducer->comm->rank;
     int64_t words[64];
     bool come = false;
+    if (rank % 2 == 0)
+        conform_pause(5);
     CHECK_OK(reducer_follow(reducer));
     CHECK_OK(reducer_exchange_begin(reducer, exchange));
+    for (int look = 0; rank % 2 == 1 && look < 20 && !come; look++) {
+        CHECK_OK(reducer_exchange_test(reducer, false, &come));
+        conform_pause(1);
+    }
     conform_words(reducer->comm);
     conform_gathers(reducer->comm, 130);
     CHECK_OK(comm_words_begin(reducer->comm, conform_integer(rank, 3), words));
     while (rank % 2 == 1 && !come)
         CHECK_OK(reducer_exchange_test(reducer, false, &come));
-    CHECK_OK(reducer_exchange_test(reducer, true, &come));
+    if (rank % 2 == 0)
+        CHECK_OK(reducer_exchange_test(reducer, true, &come));
     CHECK(come);
     for (come = false; rank % 2 == 0 && !come;)
         CHECK_OK(comm_words_test(reducer->comm, false, &come));
-    CHECK_OK(comm_words_test(reducer->comm, true, &come));
+    if (rank % 2 == 1)
+        CHECK_OK(comm_words_test(reducer->comm, true, &come));
     for (int r = 0; r < reducer->comm->size; r++)
         CHECK_EQ(words[r], conform_integer(r, 3));
     CHECK_OK(reducer_join(reducer, "conformance"));
 }
 
 /* Every message arrives whole, at its place, and nothing else is written. */
-static void conform_exchange(struct reducer *reducer, int64_t n) {
+static void conform_exchange(struct reducer *reducer, const struct conform_memory *memory,
+                             int64_t n) {
     const int rank = reducer->comm->rank, size = reducer->comm->size;
     const int64_t longest = n + 3 * size;
     int64_t lists[4][64] = {{0}}, wrong = 0;
@@ -199,13 +240,18 @@ static void conform_exchange(struct reducer *reducer, int64_t n) {
             receive[r * longest + i] = -1.0f;
         }
     }
-    const struct reducer_exchange exchange = {.send = send,
+    const size_t bytes = (size_t)(longest * size) * sizeof *send;
+    void *there_send = conform_put(memory, send, bytes),
+         *there_receive = conform_put(memory, receive, bytes);
+    const struct reducer_exchange exchange = {.send = there_send,
                                               .send_at = lists[0],
                                               .send_count = lists[1],
-                                              .receive = receive,
+                                              .receive = there_receive,
                                               .receive_at = lists[2],
                                               .receive_count = lists[3]};
     conform_flight(reducer, &exchange);
+    conform_take(memory, send, there_send, bytes);
+    conform_take(memory, receive, there_receive, bytes);
     for (int r = 0; r < size; r++)
         for (int64_t i = 0; i < longest; i++)
             wrong +=
@@ -215,32 +261,40 @@ static void conform_exchange(struct reducer *reducer, int64_t n) {
     memory_release(&receive);
 }
 
-/* Ragged parts, some of them empty, become one vector everywhere. */
-static void conform_parts(struct reducer *reducer, int64_t n) {
+/* Parts, ragged with some of them empty or all of one length, become one vector everywhere. */
+static void conform_parts(struct reducer *reducer, const struct conform_memory *memory, int64_t n,
+                          bool equal) {
     const int rank = reducer->comm->rank, size = reducer->comm->size;
     int64_t borders[65] = {3}, wrong = 0;
     float *values = NULL;
     for (int r = 0; r < size; r++)
-        borders[r + 1] = borders[r] + (r % 3 == 1 ? 0 : n + 5 * r);
+        borders[r + 1] = borders[r] + (equal ? n : r % 3 == 1 ? 0 : n + 5 * r);
     const int64_t end = borders[size] + 2;
+    const size_t bytes = (size_t)end * sizeof *values;
     CHECK_OK(memory_new(&values, end, "test"));
     for (int64_t i = 0; i < end; i++)
         values[i] = i >= borders[rank] && i < borders[rank + 1] ? (float)i : -1.0f;
-    CHECK_OK(reducer_all_gather(reducer, values, borders));
+    void *there = conform_put(memory, values, bytes);
+    CHECK_OK(reducer_follow(reducer));
+    CHECK_OK(reducer_all_gather(reducer, there, borders));
+    CHECK_OK(reducer_join(reducer, "conformance"));
+    conform_take(memory, values, there, bytes);
     for (int64_t i = 0; i < end; i++)
         wrong += values[i] != (i >= borders[0] && i < borders[size] ? (float)i : -1.0f);
     CHECK_EQ(wrong, 0);
     memory_release(&values);
 }
 
-/* What every reducer must do; the vectors are in host memory. */
-static void conform_reducer(struct reducer *reducer, int64_t n) {
+/* What every reducer must do. */
+static void conform_reducer(struct reducer *reducer, const struct conform_memory *memory,
+                            int64_t n) {
     const size_t least = 8 * (size_t)reducer->comm->size;
-    conform_vector_sums(reducer, n, least);
-    conform_vector_sums(reducer, n, 9 * least + 5);
-    conform_vector_sums(reducer, n, reducer_room_bytes(reducer->comm, n));
-    conform_exchange(reducer, n);
-    conform_parts(reducer, n);
+    conform_vector_sums(reducer, memory, n, least);
+    conform_vector_sums(reducer, memory, n, 9 * least + 5);
+    conform_vector_sums(reducer, memory, n, reducer_room_bytes(reducer->comm, n));
+    conform_exchange(reducer, memory, n);
+    conform_parts(reducer, memory, n, false);
+    conform_parts(reducer, memory, n, true);
 }
 
 /* The ranks of `failing` (a bit each) fail; all must leave with the word of the lowest. */
@@ -271,7 +325,7 @@ static void conform_all(struct comm *comm) {
         conform_broadcast(comm, sizes[i]);
         conform_gathers(comm, sizes[i]);
         conform_sums(comm, (int64_t)sizes[i]);
-        conform_reducer(&reducer, (int64_t)sizes[i]);
+        conform_reducer(&reducer, NULL, (int64_t)sizes[i]);
     }
     conform_maximum(comm);
     for (unsigned failing = 0; failing < 1u << comm->size; failing++)
@@ -282,7 +336,7 @@ static void conform_all(struct comm *comm) {
 }
 
 /* A part of the ranks is a communicator as good as the whole. */
-static void conform_split(struct comm *comm) {
+__attribute__((unused)) static void conform_split(struct comm *comm) {
     const int color = comm->rank % 2;
     struct comm part;
     CHECK_OK(comm_split(comm, color, &part));

@@ -3,12 +3,14 @@
  * Gradients on shards over the ranks of an MPI job: whoever computes a tile, every rank ends with
  * the bits that one rank alone has, for its elements, its moments and, after the all-gather, all
  * parameters; also where the ranks have unequal shares, where a gradient must be repeated at a
- * smaller scale or skipped, and where the messages are cut small.
+ * smaller scale or skipped, where the messages are cut small, and whether messages travel beside the
+ * work or not. sharded BACKEND; "cuda" on the host that stands in for GPUs, by what stands in for NCCL.
  */
 #include "check.h"
 
 #include <float.h>
 
+#include "backends.h"
 #include "base/memory.h"
 #include "base/random.h"
 #include "mpi/comm_mpi.h"
@@ -43,7 +45,8 @@ struct trial {
 };
 
 static struct backend backend;
-static float *values; /* (2, MOST) of the piece at work and the one before, in turn */
+static float *values;    /* (2, MOST) of the piece at work and the one before, in turn */
+static float host[MOST]; /* before it is uploaded */
 static int32_t rows[ROWS];
 
 static float number(uint32_t tile, uint32_t piece, int64_t i) {
@@ -64,9 +67,10 @@ static struct exchange_piece piece_of(const struct trial *trial, int tile, int p
         piece.rows = rows;
     }
     for (int64_t i = 0; i < n; i++)
-        own[i] = number((uint32_t)tile, (uint32_t)p, i);
+        host[i] = number((uint32_t)tile, (uint32_t)p, i);
     if (tile == trial->odd_tile)
-        own[n / 2] = trial->odd;
+        host[n / 2] = trial->odd;
+    CHECK_OK(backend.ops->upload(&backend, own, host, (size_t)n * sizeof *host));
     piece.values = own;
     return piece;
 }
@@ -106,14 +110,26 @@ static void side_open(struct side *side, struct comm *comm, const struct vector_
     static const struct optimizer_settings settings = {
         .beta1 = 0.9, .beta2 = 0.99, .epsilon = 1e-8, .weight_decay = 0.1};
     *side = (struct side){.shard = NULL};
-    reducer_open_host(&side->reducer, comm);
+    CHECK_OK(gradient_open_reducer(&side->reducer, &backend, comm));
     CHECK_OK(shard_create(&side->shard, layout, comm->rank, comm->size));
     CHECK_OK(
         gradient_create(&side->gradient, &backend, side->shard, &side->reducer, trial->reduction));
     CHECK_OK(optimizer_create(&side->optimizer, &backend, side->shard, &settings));
     CHECK_OK(backend_new(&backend, &side->master, ELEMENTS, "parameters"));
+    float *first = NULL;
+    CHECK_OK(memory_new(&first, ELEMENTS, "test"));
     for (uint32_t i = 0; i < ELEMENTS; i++)
-        side->master[i] = (float)random_uniform(6, RANDOM_TEST, i, 0, 0, 0);
+        first[i] = (float)random_uniform(6, RANDOM_TEST, i, 0, 0, 0);
+    CHECK_OK(backend.ops->upload(&backend, side->master, first, ELEMENTS * sizeof *first));
+    memory_release(&first);
+}
+
+/* n elements on the host; the caller releases them. */
+static float *fetch(const float *from, int64_t n) {
+    float *out = NULL;
+    CHECK_OK(memory_new(&out, n, "test"));
+    CHECK_OK(backend.ops->download(&backend, out, from, (size_t)n * sizeof *out));
+    return out;
 }
 
 static void side_close(struct side *side) {
@@ -143,14 +159,17 @@ static void side_step(struct side *side, const struct trial *trial) {
 }
 
 /* Elements of this rank's vector that are not those of the whole one. */
-static int64_t wrong_in(const struct shard *shard, const float *mine, const float *whole,
+static int64_t wrong_in(const struct shard *shard, const float *shards, const float *all,
                         double tolerance) {
     int64_t wrong = 0;
+    float *mine = fetch(shards, shard->elements), *whole = fetch(all, ELEMENTS);
     for (int64_t i = 0; i < shard_range_count(shard, shard->rank); i++) {
         const struct shard_range r = shard_range_at(shard, shard->rank, i);
         for (int64_t e = r.begin; e < r.end; e++)
             wrong += !(fabs((double)mine[r.place + e - r.begin] - (double)whole[e]) <= tolerance);
     }
+    memory_release(&mine);
+    memory_release(&whole);
     return wrong;
 }
 
@@ -167,9 +186,12 @@ static void check_sides(const struct side *shared, const struct side *alone, dou
     CHECK_NEAR(shared->gradient->norm / alone->gradient->norm, 1, tolerance);
     CHECK_EQ(wrong_in(shard, shared->gradient->values, alone->gradient->values, tolerance), 0);
     CHECK_EQ(wrong_in(shard, shared->optimizer->exp_avg, alone->optimizer->exp_avg, tolerance), 0);
+    float *mine = fetch(shared->master, ELEMENTS), *whole = fetch(alone->master, ELEMENTS);
     for (int64_t i = 0; i < ELEMENTS; i++)
-        wrong += !(fabs((double)shared->master[i] - (double)alone->master[i]) <= 1e3 * tolerance);
+        wrong += !(fabs((double)mine[i] - (double)whole[i]) <= 1e3 * tolerance);
     CHECK_EQ(wrong, 0);
+    memory_release(&mine);
+    memory_release(&whole);
     CHECK(shard->size == 1 || shard->elements < ELEMENTS);
 }
 
@@ -205,25 +227,35 @@ static void check_order(struct comm *comm, const struct vector_layout *layout) {
     side_close(&side);
 }
 
+static const struct trial trials[] = {
+    {GRADIENT_EXACT, 0, -1},          {GRADIENT_FAST, 0, -1},   {GRADIENT_EXACT, 1e4f, 6},
+    {GRADIENT_EXACT, FLT_MAX / 8, 0}, {GRADIENT_EXACT, NAN, 3}, {GRADIENT_FAST, INFINITY, 6},
+};
+
+static void check_all(struct comm *comm, const struct vector_layout *layout) {
+    for (size_t i = 0; i < sizeof trials / sizeof *trials; i++)
+        check_trial(comm, layout, &trials[i], i != 1, 0);
+    check_trial(comm, layout, &trials[0], false, 0);
+    comm_mpi_set_piece(comm, 1003);
+    check_trial(comm, layout, &trials[1], true, 0);
+    check_trial(comm, layout, &trials[0], true, 1777);
+}
+
 int main(int argc, char **argv) {
-    static const struct trial trials[] = {
-        {GRADIENT_EXACT, 0, -1},          {GRADIENT_FAST, 0, -1},   {GRADIENT_EXACT, 1e4f, 6},
-        {GRADIENT_EXACT, FLT_MAX / 8, 0}, {GRADIENT_EXACT, NAN, 3}, {GRADIENT_FAST, INFINITY, 6},
-    };
     struct comm comm;
     struct vector_layout *layout = NULL;
-    if (comm_mpi_open(&comm, &argc, &argv) != STATUS_OK)
+    if (comm_mpi_open(&comm, &argc, &argv) != STATUS_OK || argc < 2)
         return 1;
-    CHECK_OK(backend_open(&backend, "cpu", 1));
+    (void)backends_have_cuda();
+    CHECK_OK(backend_open(&backend, argv[1], 1));
     CHECK_OK(backend_new(&backend, &values, 2 * MOST, "values"));
     CHECK_OK(vector_layout_create(&layout, &backend, parts, PARTS));
-    for (size_t i = 0; i < sizeof trials / sizeof *trials; i++)
-        check_trial(&comm, layout, &trials[i], i != 1, 0);
-    check_trial(&comm, layout, &trials[0], false, 0);
-    check_trial(&comm, layout, &trials[1], true, 0);
-    comm_mpi_set_piece(&comm, 1003);
-    check_trial(&comm, layout, &trials[0], true, 0);
-    check_trial(&comm, layout, &trials[0], true, 1777);
+    if (strcmp(argv[1], "cuda") == 0) { /* fibers are slow */
+        check_trial(&comm, layout, &trials[0], true, 0);
+        check_trial(&comm, layout, &trials[0], true, 17777);
+    } else {
+        check_all(&comm, layout);
+    }
     check_order(&comm, layout);
     vector_layout_destroy(&layout);
     backend_release(&backend, &values);

@@ -1,6 +1,6 @@
 #!/bin/sh
 # cuda.sh PRECISION: runs through the CUDA backend, on the host where there is no GPU. Up to rounding they are the CPU's; their own
-# bits are the same for any number of answers in flight and of ranks, in whatever order threads run; the sampler's log-probabilities
+# bits are the same for any number of answers in flight and of ranks, on shards or not, in whatever order threads run; the sampler's log-probabilities
 # are the trainer's.
 . "$(dirname "$0")/lib.sh"
 precision=$1
@@ -75,6 +75,6 @@ if [ "$precision" = fp32 ] && ! nvidia-smi >/dev/null 2>&1; then
 fi
 GRADUS_FIBER_SEED=0
 export GRADUS_FIBER_SEED
-train 3 three "$@"
+train 3 three "$@" parallel.shard=true
 same_whole one three
 finish

@@ -1,6 +1,6 @@
 #!/bin/sh
 # plan.sh: what `gradus plan` foretells of a run is what the run then takes: memory that is allocated to 1 %, resident memory to
-# 10 % (of so small a model the libraries take most), files, and the saving that an advice promises.
+# 5 % (of so small a model the libraries take most), files, and the saving that an advice promises.
 . "$(dirname "$0")/lib.sh"
 
 awk 'BEGIN {
@@ -38,7 +38,7 @@ foretold() {
     set -- "$*" $(sed -n 's/.*resident_peak_mib = \([0-9.]*\), allocated_peak_mib = \([0-9.]*\).*/\1 \2/p' run/log.txt)
     echo "$ranks ranks, $1: planned $peak MiB, $outside of them outside; resident $2 MiB, allocated $3 MiB"
     holds "($peak - $outside) / $3 > 0.99 && ($peak - $outside) / $3 < 1.01" "planned $peak - $outside MiB, allocated $3 MiB for $1"
-    holds "$peak / $2 > 0.9 && $peak / $2 < 1.1" "planned $peak MiB, resident $2 MiB for $1"
+    holds "$peak / $2 > 0.95 && $peak / $2 < 1.05" "planned $peak MiB, resident $2 MiB for $1"
 }
 
 # mib NAME: the number that the plan tells of a file.
