@@ -7,17 +7,19 @@
 start() {
     ranks=$1 run=$2
     shift 2
-    job "$ranks" train "$SYSTEM_WORK/input.cfg" run.directory="$work/$run" run.steps=100000 parallel.deadline_s=2 run.wall_time_s=120 \
+    job "$ranks" train "$SYSTEM_WORK/input.cfg" run.directory="$work/$run" run.steps=5000 parallel.deadline_s=2 run.wall_time_s=120 \
         output.rollouts_every=0 parallel.groups_per_tile=1 "$@" &
     job=$!
 }
 
 begin() {
     start 3 "$@"
-    for _ in $(seq 400); do
-        grep -q '"step": [1-9]' "$run/status.json" 2>/dev/null && break
+    for _ in $(seq 1200); do
+        ! grep -q '"step": [1-9]' "$run/status.json" 2>/dev/null || return 0
         sleep 0.05
     done
+    fail "$run: no step in a minute: $(ours | tail -n 2)"
+    finish
 }
 
 # line RUN RANK: its line in the file of heartbeats.

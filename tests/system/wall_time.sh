@@ -75,10 +75,10 @@ grep -q "given up, and its parameters with it" changed/log.txt || fail "changed:
 job 1 train "$SYSTEM_WORK/input.cfg" run.directory="$work/twice" run.steps=20 update.iterations=1000 rollout.group_size=64 &
 job=$!
 for _ in $(seq 600); do
-    [ ! -f twice/diagnostics.h5 ] || break
+    ! grep -q 'phase \(gradient\|reduction\|optimizer\)' twice/heartbeat 2>/dev/null || break
     sleep 0.05
 done
-sleep 1
+sleep 2 # some passes of a thousand
 kill -TERM "$(sed -n 1p err.pids)"
 sleep 3
 kill -0 $job || fail "twice: the first request ends a step that has changed the parameters"
