@@ -4,12 +4,12 @@
 # input/README that it fits or does not, as the row says. Sizes of two models by hand.
 . "$(dirname "$0")/lib.sh"
 configs=$root/tests/data/model/configs
-mkdir -p "$work/input" "$work/runs/quickstart/sft"
+mkdir -p "$work/input"
 cp "$root"/input/*.cfg "$work/input"
 ln -s "$configs" "$work/models"
-for part in start sft/model; do # what the quickstart makes and trains
-    mkdir -p "$work/runs/quickstart/$part"
-    cp "$configs/SmolLM2-135M-Instruct/config.json" "$work/runs/quickstart/$part"
+for part in quickstart/start quickstart/sft/model compare/sft/model; do # what the scripts in jobs/ make and train
+    mkdir -p "$work/runs/$part"
+    cp "$configs/SmolLM2-135M-Instruct/config.json" "$work/runs/$part"
 done
 cd "$work/input" || exit 1
 
