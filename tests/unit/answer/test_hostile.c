@@ -214,10 +214,43 @@ static void test_longest(void) {
     }
 }
 
+/* Lists whose elements must all be compared with all, each with large numbers or functions. */
+static void test_wide(void) {
+    static const struct {
+        const char *given, *wanted;
+    } elements[] = {
+        {"\\frac{10^{300}}{10^{299}+%d},", "\\frac{10^{300}}{10^{299}-%d},"},
+        {"1000!/999!+%d,", "\\binom{1000}{500}-%d,"},
+        {"\\gcd(7^{900}+%d,3^{900}),", "7^{900}-%d,"},
+        {"\\sin(x+%d),", "\\sin(x-%d),"},
+        {"\\sqrt{%d},", "\\sqrt{%d.5},"},
+    };
+    for (size_t i = 0; i < sizeof elements / sizeof elements[0]; i++) {
+        struct strbuf given = STRBUF_EMPTY, wanted = STRBUF_EMPTY;
+        for (int k = 1; k < 64; k++) {
+            char text[64];
+            snprintf(text, sizeof text, elements[i].given, k);
+            CHECK_OK(strbuf_append_text(&given, text));
+            snprintf(text, sizeof text, elements[i].wanted, k);
+            CHECK_OK(strbuf_append_text(&wanted, text));
+        }
+        const double start_s = clock_now_s();
+        const enum answer_verdict have =
+            answer_compare(1e-5, (struct span){given.text, given.length},
+                           (struct span){wanted.text, wanted.length});
+        if (have == ANSWER_RIGHT || clock_now_s() - start_s > limit_s / 4)
+            CHECK_FAILED("63 of %s: %s after %.3f s", elements[i].given, answer_verdict_word(have),
+                         clock_now_s() - start_s);
+        strbuf_release(&given);
+        strbuf_release(&wanted);
+    }
+}
+
 int main(void) {
     test_megabytes();
     test_digits();
     test_short();
     test_longest();
+    test_wide();
     return CHECK_END();
 }
