@@ -14,6 +14,7 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "mpi/comm_mpi.h"
+#include "optim/extrapolate.h"
 #include "optim/gradient.h"
 #include "optim/optimizer.h"
 
@@ -215,6 +216,58 @@ static void check_trial(struct comm *comm, const struct vector_layout *layout,
     comm_close(&self);
 }
 
+/* --- two fast steps and the place that they foretell --- */
+
+/* Both steps go along one gradient, by half and by a fifth of it. */
+static struct extrapolation_sums side_look_ahead(struct side *side, const struct trial *trial,
+                                                 bool directions) {
+    struct optimizer_extrapolation args = {.start_scale = 0.5,
+                                           .how = {.steps = 5,
+                                                   .reposition = 0.5,
+                                                   .ratio_least = -2,
+                                                   .ratio_most = 3,
+                                                   .scale_least = 1,
+                                                   .scale_most = 3.5},
+                                           .activity = 0.1,
+                                           .relative = true};
+    struct comm *comm = side->reducer.comm;
+    struct extrapolation_sums found = {.active = 0};
+    float **kept[] = {&args.start.parameters, &args.start.gradient, &args.start.direction};
+    side_step(side, trial);
+    for (int i = 0; i < (directions ? 3 : 2); i++)
+        CHECK_OK(backend_new(&backend, kept[i], side->shard->elements, "kept"));
+    args.step = (struct optimizer_step){.master = side->master,
+                                        .gradient = side->gradient->values,
+                                        .learning_rate = 0.01,
+                                        .gradient_scale = 0.5};
+    CHECK_OK(optimizer_step_keeping(side->optimizer, &args.step, &args.start));
+    args.step.gradient_scale = 0.2;
+    CHECK_OK(optimizer_extrapolate(side->optimizer, comm, &args, &found));
+    CHECK_OK(shard_gather(side->shard, &side->reducer, side->master));
+    for (int i = 0; i < 3; i++)
+        backend_release(&backend, kept[i]);
+    return found;
+}
+
+static void check_look_ahead(struct comm *comm, const struct vector_layout *layout,
+                             bool directions) {
+    const struct trial trial = {.odd_tile = -1};
+    struct comm self;
+    struct side shared, alone;
+    comm_self_open(&self);
+    side_open(&shared, comm, layout, &trial);
+    side_open(&alone, &self, layout, &trial);
+    const struct extrapolation_sums have = side_look_ahead(&shared, &trial, directions),
+                                    want = side_look_ahead(&alone, &trial, directions);
+    check_sides(&shared, &alone, 0);
+    CHECK(memcmp(&have, &want, sizeof have) == 0);
+    CHECK(want.coordinates == ELEMENTS && want.active > 0 && want.active < ELEMENTS);
+    CHECK_NEAR(want.ratio / want.active, directions ? want.ratio / want.active : 0.4, 1e-12);
+    side_close(&shared);
+    side_close(&alone);
+    comm_close(&self);
+}
+
 /* Ranks that are at different pieces find out. */
 static void check_order(struct comm *comm, const struct vector_layout *layout) {
     const struct trial trial = {.odd_tile = -1};
@@ -239,6 +292,8 @@ static void check_all(struct comm *comm, const struct vector_layout *layout) {
     comm_mpi_set_piece(comm, 1003);
     check_trial(comm, layout, &trials[1], true, 0);
     check_trial(comm, layout, &trials[0], true, 1777);
+    check_look_ahead(comm, layout, false);
+    check_look_ahead(comm, layout, true);
 }
 
 int main(int argc, char **argv) {

@@ -166,6 +166,38 @@ static void run_head(struct fixture *f, struct results *results) {
     fixture_reset(f);
 }
 
+static void run_extrapolate(struct fixture *f, struct results *results, const float *gradient,
+                            int64_t n) {
+    const int64_t blocks = (n + VECTOR_BLOCK - 1) / VECTOR_BLOCK;
+    const size_t bytes = (size_t)blocks * sizeof(struct extrapolation_sums);
+    struct extrapolation_sums *sums = fixture_upload(f, NULL, bytes);
+    float *parameters = fixture_normal(f, n, 0, 1);
+    CHECK_OK(backend_run(&f->backend, adamw_extrapolate,
+                         .step = {.parameters = parameters,
+                                  .exp_avg = fixture_normal(f, n, 0, 0.1),
+                                  .exp_avg_sq = fixture_normal(f, n, 1, 1e-3),
+                                  .gradient = gradient,
+                                  .n = n,
+                                  .learning_rate = 1e-2,
+                                  .beta1 = 0.9,
+                                  .beta2 = 0.99,
+                                  .epsilon = 1e-8,
+                                  .gradient_scale = 1,
+                                  .correction1 = 0.1,
+                                  .correction2 = 0.01},
+                         .start = fixture_normal(f, n, 0, 1),
+                         .start_gradient = fixture_normal(f, n, 0, 1), .start_scale = 0.5,
+                         .how = {.steps = 5,
+                                 .reposition = 0.5,
+                                 .ratio_least = -2,
+                                 .ratio_most = 3,
+                                 .scale_least = 1,
+                                 .scale_most = 3.5},
+                         .blocks = sums));
+    CHECK_OK(strbuf_append(&results->bytes, (const char *)sums, bytes));
+    keep_floats(f, results, "adamw_extrapolate", parameters, n);
+}
+
 static void run_vectors(struct fixture *f, struct results *results) {
     enum { N = 3 * VECTOR_BLOCK + 77 };
     float *x = fixture_normal(f, N, 0, 1), *y = fixture_normal(f, N, 0, 1);
@@ -189,6 +221,7 @@ static void run_vectors(struct fixture *f, struct results *results) {
     CHECK_OK(strbuf_append(&results->bytes, (const char *)blocks, 4 * sizeof *blocks));
     keep_floats(f, results, "dot, lerp", y, N);
     keep_floats(f, results, "adamw", x, N);
+    run_extrapolate(f, results, y, N);
     fixture_reset(f);
 }
 
