@@ -35,7 +35,7 @@ struct extrapolation {
 
 /* Coordinates that are computed side by side, the first n of each array; by vectors where the
  * compiler has them. */
-enum { EXTRAPOLATION_ROW = 16 };
+enum { EXTRAPOLATION_ROW = 32 };
 struct extrapolation_row {
     double start[EXTRAPOLATION_ROW], end[EXTRAPOLATION_ROW];    /* θ0, θ2 */
     double before[EXTRAPOLATION_ROW], after[EXTRAPOLATION_ROW]; /* gradients or directions */
@@ -66,8 +66,8 @@ EXTRAPOLATION_FUNCTION void extrapolation_scales(int32_t steps, int n, const dou
     for (int i = 0; i < n; i++) {
         const double below = 1.0 + ratio[i];
         const bool pole = fabs(below) <= EXTRAPOLATION_POLE;
-        const double last = power[i] / (pole ? 1.0 : below);
-        scale[i] = pole ? 1.0 : scale[i] + last;
+        const double whole = scale[i] + power[i] / (pole ? 1.0 : below);
+        scale[i] = pole ? 1.0 : whole;
     }
 }
 

@@ -65,6 +65,11 @@ enum status bench_grpo(const struct bench *bench, struct model *model) MUST_USE;
 enum status bench_reduce(const struct bench *bench, struct model *model,
                          struct comm *comm) MUST_USE;
 
+/* The vectors of a step of gxpo on all weights of that shape, or with rank > 0 on an adapter of all
+ * matrices: bytes counted, time, share of the copy. */
+enum status bench_update(const struct bench *bench, const struct hparams *shape,
+                         int64_t rank) MUST_USE;
+
 /* Forward and backward of the groups (each a prompt of 100, 8 answers of 128 tokens): positions/s and share of
  * the peak. `adapter` is the model's, which alone is trained then, or NULL. */
 enum status bench_step(const struct bench *bench, struct model *model,

@@ -112,6 +112,15 @@ static enum status time_reduce(struct cli *cli, const struct bench *bench, struc
     return cli_comm_close(cli, &comm, bench_reduce(bench, model, &comm));
 }
 
+/* The vectors alone: no model is made. */
+static enum status time_update(struct cli *cli, const struct bench *bench, int64_t rank) {
+    struct hparams shape;
+    TRY(find_shape(cli_value(cli, "shape"), &shape));
+    if (cli_value(cli, "model") != NULL)
+        TRY(hparams_read(cli_value(cli, "model"), &shape));
+    return bench_update(bench, &shape, rank);
+}
+
 static enum status run_benches(struct cli *cli, struct bench *bench, const char *what) {
     struct hparams shape;
     struct weights *weights = NULL;
@@ -119,6 +128,8 @@ static enum status run_benches(struct cli *cli, struct bench *bench, const char 
     const bool all = strcmp(what, "all") == 0;
     int64_t rank = 0;
     TRY(cli_integer(cli, "lora", 1, 65536, &rank));
+    if (strcmp(what, "update") == 0)
+        return time_update(cli, bench, rank);
     enum status status = open_model(cli, bench->backend, &shape, &weights, &model);
     if (status == STATUS_OK && (all || strcmp(what, "gemm") == 0))
         status = bench_gemm(bench, &shape);
@@ -140,8 +151,8 @@ static enum status run_benches(struct cli *cli, struct bench *bench, const char 
 }
 
 static bool is_known(const char *what) {
-    static const char *const known[] = {"all",  "gemm", "head",   "decode",
-                                        "step", "grpo", "reduce", "grade"};
+    static const char *const known[] = {"all",  "gemm",   "head",   "decode", "step",
+                                        "grpo", "reduce", "update", "grade"};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (strcmp(what, known[i]) == 0)
             return true;
@@ -172,7 +183,7 @@ static enum status run_command(struct cli *cli) {
     if (!is_known(what))
         return FAIL(STATUS_USAGE,
                     "bench: '%s' is not timed; there are gemm, head, decode, step, "
-                    "grpo, reduce, grade",
+                    "grpo, reduce, update, grade",
                     status_quote(quoted, what, (size_t)-1));
     TRY(cli_integer(cli, "threads", 0, 4096, &threads));
     TRY(cli_integer(cli, "groups", 1, 4096, &bench.groups));
@@ -195,27 +206,28 @@ static enum status run_command(struct cli *cli) {
 
 const struct cli_command cmd_bench = {
     .name = "bench",
-    .arguments = "[gemm|head|decode|step|grpo|reduce|grade]",
+    .arguments = "[gemm|head|decode|step|grpo|reduce|update|grade]",
     .text = "speed of this machine against its own measured ceilings",
     .more =
         "Measures the multiply-add peak and the memory bandwidth first, then products, decoding and\n"
         "training of the model given (its shape and weights) or of a random one of a known shape:\n"
         "smollm2-135m, qwen2.5-0.5b, qwen2.5-1.5b, qwen2.5-7b. reduce: the sums of gradients over the\n"
-        "ranks that a launcher starts (mpirun -n 2 gradus bench reduce). grade: gradings of\n"
+        "ranks that a launcher starts (mpirun -n 2 gradus bench reduce). update: the vectors of a step\n"
+        "of gxpo, bytes counted. grade: gradings of\n"
         "mathematical answers on one core, the program's own or those of --pairs. Machines are noisy: compare\n"
         "shares of the ceilings of one run, not rates of several.",
-    .options = {{"model", "DIR", "model directory to take shape and weights from", false},
-                {"shape", "NAME", "shape of a random model [smollm2-135m]", false},
-                {"device", "NAME", "the backend that is timed [cpu]", false},
-                {"groups", "N", "groups in a step, of a prompt and 8 answers [1; of a GPU 16]",
-                 false},
-                {"threads", "N", "threads; by default one for each core this process may use",
-                 false},
-                {"precision", "fp32|bf16", "what matrices of the model are held in [fp32]", false},
-                {"lora", "RANK", "time a step with an adapter of this rank on all matrices as well",
-                 false},
-                {"pairs", "FILE", "JSON lines with prediction and answer, for grade", false},
-                {"seconds", "S", "time for each figure (0.5)", false}},
+    .options =
+        {{"model", "DIR", "model directory to take shape and weights from", false},
+         {"shape", "NAME", "shape of a random model [smollm2-135m]", false},
+         {"device", "NAME", "the backend that is timed [cpu]", false},
+         {"groups", "N", "groups in a step, of a prompt and 8 answers [1; of a GPU 16]", false},
+         {"threads", "N", "threads; by default one for each core this process may use", false},
+         {"precision", "fp32|bf16", "what matrices of the model are held in [fp32]", false},
+         {"lora", "RANK",
+          "step: with an adapter of this rank on all matrices as well; update: with it alone",
+          false},
+         {"pairs", "FILE", "JSON lines with prediction and answer, for grade", false},
+         {"seconds", "S", "time for each figure (0.5)", false}},
     .most = 1,
     .run = run_command,
 };

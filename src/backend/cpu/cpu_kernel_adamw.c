@@ -70,13 +70,12 @@ void ISA(cpu_kernel_adamw)(const struct cpu_adamw *args, int64_t begin, int64_t 
 
 /* --- a step, and the place that it foretells --- */
 
-/* Elements side by side: a row of extrapolation.h, the fp32 numbers that it is made of, and its sums
- * lane by lane: element i of the block is in lane i mod LANES, for any instruction set. */
-enum { ROW = EXTRAPOLATION_ROW, LANES = 8 };
+/* Elements side by side: a row of extrapolation.h, the fp32 numbers that it is made of, and the sums
+ * over the block, lane by lane. */
+enum { ROW = EXTRAPOLATION_ROW };
 struct lanes {
-    double active[LANES], ratio_clamped[LANES], scale_clamped[LANES], ratio[LANES],
-        ratio_square[LANES], scale[LANES], scale_most[LANES], moved[LANES], extended[LANES],
-        product[LANES], changed[LANES];
+    wide_vec active, ratio_clamped, scale_clamped, ratio, ratio_square, scale, scale_most, moved,
+        extended, product, changed;
 };
 struct numbers {
     float start[ROW], before[ROW], middle[ROW], end[ROW], gradient[ROW], direction[ROW];
@@ -138,64 +137,80 @@ SIMD void fill_row(const struct cpu_extrapolate *work, int64_t at, int64_t n, st
     }
 }
 
-/* What the row's own numbers are to the sums. */
-struct marks {
-    double changed[ROW];
-    double most[ROW]; /* scale, of an element that is there */
-};
-
-SIMD void add_row(const struct extrapolation_row *row, const struct numbers *x,
-                  const struct marks *marks, struct lanes *sums) {
-    for (int i = 0; i < ROW; i += LANES)
-        for (int lane = 0; lane < LANES; lane++) {
-            const int at = i + lane;
-            const double moved = row->end[at] - row->start[at], extended = row->scale[at] * moved,
-                         ratio = row->active[at] * row->ratio[at], scale = row->scale[at];
-            sums->active[lane] += row->active[at];
-            sums->ratio_clamped[lane] += row->ratio_clamped[at];
-            sums->scale_clamped[lane] += row->scale_clamped[at];
-            sums->ratio[lane] += ratio;
-            sums->ratio_square[lane] += ratio * row->ratio[at];
-            sums->scale[lane] += scale;
-            sums->scale_most[lane] =
-                marks->most[at] > sums->scale_most[lane] ? marks->most[at] : sums->scale_most[lane];
-            sums->moved[lane] += moved * moved;
-            sums->extended[lane] += extended * extended;
-            sums->product[lane] += (double)x->before[at] * (double)x->gradient[at];
-            sums->changed[lane] += marks->changed[at];
-        }
+SIMD wide_vec larger(wide_vec a, wide_vec b) {
+    const wide_int where = a > b;
+    return (wide_vec)(((wide_int)a & where) | ((wide_int)b & ~where));
 }
 
-/* n elements at `at`; those of the row beyond count as 0. */
-SIMD void extrapolate_row(const struct cpu_extrapolate *work, int64_t at, int64_t n,
-                          struct lanes *sums) {
-    struct numbers x = {.start = {0}};
-    struct extrapolation_row row;
-    struct marks marks;
-    float place[ROW];
-    step_row(work, at, n, &x);
-    fill_row(work, at, n, &x, &row);
-    extrapolation_row_compute(&work->args->how, work->args->threshold, ROW, &row);
-    compare_row(work->args->working, &x, marks.changed);
-    memcpy(marks.most, row.scale, sizeof marks.most);
-    for (int64_t i = n; i < ROW; i++) {
-        marks.most[i] = row.scale[0];
-        row.scale[i] = row.active[i] = row.ratio_clamped[i] = row.scale_clamped[i] = 0;
+/* Adds a row. changed as compare_row has it; most: the scale, of a coordinate that is there. */
+SIMD void add_row(const struct extrapolation_row *row, const struct numbers *x,
+                  const double *changed, const double *most, struct lanes *sums) {
+#pragma GCC unroll 16
+    for (int i = 0; i < ROW; i += WIDE) {
+        const wide_vec moved = w_load(row->end + i) - w_load(row->start + i),
+                       scale = w_load(row->scale + i), extended = scale * moved,
+                       active = w_load(row->active + i), ratio = w_load(row->ratio + i),
+                       counted = active * ratio;
+        sums->active += active;
+        sums->ratio_clamped += w_load(row->ratio_clamped + i);
+        sums->scale_clamped += w_load(row->scale_clamped + i);
+        sums->ratio += counted;
+        sums->ratio_square += counted * ratio;
+        sums->scale += scale;
+        sums->scale_most = larger(w_load(most + i), sums->scale_most);
+        sums->moved += moved * moved;
+        sums->extended += extended * extended;
+        sums->product += widen(x->before + i) * widen(x->gradient + i);
+        sums->changed += w_load(changed + i);
     }
-    add_row(&row, &x, &marks, sums);
+}
+
+/* From n elements at `at` to their places; the row's numbers beyond are 0. */
+SIMD void compute_row(const struct cpu_extrapolate *work, int64_t at, int64_t n, struct numbers *x,
+                      struct extrapolation_row *row, double *changed) {
+    float place[ROW];
+    step_row(work, at, n, x);
+    fill_row(work, at, n, x, row);
+    extrapolation_row_compute(&work->args->how, work->args->threshold, ROW, row);
+    compare_row(work->args->working, x, changed);
     for (int i = 0; i < ROW; i++)
-        place[i] = (float)row.place[i];
+        place[i] = (float)row->place[i];
     memcpy(work->step.parameters + at, place, (size_t)n * sizeof *place);
 }
 
-static double sum_of(const double lanes[LANES]) {
-    return ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])) +
-           ((lanes[4] + lanes[5]) + (lanes[6] + lanes[7]));
+SIMD void whole_row(const struct cpu_extrapolate *work, int64_t at, struct lanes *sums) {
+    struct numbers x;
+    struct extrapolation_row row;
+    double changed[ROW];
+    compute_row(work, at, ROW, &x, &row, changed);
+    add_row(&row, &x, changed, row.scale, sums);
 }
 
-static double most_of(const double lanes[LANES]) {
+/* The last of a block: what is not there counts as 0, and as no scale at all. */
+static void part_row(const struct cpu_extrapolate *work, int64_t at, int64_t n,
+                     struct lanes *sums) {
+    struct numbers x = {.start = {0}};
+    struct extrapolation_row row;
+    double changed[ROW], most[ROW];
+    compute_row(work, at, n, &x, &row, changed);
+    memcpy(most, row.scale, sizeof most);
+    for (int64_t i = n; i < ROW; i++) {
+        most[i] = row.scale[0];
+        row.scale[i] = row.active[i] = row.ratio_clamped[i] = row.scale_clamped[i] = 0;
+    }
+    add_row(&row, &x, changed, most, sums);
+}
+
+SIMD double sum_of(wide_vec lanes) {
+    double sum = 0;
+    for (int i = 0; i < WIDE; i++)
+        sum += lanes[i];
+    return sum;
+}
+
+SIMD double most_of(wide_vec lanes) {
     double most = lanes[0];
-    for (int i = 1; i < LANES; i++)
+    for (int i = 1; i < WIDE; i++)
         most = lanes[i] > most ? lanes[i] : most;
     return most;
 }
@@ -203,13 +218,13 @@ static double most_of(const double lanes[LANES]) {
 struct extrapolation_sums ISA(cpu_kernel_extrapolate)(const struct cpu_extrapolate *work,
                                                       int64_t begin, int64_t end) {
     struct lanes sums = {.active = {0}};
-    for (int lane = 0; lane < LANES; lane++)
+    for (int lane = 0; lane < WIDE; lane++)
         sums.scale_most[lane] = -DBL_MAX;
     int64_t at = begin;
     for (; at + ROW <= end; at += ROW)
-        extrapolate_row(work, at, ROW, &sums);
+        whole_row(work, at, &sums);
     if (at < end)
-        extrapolate_row(work, at, end - at, &sums);
+        part_row(work, at, end - at, &sums);
     return (struct extrapolation_sums){.coordinates = (double)(end - begin),
                                        .active = sum_of(sums.active),
                                        .ratio_clamped = sum_of(sums.ratio_clamped),

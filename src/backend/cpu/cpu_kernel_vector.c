@@ -3,18 +3,6 @@
 
 #include "backend/cpu/simd.h"
 
-/* Half as many doubles fill the same vector. */
-enum { WIDE = VEC / 2 };
-typedef float half_vec __attribute__((vector_size(WIDE * sizeof(float))));
-typedef double wide_vec __attribute__((vector_size(WIDE * sizeof(double))));
-typedef int64_t wide_int __attribute__((vector_size(WIDE * sizeof(int64_t))));
-
-SIMD wide_vec widen(const float *p) {
-    half_vec a;
-    memcpy(&a, p, sizeof a);
-    return __builtin_convertvector(a, wide_vec);
-}
-
 double ISA(cpu_kernel_dot)(const float *x, const float *y, int64_t n) {
     enum { CHAINS = 4 };
     wide_vec sums[CHAINS] = {{0}, {0}, {0}, {0}};

@@ -185,6 +185,23 @@ SIMD vec v_min(vec a, vec b) {
 
 #endif
 
+/* Half as many doubles fill the same vector. */
+enum { WIDE = VEC / 2 };
+typedef float half_vec __attribute__((vector_size(WIDE * sizeof(float))));
+typedef double wide_vec __attribute__((vector_size(WIDE * sizeof(double))));
+typedef int64_t wide_int __attribute__((vector_size(WIDE * sizeof(int64_t))));
+
+SIMD wide_vec w_load(const double *p) {
+    wide_vec a;
+    memcpy(&a, p, sizeof a);
+    return a;
+}
+SIMD wide_vec widen(const float *p) {
+    half_vec a;
+    memcpy(&a, p, sizeof a);
+    return __builtin_convertvector(a, wide_vec);
+}
+
 /* Two bf16 numbers stand in each lane of `pairs`: the one in the low half, and the one in the high
  * half, as fp32. */
 SIMD vec v_low(vec pairs) {
