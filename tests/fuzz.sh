@@ -15,20 +15,23 @@ cmake --build "$build" -j2 --target fuzzers >>"$build.log" || { tail -n 30 "$bui
 cd "$root"
 failed=0
 
-# Whole seconds of processor time that this script's children have used.
+# used: sets `now` to the whole seconds of processor time that this script's children have used. No command substitution may do
+# this: a subshell has no children yet.
 used() {
-    times >"$build/times"
-    tail -n 1 "$build/times" | tr ms '  ' | awk '{ printf "%d\n", $1 * 60 + $2 + $3 * 60 + $4 }'
+    times >"$build/$$.times"
+    now=$(tail -n 1 "$build/$$.times" | tr ms '  ' | awk '{ printf "%d", $1 * 60 + $2 + $3 * 60 + $4 }')
 }
 
 # fuzz TARGET CORPUS LOG: libFuzzer counts time on the clock, so it is asked again until the processor's is spent.
 fuzz() {
-    started=$(used)
+    used
+    end=$((now + seconds))
     : >"$3"
-    while rest=$((seconds - $(used) + started)) && [ "$rest" -gt 0 ]; do
+    while [ "$now" -lt "$end" ]; do
         TMPDIR=${TMPDIR:-/dev/shm} OMP_NUM_THREADS=1 LSAN_OPTIONS="suppressions=$root/tests/leaks.supp:print_suppressions=0" \
-            "$build/tests/fuzz/fuzz_$1" "$2" -max_total_time="$rest" -max_len=65536 -rss_limit_mb=4096 -timeout=60 \
+            "$build/tests/fuzz/fuzz_$1" "$2" -max_total_time="$((end - now))" -max_len=65536 -rss_limit_mb=4096 -timeout=60 \
             -close_fd_mask=3 -artifact_prefix="$build/$1-" >>"$3" 2>&1 || return 1
+        used
     done
 }
 
