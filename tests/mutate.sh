@@ -96,7 +96,7 @@ build() {
 targets() {
     (cd "$work/build" && ctest -N -R "$1") | sed -n 's/^ *Test *#[0-9]*: //p' | while read -r test; do
         case $test in
-        system.* | cli.* | docs.* | lint.*) echo gradus ;;
+        system.* | cli.* | docs.* | jobs.* | lint.*) echo gradus ;;
         cuda.*) echo "cuda_$(echo "$test" | cut -d. -f2)" ;;
         mpi.late*) echo comm_late gradus ;;
         mpi.foreign_launcher) echo comm_conform ;;
