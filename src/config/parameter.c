@@ -8,12 +8,13 @@
 #include "base/memory.h"
 
 /* The names of the flags in settings.def. */
-#define ALWAYS   PARAMETER_ALWAYS
-#define TRAINING PARAMETER_TRAINING
-#define PATH     PARAMETER_PATH
-#define FILLED   PARAMETER_FILLED
-#define FIXED    PARAMETER_FIXED
-#define FREE     PARAMETER_FREE
+#define ALWAYS     PARAMETER_ALWAYS
+#define TRAINING   PARAMETER_TRAINING
+#define EVALUATION PARAMETER_EVALUATION
+#define PATH       PARAMETER_PATH
+#define FILLED     PARAMETER_FILLED
+#define FIXED      PARAMETER_FIXED
+#define FREE       PARAMETER_FREE
 
 #define SETTING_WORD(constant, word) word,
 #define CHOICE(group, name, flags, words, value, sentence)                                         \
@@ -35,6 +36,17 @@
      .sentence = (says),                                                                           \
      .offset = offsetof(struct record, field),                                                     \
      .text = (value)},
+#define FIELD_INT(record, field, bits, value, least, most, of, says)                               \
+    {.group = #record,                                                                             \
+     .name = #field,                                                                               \
+     .kind = PARAMETER_INT,                                                                        \
+     .flags = (bits),                                                                              \
+     .unit = (of),                                                                                 \
+     .sentence = (says),                                                                           \
+     .offset = offsetof(struct record, field),                                                     \
+     .integer = (value),                                                                           \
+     .integer_least = (least),                                                                     \
+     .integer_most = (most)},
 #define FIELD_REAL(record, field, bits, value, least, most, of, says)                              \
     {.group = #record,                                                                             \
      .name = #field,                                                                               \
@@ -73,6 +85,9 @@ const struct parameter parameter_table[SETTINGS_COUNT] = {
      .words = words_##group##_##name, .word_count = LENGTH(words_##group##_##name)},
 #define TEXTS(group, name, flags, sentence)                                                        \
     {ROW(group, name, TEXTS, flags, "", sentence), ROW_COUNT(group, name)},
+#define INTS(group, name, flags, value, least, most, unit, sentence)                               \
+    {ROW(group, name, INTS, flags, unit, sentence), ROW_COUNT(group, name), .text = (value),       \
+     .integer_least = (least), .integer_most = (most)},
 #define RECORDS(group, name, flags, record, value, sentence)                                       \
     {ROW(group, name, RECORDS, flags, "", sentence),                                               \
      ROW_COUNT(group, name),                                                                       \
@@ -182,9 +197,12 @@ void parameter_clear(const struct parameter *parameter, void *base) {
         memory_release(value);
     if (parameter->kind == PARAMETER_TEXTS)
         clear_texts(value, *parameter_count(parameter, base));
+    if (parameter->kind == PARAMETER_INTS)
+        memory_release(value);
     if (parameter->kind == PARAMETER_RECORDS)
         clear_records(parameter, base, *parameter_count(parameter, base));
-    if (parameter->kind == PARAMETER_TEXTS || parameter->kind == PARAMETER_RECORDS)
+    if (parameter->kind == PARAMETER_TEXTS || parameter->kind == PARAMETER_INTS ||
+        parameter->kind == PARAMETER_RECORDS)
         *parameter_count(parameter, base) = 0;
 }
 

@@ -22,16 +22,18 @@ enum parameter_kind {
     PARAMETER_TEXT,
     PARAMETER_CHOICE,
     PARAMETER_TEXTS,
+    PARAMETER_INTS,
     PARAMETER_RECORDS,
 };
 
 enum parameter_flag {
-    PARAMETER_ALWAYS = 1,   /* must be given */
-    PARAMETER_TRAINING = 2, /* must be given for a training run */
-    PARAMETER_PATH = 4,     /* a file name */
-    PARAMETER_FILLED = 8,   /* must not be empty */
-    PARAMETER_FIXED = 16,   /* a run that goes on has the value that it began with */
-    PARAMETER_FREE = 32,    /* … may have another one */
+    PARAMETER_ALWAYS = 1,      /* must be given */
+    PARAMETER_TRAINING = 2,    /* must be given for a training run */
+    PARAMETER_EVALUATION = 64, /* must be given for an evaluation */
+    PARAMETER_PATH = 4,        /* a file name */
+    PARAMETER_FILLED = 8,      /* must not be empty */
+    PARAMETER_FIXED = 16,      /* a run that goes on has the value that it began with */
+    PARAMETER_FREE = 32,       /* … may have another one */
 };
 
 struct parameter {
@@ -40,11 +42,11 @@ struct parameter {
     int flags;
     const char *unit, *sentence;
     size_t offset;       /* of the value in struct settings, or in the record */
-    size_t count_offset; /* TEXTS and RECORDS: of their int64_t count */
+    size_t count_offset; /* TEXTS, INTS, RECORDS: of their int64_t count */
 
-    const char *text;                    /* default of TEXT (NULL: absent); RECORDS: as libconfig */
-    int64_t integer;                     /* default of INT, BOOL, CHOICE */
-    int64_t integer_least, integer_most; /* INT */
+    const char *text; /* default of TEXT (NULL: absent); INTS, RECORDS: as libconfig */
+    int64_t integer;  /* default of INT, BOOL, CHOICE */
+    int64_t integer_least, integer_most; /* INT, INTS */
     double real, real_least, real_most;  /* REAL: default and bounds; PAIR: of its first number */
     double second;                       /* PAIR: default of the other one */
     const char *const *words;            /* CHOICE */

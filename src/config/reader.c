@@ -110,18 +110,40 @@ static bool is_list(const config_setting_t *setting) {
     return type == CONFIG_TYPE_LIST || type == CONFIG_TYPE_ARRAY;
 }
 
-static enum status read_integer(const struct item *item, const struct parameter *parameter,
-                                int64_t *value) {
-    if (!is_integer(item->setting))
-        return WRONG(item, "is %s; it takes an integer", type_words(item->setting));
-    const int64_t given = config_setting_get_int64(item->setting);
+static enum status check_integer(const struct item *item, const struct parameter *parameter,
+                                 int64_t given) {
     if (given < parameter->integer_least)
         return WRONG(item, "= %lld is too small; the least is %lld", (long long)given,
                      (long long)parameter->integer_least);
     if (given > parameter->integer_most)
         return WRONG(item, "= %lld is too large; the most is %lld", (long long)given,
                      (long long)parameter->integer_most);
-    *value = given;
+    return STATUS_OK;
+}
+
+static enum status read_integer(const struct item *item, const struct parameter *parameter,
+                                int64_t *value) {
+    if (!is_integer(item->setting))
+        return WRONG(item, "is %s; it takes an integer", type_words(item->setting));
+    *value = config_setting_get_int64(item->setting);
+    return check_integer(item, parameter, *value);
+}
+
+static enum status read_integers(const struct item *item, const struct parameter *parameter,
+                                 int64_t **values, int64_t *count) {
+    if (!is_list(item->setting))
+        return WRONG(item, "is %s; it takes a list of integers, as [ 1, 4 ]",
+                     type_words(item->setting));
+    const int length = config_setting_length(item->setting);
+    TRY(memory_new(values, length, "a list of integers of the settings"));
+    for (*count = 0; *count < length; ++*count) {
+        const config_setting_t *const element =
+            config_setting_get_elem(item->setting, (unsigned)*count);
+        if (!is_integer(element))
+            return WRONG(item, "holds %s; each of its elements is an integer", type_words(element));
+        (*values)[*count] = config_setting_get_int64(element);
+        TRY(check_integer(item, parameter, (*values)[*count]));
+    }
     return STATUS_OK;
 }
 
@@ -279,6 +301,8 @@ static enum status read_value(const struct item *item, const struct parameter *p
         return read_choice(item, parameter, value);
     case PARAMETER_TEXTS:
         return read_texts(item, value, parameter_count(parameter, base));
+    case PARAMETER_INTS:
+        return read_integers(item, parameter, value, parameter_count(parameter, base));
     case PARAMETER_RECORDS:
         return read_records(item, parameter, base);
     }
@@ -463,6 +487,7 @@ static enum status set_default(const struct parameter *parameter, void *base) {
                    : parameter_set_text(value, parameter->text, strlen(parameter->text));
     case PARAMETER_TEXTS:
         return STATUS_OK;
+    case PARAMETER_INTS:
     case PARAMETER_RECORDS:
         return read_value_text(&(struct source){.where = "default"},
                                parameter_full_name(parameter, full), parameter->text, parameter,

@@ -5,11 +5,12 @@
  *
  *     struct settings                one member per group: settings->rollout.group_size
  *     struct train_source            an element of settings->data.train[0 … data.train_count - 1]
+ *     struct eval_set                an element of settings->eval.sets[… sets_count]
  *     struct reward_part             an element of settings->reward.parts[… parts_count]
  *     enum setting_objective_gate …  the constants of each choice, SETTING_GATE_ERF …
  *
  * Kinds: INT is int64_t, REAL double, BOOL bool, TEXT char * (NULL: absent), CHOICE int (a constant
- * of its enum), TEXTS char ** with NAME_count beside it, RECORDS an array of structs with
+ * of its enum), TEXTS char ** and INTS int64_t * with NAME_count beside it, RECORDS an array of structs with
  * NAME_count. All paths are absolute once read: those of a file are relative to its folder, those
  * of the command line to the working directory.
  *
@@ -35,6 +36,7 @@
     }                                                                                              \
     ;
 #define FIELD_TEXT(record, name, flags, value, sentence)                    char *name;
+#define FIELD_INT(record, name, flags, value, least, most, unit, sentence)  int64_t name;
 #define FIELD_REAL(record, name, flags, value, least, most, unit, sentence) double name;
 #include "config/settings.def"
 
@@ -51,6 +53,9 @@
 #define TEXTS(group, name, flags, sentence)                                                        \
     char **name;                                                                                   \
     int64_t name##_count;
+#define INTS(group, name, flags, value, least, most, unit, sentence)                               \
+    int64_t *name;                                                                                 \
+    int64_t name##_count;
 #define RECORDS(group, name, flags, record, value, sentence)                                       \
     struct record *name;                                                                           \
     int64_t name##_count;
@@ -62,11 +67,12 @@ enum setting_id {
 #define REAL(group, name, flags, value, least, most, unit, sentence) SETTING_ID_##group##_##name,
 #define PAIR(group, name, flags, first, other, least, most, unit, sentence)                        \
     SETTING_ID_##group##_##name,
-#define BOOL(group, name, flags, value, sentence)            SETTING_ID_##group##_##name,
-#define TEXT(group, name, flags, value, sentence)            SETTING_ID_##group##_##name,
-#define CHOICE(group, name, flags, words, value, sentence)   SETTING_ID_##group##_##name,
-#define TEXTS(group, name, flags, sentence)                  SETTING_ID_##group##_##name,
-#define RECORDS(group, name, flags, record, value, sentence) SETTING_ID_##group##_##name,
+#define BOOL(group, name, flags, value, sentence)                    SETTING_ID_##group##_##name,
+#define TEXT(group, name, flags, value, sentence)                    SETTING_ID_##group##_##name,
+#define CHOICE(group, name, flags, words, value, sentence)           SETTING_ID_##group##_##name,
+#define TEXTS(group, name, flags, sentence)                          SETTING_ID_##group##_##name,
+#define INTS(group, name, flags, value, least, most, unit, sentence) SETTING_ID_##group##_##name,
+#define RECORDS(group, name, flags, record, value, sentence)         SETTING_ID_##group##_##name,
 #include "config/settings.def"
     SETTINGS_COUNT
 };
@@ -80,8 +86,9 @@ struct settings {
 };
 
 /* What the settings are for decides which parameters must be given: a training run needs
- * run.directory, run.steps and data.train besides model.path. */
-enum settings_purpose { SETTINGS_FOR_TRAINING, SETTINGS_FOR_GENERATION };
+ * run.directory, run.steps and data.train besides model.path, an evaluation run.directory and
+ * eval.sets. */
+enum settings_purpose { SETTINGS_FOR_TRAINING, SETTINGS_FOR_GENERATION, SETTINGS_FOR_EVALUATION };
 
 /* Reads the input file at `path`, then `override_count` texts "group.name=value" from the command
  * line, and checks all. Refuses, with STATUS_INPUT and one sentence that names file and line: a

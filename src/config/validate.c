@@ -12,7 +12,9 @@
 static enum status check_given(const struct settings *settings, enum settings_purpose purpose,
                                const char *path) {
     const int wanted =
-        PARAMETER_ALWAYS | (purpose == SETTINGS_FOR_TRAINING ? PARAMETER_TRAINING : 0);
+        PARAMETER_ALWAYS | (purpose == SETTINGS_FOR_TRAINING     ? PARAMETER_TRAINING
+                            : purpose == SETTINGS_FOR_EVALUATION ? PARAMETER_EVALUATION
+                                                                 : 0);
     for (int i = 0; i < SETTINGS_COUNT; i++) {
         const struct parameter *const parameter = &parameter_table[i];
         if ((parameter->flags & wanted) == 0)
@@ -87,6 +89,109 @@ static enum status derive_rule(struct settings *settings) {
     if (settings->update.rule == SETTING_RULE_SFPO)
         return derive_sfpo(settings);
     return settings->update.rule == SETTING_RULE_GXPO ? derive_gxpo(settings) : STATUS_OK;
+}
+
+/* --- eval --- */
+
+static enum status derive_integer(struct settings *settings, enum setting_id id, int64_t *value,
+                                  int64_t derived, const char *origin) {
+    bool so;
+    TRY(derives(settings, id, origin, &so));
+    *value = so ? derived : *value;
+    return STATUS_OK;
+}
+
+static enum status derive_stop(struct settings *settings) {
+    struct settings_eval *const eval = &settings->eval;
+    const struct settings_rollout *const rollout = &settings->rollout;
+    bool so;
+    TRY(derives(settings, SETTING_ID_eval_stop, "derived from rollout.stop", &so));
+    if (!so)
+        return STATUS_OK;
+    TRY(memory_new(&eval->stop, rollout->stop_count, "a list of texts of the settings"));
+    for (; eval->stop_count < rollout->stop_count; eval->stop_count++)
+        TRY(parameter_set_text(&eval->stop[eval->stop_count], rollout->stop[eval->stop_count],
+                               strlen(rollout->stop[eval->stop_count])));
+    return STATUS_OK;
+}
+
+/* Of the usual k those that can be estimated. */
+static enum status derive_pass_at(struct settings *settings) {
+    struct settings_eval *const eval = &settings->eval;
+    int64_t kept = 0;
+    bool so;
+    if (settings->origins[SETTING_ID_eval_pass_at] != NULL)
+        return STATUS_OK;
+    for (int64_t i = 0; i < eval->pass_at_count; i++)
+        if (eval->pass_at[i] <= eval->samples)
+            eval->pass_at[kept++] = eval->pass_at[i];
+    if (kept == eval->pass_at_count)
+        return STATUS_OK;
+    eval->pass_at_count = kept;
+    return derives(settings, SETTING_ID_eval_pass_at, "derived from eval.samples", &so);
+}
+
+/* Answers are drawn as in rollout unless eval says otherwise. */
+static enum status derive_eval(struct settings *settings) {
+    struct settings_eval *const eval = &settings->eval;
+    const struct settings_rollout *const rollout = &settings->rollout;
+    if (eval->sets_count == 0)
+        return STATUS_OK;
+#define FROM_ROLLOUT(how, name)                                                                    \
+    TRY(how(settings, SETTING_ID_eval_##name, &eval->name, rollout->name,                          \
+            "derived from rollout." #name))
+    FROM_ROLLOUT(derive, temperature);
+    FROM_ROLLOUT(derive, top_p);
+    FROM_ROLLOUT(derive_integer, top_k);
+    FROM_ROLLOUT(derive, min_p);
+    FROM_ROLLOUT(derive, presence_penalty);
+    FROM_ROLLOUT(derive_integer, max_new_tokens);
+    FROM_ROLLOUT(derive_integer, answers_in_flight);
+#undef FROM_ROLLOUT
+    TRY(derive_stop(settings));
+    return derive_pass_at(settings);
+}
+
+/* Names go into paths of HDF5 files. */
+static enum status check_set(const struct settings *settings, int64_t i) {
+    const struct eval_set *const sets = settings->eval.sets;
+    const char *const origin = settings_origin(settings, "eval.sets");
+    char quoted[STATUS_QUOTE_MAX];
+    for (const char *c = sets[i].name; *c != '\0'; c++)
+        if (!((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') ||
+              strchr("_-.", *c) != NULL) ||
+            sets[i].name[0] == '.' || strlen(sets[i].name) > 40)
+            return FAIL(STATUS_INPUT,
+                        "%s: eval.sets[%lld].name = '%s' is no name of a set: it has 1 to 40 "
+                        "letters, digits, _ - and . and does not begin with a point",
+                        origin, (long long)i, status_quote(quoted, sets[i].name, SIZE_MAX));
+    for (int64_t k = 0; k < i; k++)
+        if (strcmp(sets[i].name, sets[k].name) == 0)
+            return FAIL(STATUS_INPUT, "%s: eval.sets has two sets called '%s'", origin,
+                        sets[i].name);
+    if (sets[i].template[0] != '\0' && strstr(sets[i].template, "{prompt}") == NULL)
+        return FAIL(STATUS_INPUT,
+                    "%s: eval.sets[%lld].template does not hold {prompt}, the place of the problem",
+                    origin, (long long)i);
+    return STATUS_OK;
+}
+
+static enum status check_eval(const struct settings *settings) {
+    const struct settings_eval *const eval = &settings->eval;
+    if (eval->every > 0 && eval->sets_count == 0)
+        return FAIL(STATUS_INPUT,
+                    "%s: eval.every = %lld evaluates on the way, but eval.sets names no problems",
+                    settings_origin(settings, "eval.every"), (long long)eval->every);
+    for (int64_t i = 0; i < eval->sets_count; i++)
+        TRY(check_set(settings, i));
+    for (int64_t i = 0; i < eval->pass_at_count; i++)
+        if (eval->sets_count > 0 && eval->pass_at[i] > eval->samples)
+            return FAIL(STATUS_INPUT,
+                        "%s: eval.pass_at holds %lld, which cannot be estimated from eval.samples "
+                        "= %lld answers to a problem: raise the one or leave out the other",
+                        settings_origin(settings, "eval.pass_at"), (long long)eval->pass_at[i],
+                        (long long)eval->samples);
+    return STATUS_OK;
 }
 
 static enum status check_texts(const struct settings *settings) {
@@ -234,9 +339,11 @@ enum status settings_validate(struct settings *settings, enum settings_purpose p
     TRY(check_given(settings, purpose, path));
     TRY(derive_clip_bounds(settings));
     TRY(derive_rule(settings));
+    TRY(derive_eval(settings));
     TRY(check_texts(settings));
     TRY(check_sources(settings));
     TRY(check_objective(settings));
+    TRY(check_eval(settings));
     if (purpose != SETTINGS_FOR_TRAINING)
         return STATUS_OK;
     TRY(check_thinking(settings));

@@ -56,6 +56,13 @@ static enum status append_texts(char *const *texts, int64_t count, struct strbuf
     return STATUS_OK;
 }
 
+static enum status append_integers(const int64_t *values, int64_t count, struct strbuf *out) {
+    TRY(strbuf_append_text(out, count > 0 ? "[ " : "()"));
+    for (int64_t i = 0; i < count; i++)
+        TRY(strbuf_append_format(out, "%lld%s", (long long)values[i], i + 1 < count ? ", " : " ]"));
+    return STATUS_OK;
+}
+
 static enum status append_pair(const double *pair, struct strbuf *out) {
     TRY(strbuf_append_text(out, "[ "));
     TRY(append_real(pair[0], out));
@@ -104,6 +111,9 @@ enum status parameter_append_value(const struct parameter *parameter, const void
         return strbuf_append_format(out, "\"%s\"", parameter->words[*(const int *)value]);
     case PARAMETER_TEXTS:
         return append_texts(*(char **const *)value, parameter_count_const(parameter, base), out);
+    case PARAMETER_INTS:
+        return append_integers(*(int64_t *const *)value, parameter_count_const(parameter, base),
+                               out);
     case PARAMETER_RECORDS:
         return append_records(parameter, base, out);
     }
@@ -129,6 +139,8 @@ static const char *kind_words(const struct parameter *parameter) {
         return "one of";
     case PARAMETER_TEXTS:
         return "list of texts";
+    case PARAMETER_INTS:
+        return "list of integers";
     case PARAMETER_RECORDS:
         return "list of records with the fields";
     }
@@ -144,7 +156,7 @@ static enum status append_field_names(const struct parameter *parameter, struct 
 /* "real, 0.0 to 1.0, [tokens]" */
 static enum status append_type(const struct parameter *parameter, struct strbuf *out) {
     TRY(strbuf_append_text(out, kind_words(parameter)));
-    if (parameter->kind == PARAMETER_INT)
+    if (parameter->kind == PARAMETER_INT || parameter->kind == PARAMETER_INTS)
         TRY(strbuf_append_format(out, ", %lld to %lld", (long long)parameter->integer_least,
                                  (long long)parameter->integer_most));
     if (parameter->kind == PARAMETER_REAL || parameter->kind == PARAMETER_PAIR) {
@@ -164,7 +176,12 @@ static enum status append_type(const struct parameter *parameter, struct strbuf 
 static const char *must_words(const struct parameter *parameter) {
     if ((parameter->flags & PARAMETER_ALWAYS) != 0)
         return "must be given";
-    return (parameter->flags & PARAMETER_TRAINING) != 0 ? "must be given for training" : NULL;
+    const bool training = (parameter->flags & PARAMETER_TRAINING) != 0,
+               evaluation = (parameter->flags & PARAMETER_EVALUATION) != 0;
+    return training && evaluation ? "must be given for training and eval"
+           : training             ? "must be given for training"
+           : evaluation           ? "must be given for eval"
+                                  : NULL;
 }
 
 /* "must be given", "absent unless given" or "default VALUE"; `base` holds the defaults. */
@@ -197,6 +214,8 @@ static enum status append_fields(const struct parameter *parameter, const char *
             TRY(strbuf_append_text(out, must_words(field)));
         else if (field->kind == PARAMETER_TEXT)
             TRY(strbuf_append_format(out, "default \"%s\"", field->text));
+        else if (field->kind == PARAMETER_INT)
+            TRY(strbuf_append_format(out, "default %lld", (long long)field->integer));
         else {
             TRY(strbuf_append_text(out, "default "));
             TRY(append_real(field->real, out));

@@ -35,6 +35,7 @@ struct making {
     const struct h5 *before; /* NULL: none */
     int64_t steps, rows, passes, kept;
     const struct diagnostics_tensors *tensors; /* NULL: none */
+    const struct diagnostics_sets *sets;       /* NULL: none */
 };
 
 static int64_t row_bytes(const struct diagnostics *diagnostics) {
@@ -161,6 +162,8 @@ static enum status fill_file(const struct making *making, const struct provenanc
         TRY(put_metric(making, metric));
     if (making->tensors != NULL && making->rows >= making->tensors->every)
         TRY(put_tensors(making));
+    if (making->sets != NULL)
+        TRY(diagnostics_put_sets(h5, making->before, making->sets, making->kept));
     return provenance_write(h5, provenance);
 }
 
@@ -168,11 +171,12 @@ static enum status fill_file(const struct making *making, const struct provenanc
  * costs its numbers and not the run. */
 static void open_before(const char *path, struct making *making, struct h5 **before) {
     *before = NULL;
-    if (making->kept == 0)
+    if (making->kept == 0 && (making->sets == NULL || !bytes_is_file(path)))
         return;
     if (h5_open(before, path) != STATUS_OK) {
-        log_warning("diagnostics", "the numbers of the first %lld steps are lost: %s",
-                    (long long)making->kept, status_sentence());
+        if (making->kept > 0)
+            log_warning("diagnostics", "the numbers of the first %lld steps are lost: %s",
+                        (long long)making->kept, status_sentence());
         status_clear();
     }
     making->before = *before;
@@ -183,7 +187,8 @@ enum status diagnostics_create(const struct diagnostics *diagnostics, int64_t ke
                             .rows = diagnostics_rows(diagnostics, kept),
                             .passes = diagnostics->passes,
                             .kept = kept,
-                            .tensors = diagnostics->tensors};
+                            .tensors = diagnostics->tensors,
+                            .sets = diagnostics->sets};
     struct h5 *before;
     ASSERT(making.steps > 0 && making.passes > 0 && kept >= 0 && kept <= making.steps);
     TRY(h5_create(&making.h5, H5_FORMAT_LIVE));

@@ -15,6 +15,8 @@
  *
  *     /tensor/name (tensors)   /tensor/step (rows)   /tensor/{ratio,scale}_edges (bins + 1)
  *     /tensor/{ratio,scale}_histogram (rows, tensors × bins)   coordinates in each bin
+ *
+ * Of a run with eval.every: /eval/<set>/… (run/diagnostics_eval.h).
  */
 #ifndef RUN_DIAGNOSTICS_H
 #define RUN_DIAGNOSTICS_H
@@ -25,6 +27,7 @@
 #include "base/strbuf.h"
 #include "file/h5.h"
 #include "file/provenance.h"
+#include "run/diagnostics_eval.h"
 #include "run/metrics.h"
 
 /* What is counted for each tensor in every so many-th step, in bins of even width; what lies at an
@@ -45,11 +48,12 @@ struct diagnostics {
     int64_t steps;                             /* of the run: at most so many rows */
     int passes;                                /* of a step, at most */
     const struct diagnostics_tensors *tensors; /* NULL: nothing is counted */
+    const struct diagnostics_sets *sets;       /* NULL: nothing is evaluated */
     const struct provenance *provenance;
 };
 
-/* Makes the file. The first `kept` steps are in: as the file that stands there has them, NaN where
- * it has not. Atomic. */
+/* Makes the file. The first `kept` steps are in, and the evaluations up to there, before the first one
+ * included: as the file that stands there has them, NaN where it has not. Atomic. */
 enum status diagnostics_create(const struct diagnostics *diagnostics, int64_t kept) MUST_USE;
 
 /* Rows of the file when `kept` steps are in. */

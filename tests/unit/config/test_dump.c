@@ -25,6 +25,9 @@ static char *const hard[] = {
     ("data.train=({path=\"a b\";prompt=\"#\";answer=\"};\";weight=1e-9;},"
      "{path=\"c\";prompt=\"p\";answer=\"a\";where=\"x == \\\"y\\\"\";})"),
     "objective.level=sequence",
+    "eval.samples=3",
+    "eval.pass_at=[3,2]",
+    "eval.sets=({name=\"x\";path=\"d\";prompt=\"p\";answer=\"a\";limit=5;})",
 };
 
 static enum status read_again(const struct strbuf *text, struct settings *settings) {

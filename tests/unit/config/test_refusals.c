@@ -16,6 +16,20 @@
 static const struct {
     const char *text, *words;
 } cases[] = {
+    {"\neval:{pass_at=4;};", "eval.pass_at is an integer; it takes a list of integers"},
+    {"\neval:{pass_at=[1.5];};", "eval.pass_at holds a real; each of its elements is an integer"},
+    {"\neval:{pass_at=[0];};", "eval.pass_at = 0 is too small; the least is 1"},
+    {"\neval:{sets=({name=\"a\";path=\"d\";prompt=\"p\";answer=\"a\";limit=-1;});};",
+     "eval.sets[0].limit = -1 is too small"},
+    {"\neval:{sets=({name=\"a\";});};", "eval.sets[0] lacks path"},
+    {"\neval:{sets=({name=\"a\";path=\"d\";prompt=\"p\";answer=\"a\";},{name=\"a\";path=\"d\";prompt=\"p\";answer=\"a\";});};",
+     "eval.sets has two sets called 'a'"},
+    {"\neval:{sets=({name=\"a/b\";path=\"d\";prompt=\"p\";answer=\"a\";});};",
+     "name = 'a/b' is no name of a set"},
+    {"\neval:{sets=({name=\"a\";path=\"d\";prompt=\"p\";answer=\"a\";template=\"x\";});};",
+     "eval.sets[0].template does not hold {prompt}"},
+    {"\neval:{every=5;};",
+     "x.cfg:2: eval.every = 5 evaluates on the way, but eval.sets names no problems"},
     {"\nrollout:{\ntop_q=1;};", "x.cfg:3: unknown parameter rollout.top_q; the nearest known name "
                                 "is rollout.top_"},
     {"\nrollot:{};", "x.cfg:2: unknown group rollot; the nearest known name is rollout"},

@@ -144,6 +144,50 @@ static void derived_bounds(void) {
     settings_release(&s);
 }
 
+static const char eval_input[] =
+    "rollout : { temperature = 0.7; top_k = 20; max_new_tokens = 99; stop = [ \"a\", \"b\" ]; };"
+    "eval : { sets = ( { name = \"gsm8k\"; path = \"t.jsonl\"; prompt = \"q\"; answer = \"a\"; limit = 7; } );"
+    "samples = 4; top_k = 3; };";
+
+static enum status read_eval(char *const *overrides, int count, struct settings *s) {
+    char text[2048];
+    snprintf(text, sizeof text, "run : { directory = \"r\"; }; model : { path = \"m\"; };\n%s",
+             eval_input);
+    return settings_read_text("x.cfg", text, strlen(text), overrides, count,
+                              SETTINGS_FOR_EVALUATION, s);
+}
+
+/* Sampling is that of rollout unless eval gives it; of the usual k those remain that there are samples
+ * for. */
+static void evaluation(void) {
+    struct settings s;
+    CHECK_OK(read_eval(NULL, 0, &s));
+    CHECK_EQ(s.eval.sets_count, 1);
+    CHECK_EQ(s.eval.sets[0].limit, 7);
+    CHECK_TEXT(s.eval.sets[0].rule, "math");
+    CHECK_NEAR(s.eval.temperature, 0.7, 0.0);
+    CHECK_TEXT(settings_origin(&s, "eval.temperature"), "derived from rollout.temperature");
+    CHECK_EQ(s.eval.top_k, 3);
+    CHECK_EQ(s.eval.max_new_tokens, 99);
+    CHECK_EQ(s.eval.stop_count, 2);
+    CHECK_TEXT(s.eval.stop[1], "b");
+    CHECK_EQ(s.eval.pass_at_count, 2);
+    CHECK_EQ(s.eval.pass_at[0], 1);
+    CHECK_EQ(s.eval.pass_at[1], 4);
+    settings_release(&s);
+    char *overrides[] = {"eval.samples=16", "eval.pass_at=[2,8]", "eval.stop=()",
+                         "rollout.temperature=0.5"};
+    CHECK_OK(read_eval(overrides, 4, &s));
+    CHECK_EQ(s.eval.pass_at_count, 2);
+    CHECK_EQ(s.eval.pass_at[1], 8);
+    CHECK_EQ(s.eval.stop_count, 0);
+    CHECK_NEAR(s.eval.temperature, 0.5, 0.0);
+    settings_release(&s);
+    char *too_large[] = {"eval.pass_at=[2,8]"};
+    CHECK_STATUS(read_eval(too_large, 1, &s), STATUS_INPUT,
+                 "eval.pass_at holds 8, which cannot be estimated from eval.samples = 4");
+}
+
 int main(void) {
     values();
     defaults();
@@ -151,5 +195,6 @@ int main(void) {
     paths();
     overrides_of_each_kind();
     derived_bounds();
+    evaluation();
     return CHECK_END();
 }

@@ -251,6 +251,93 @@ static void test_grow_tally(void) {
     CHECK_OK(h5_close(&h5));
 }
 
+/* --- evaluations --- */
+
+static struct diagnostics_evaluation evaluation_at(int64_t step, int set) {
+    const double x = (double)step + 0.5 * set;
+    return (struct diagnostics_evaluation){.step = step,
+                                           .pass_at_1 = x / 1024,
+                                           .error = x / 4096,
+                                           .backward_passes = 3 * x,
+                                           .tokens = 7 * x,
+                                           .seconds = x / 8,
+                                           .mean_length = 11 * x,
+                                           .clipped_ratio = x / 2048};
+}
+
+static void check_evaluation(const struct diagnostics *file, int set, int64_t step, bool there) {
+    const struct diagnostics_evaluation want = evaluation_at(step, set);
+    struct diagnostics_evaluation got;
+    bool found;
+    CHECK_OK(diagnostics_find_evaluation(file, set, step, &found, &got));
+    if (found != there)
+        CHECK_FAILED("set %d, step %lld: found %d", set, (long long)step, found);
+    if (!found || !there)
+        return;
+    CHECK_NEAR(got.pass_at_1, want.pass_at_1, 0);
+    CHECK_NEAR(got.error, want.error, 0);
+    CHECK_NEAR(got.backward_passes, want.backward_passes, 0);
+    CHECK_NEAR(got.tokens, want.tokens, 0);
+    CHECK_NEAR(got.seconds, want.seconds, 0);
+    CHECK_NEAR(got.mean_length, want.mean_length, 0);
+    CHECK_NEAR(got.clipped_ratio, want.clipped_ratio, 0);
+}
+
+static void add_evaluation(const struct diagnostics *file, int set, int64_t step) {
+    const struct diagnostics_evaluation evaluation = evaluation_at(step, set);
+    CHECK_OK(diagnostics_append_evaluation(file, set, &evaluation));
+    check_evaluation(file, set, step, true);
+}
+
+/* A restart keeps the evaluations of the steps that stay, that before the first one included, and the
+ * next ones follow them; one set may be ahead of the other. */
+static void test_evaluations(void) {
+    static const char *const names[] = {"gsm8k", "math-500.x"};
+    const struct diagnostics_sets sets = {.names = names, .count = 2, .rows = 4};
+    const char *path = folder_file("evaluations.h5");
+    struct diagnostics file = *file_of(path, STEPS + 100, PASSES, NULL);
+    struct strbuf text = STRBUF_EMPTY;
+    struct h5 *h5;
+    double *steps, seconds;
+    int64_t n;
+    file.sets = &sets;
+    CHECK_OK(diagnostics_create(&file, 0));
+    add_evaluation(&file, 0, 0);
+    for (int64_t step = 0; step < 9; step++)
+        append(path, step, 2);
+    add_evaluation(&file, 0, 4);
+    add_evaluation(&file, 0, 8);
+    add_evaluation(&file, 1, 4);
+    CHECK_OK(diagnostics_create(&file, 5));
+    check_evaluation(&file, 0, 0, true);
+    check_evaluation(&file, 0, 4, true);
+    check_evaluation(&file, 0, 8, false);
+    check_evaluation(&file, 1, 0, false);
+    check_evaluation(&file, 1, 4, true);
+    for (int64_t step = 6; step < 12; step += 2) /* the last does not fit: the file grows */
+        add_evaluation(&file, 0, step);
+    check_evaluation(&file, 0, 4, true);
+    CHECK_OK(h5_open(&h5, path));
+    CHECK_OK(h5_get_list(h5, "/eval/gsm8k/step", H5_KIND_F64, &steps, &n));
+    CHECK(n >= 5 && steps[2] == 6 && steps[4] == 10 && (n == 5 || isnan(steps[5])));
+    memory_release(&steps);
+    CHECK_OK(h5_get_attribute(h5, "/eval/math-500.x/seconds", "units", &text));
+    CHECK_TEXT(strbuf_text(&text), "s");
+    CHECK_OK(h5_close(&h5));
+    strbuf_release(&text);
+    CHECK_OK(diagnostics_training_s(&file, 5, &seconds));
+    CHECK_NEAR(seconds,
+               20 + 5 * (expected(0, METRIC_TIME_STEP, 0) + expected(0, METRIC_TIME_WRITE, 0)),
+               1e-12);
+    CHECK_OK(diagnostics_create(&file, 0)); /* begins again, before any checkpoint */
+    check_evaluation(&file, 0, 0, true);
+    check_evaluation(&file, 0, 4, false);
+    const struct diagnostics_evaluation evaluation = evaluation_at(3, 0);
+    CHECK_NEAR(*diagnostics_figure(&evaluation, "pass_at_1"), evaluation.pass_at_1, 0);
+    CHECK(diagnostics_figure(&evaluation, "seconds") == NULL);
+    CHECK(diagnostics_figure(&evaluation, "nothing") == NULL);
+}
+
 /* Appends until it is killed; each finished step is acknowledged through the pipe. */
 static _Noreturn void write_until_killed(const char *path, int pipe_end) {
     struct metrics metrics;
@@ -305,6 +392,7 @@ int main(void) {
     test_grow();
     test_grow_tally();
     test_tally();
+    test_evaluations();
     for (uint32_t trial = 0; trial < TRIALS; trial++)
         test_kill(trial);
     test_tools();
