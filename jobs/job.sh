@@ -127,13 +127,18 @@ job_read_state() {
     state=$(cat "$directory/status.json" 2>/dev/null) || state=''
 }
 
-# The exit status of the run, whatever the launcher made of it: launchers lose or merge it, and what was killed cannot say it.
+# The exit status of the run, whatever the launcher made of it: launchers lose or merge it, what was killed cannot say it, and some
+# end with 0 when no rank ever began. Only status.json says that a run is finished; 75 is a run that is not, and could go on.
 job_exit_status() {
     local before=$1
     job_read_state
-    [ "$state" != "$before" ] || return 0
+    if [ "$state" = "$before" ]; then
+        [ "$status" != 0 ] || job_say "$directory/status.json is as before: the launcher ended with 0, but no rank has begun"
+        [ "$status" != 0 ] || status=75
+        return 0
+    fi
     case $(job_field state) in
-    running) [ "$status" = 0 ] || status=75 ;;
+    running) status=75 ;;
     *) status=$(job_field exit) ;;
     esac
 }

@@ -137,10 +137,12 @@ static enum status fail_create(struct atomic **atomic) {
     return status;
 }
 
+/* A new file, never the one that is there: who made that may be alive, stopped, and write on. */
 enum status atomic_file_create(struct atomic **atomic, const char *path) {
     TRY(new_atomic(atomic, path));
-    (*atomic)->file =
-        open((*atomic)->names.part, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666);
+    const char *part = (*atomic)->names.part;
+    if (unlink(part) == 0 || errno == ENOENT)
+        (*atomic)->file = open(part, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     return (*atomic)->file >= 0 ? STATUS_OK : fail_create(atomic);
 }
 

@@ -36,7 +36,9 @@ const char *status_file_next(enum status status);
 /* Of the file of an earlier attempt: the run's name, and which attempt it was. */
 enum status status_file_read(const char *path, char *id, size_t size, int64_t *attempt) MUST_USE;
 
-/* Replaces the file at `path`; after a failure it holds the kept sentence as well. */
+/* Replaces the file at `path`; after a failure it holds the kept sentence as well. The first failure
+ * of an attempt is the one that counts: a file that tells it stays, until the next attempt writes.
+ * So a process that others took for dead, and that comes back, does not call the run alive. */
 enum status status_file_write(const char *path, const struct run_state *state) MUST_USE;
 
 /* The same for a process that does not know how the run stands: says in the file that is there that

@@ -65,6 +65,9 @@ $plugins
 NodeName=$host NodeAddr=127.0.0.1 CPUs=$2 State=UNKNOWN
 PartitionName=test Nodes=$host Default=YES MaxTime=INFINITE State=UP OverSubscribe=NO
 END
+    # Folders of steps that were killed stay behind, and a step of the same number finds them in its way.
+    mkdir -p "$cluster/pmix"
+    echo "PMIxCliTmpDirBase=$cluster/pmix" >"$cluster/mpi.conf"
     export SLURM_CONF="$cluster/slurm.conf"
     slurmctld -i && slurmd || return 1
     for _ in $(seq 100); do

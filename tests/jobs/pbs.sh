@@ -1,7 +1,7 @@
 #!/bin/sh
 # pbs.sh: jobs/pbs without PBS. First as OpenPBS runs a script, with a list of nodes and no arguments, beside a qstat and a qsub that
-# note what they are asked: a job that is stopped in time submits the next, which finishes the run; one that makes no progress submits
-# none. Then, where Debian's slurm-wlm-torque is, through its qsub on a SLURM that the test starts.
+# note what they are asked: a job that is stopped in time submits the next, which finishes the run; one that makes no progress, or whose
+# launcher starts nothing, submits none. Then, where Debian's slurm-wlm-torque is, through its qsub on a SLURM that the test starts.
 . "$(dirname "$0")/lib.sh"
 . "$root/tests/jobs/cluster.sh"
 input=$SYSTEM_WORK/input.cfg
@@ -11,6 +11,7 @@ cat >>"$work/site.sh" <<END
 site_launch() {
     local ranks=\$1
     shift 3
+    [ -z "\${PBS_TEST_DEAD:-}" ] || exit 0
     exec sh -c '"\$@" || exit 1' launcher $SYSTEM_LAUNCH "\$ranks" "\$@"
 }
 END
@@ -69,6 +70,14 @@ pbs 00:00:06 "$root/jobs/pbs/train_gpu.sh" "$input" run.directory="$work/slow" r
 says "made no checkpoint further than the one before"
 pbs 01:00:00 "$root/jobs/pbs/train_node.sh" "$input" run.directory="$work/wrong" rollout.group_size=many
 [ $code != 0 ] && [ ! -e submitted ] || fail "a wrong input ends with $code: $(tail -n 5 job.log)"
+
+# Launchers have been seen to end with 0 when no rank began: the run is not finished, and not tried for ever.
+for run in none run; do
+    PBS_TEST_DEAD=1 pbs 01:00:00 "$root/jobs/pbs/train_node.sh" "$input" run.directory="$work/$run" run.steps=$((stood + 5))
+    [ $code = 75 ] && [ ! -e submitted ] || fail "a launcher that starts nothing, $run: the job ends with $code: $(tail -n 5 job.log)"
+    says "the launcher ended with 0, but no rank has begun"
+    says "made no checkpoint further than the one before"
+done
 
 # An array; and answers.
 printf 'objective.gate=clip\nobjective.gate=erf\n' >table
