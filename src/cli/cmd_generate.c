@@ -6,9 +6,7 @@
 #include "cli/cli.h"
 
 #include <stdlib.h>
-#include <unistd.h>
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/strbuf.h"
@@ -17,6 +15,7 @@
 #include "file/json.h"
 #include "method/rewards.h"
 #include "rollout/generate.h"
+#include "rollout/progress.h"
 #include "run/language_model.h"
 #include "run/threads.h"
 
@@ -113,45 +112,16 @@ static enum status prepare(struct generation *g, const struct comm *comm) {
     return language_model_load(&g->lm, g->settings, NULL, NULL);
 }
 
-/* --- progress --- */
-
-enum { LOG_EVERY_S = 10 };
-
-/* What rank 0 has done of its share; the other ranks have as much to do. */
-struct progress {
-    double start_s, told_s;
-    int64_t answers; /* in all */
-    bool live;       /* on a terminal: a line that is rewritten in place */
-};
-
-static void tell_progress(void *context, int64_t answers, int64_t tokens) {
-    struct progress *progress = context;
-    const double now_s = clock_now_s(), elapsed_s = now_s - progress->start_s;
-    if (now_s - progress->told_s < (progress->live ? 0.2 : LOG_EVERY_S) || answers == 0)
-        return;
-    progress->told_s = now_s;
-    const double left_s = elapsed_s / (double)answers * (double)(progress->answers - answers);
-    if (progress->live)
-        log_live("answers = %lld/%lld, tokens_per_s = %.0f, left_s = %.0f", (long long)answers,
-                 (long long)progress->answers, (double)tokens / elapsed_s, left_s);
-    else
-        log_info("generate", "answers = %lld/%lld, tokens_per_s = %.0f, left_s = %.0f",
-                 (long long)answers, (long long)progress->answers, (double)tokens / elapsed_s,
-                 left_s);
-}
-
 static enum status answer(struct generation *g, const struct comm *comm) {
     struct generate_settings how =
         generate_settings_of(g->settings, g->lm.hparams.eos, g->lm.hparams.eos_count, 0);
-    struct progress progress = {.start_s = clock_now_s(),
-                                .told_s = clock_now_s(),
-                                .answers = (g->end - g->begin) * g->settings->rollout.group_size,
-                                .live = isatty(STDERR_FILENO)};
+    struct progress progress =
+        progress_of("generate", (g->end - g->begin) * g->settings->rollout.group_size);
     struct generate_report report;
     log_info("generate", "prompts = %lld, answers = %lld, ranks = %d", (long long)g->count,
              (long long)(g->count * g->settings->rollout.group_size), comm->size);
     if (comm->rank == 0)
-        how.listener = (struct generate_listener){tell_progress, &progress};
+        how.listener = (struct generate_listener){.hear = progress_hear, .context = &progress};
     const enum status status =
         generate_answers(g->lm.model, g->lm.tokenizer, &how, g->requests, g->end - g->begin,
                          (struct rollout_columns){.sampler = true}, &report);

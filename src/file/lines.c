@@ -8,6 +8,7 @@
 
 #include "base/file_kind.h"
 #include "base/strbuf.h"
+#include "file/bytes.h"
 
 struct reader {
     const char *path;
@@ -86,4 +87,35 @@ enum status lines_read_file(const char *path,
 
 bool lines_is_blank(const char *text, size_t length) {
     return strspn(text, " \t\r\v\f") == length;
+}
+
+/* --- writing --- */
+
+/* True when the file ends inside a line. */
+static bool ends_torn(int file) {
+    char last = '\n';
+    const off_t size = lseek(file, 0, SEEK_END);
+    return size > 0 && pread(file, &last, 1, size - 1) == 1 && last != '\n';
+}
+
+static enum status append_whole(int file, const char *path, const char *line, size_t length) {
+    struct strbuf torn = STRBUF_EMPTY;
+    if (!ends_torn(file))
+        return bytes_write(file, path, line, (int64_t)length);
+    enum status status = strbuf_append_text(&torn, "\n");
+    if (status == STATUS_OK)
+        status = strbuf_append(&torn, line, length);
+    if (status == STATUS_OK)
+        status = bytes_write(file, path, strbuf_text(&torn), (int64_t)torn.length);
+    strbuf_release(&torn);
+    return status;
+}
+
+enum status lines_append(const char *path, const char *line, size_t length) {
+    const int file = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    if (file < 0)
+        return FAIL(STATUS_IO, "%s: the file cannot be opened: %s", path, strerror(errno));
+    const enum status status = append_whole(file, path, line, length);
+    close(file);
+    return status;
 }

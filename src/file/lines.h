@@ -30,6 +30,10 @@ enum status lines_read_file(const char *path,
                                                  size_t length),
                             void *context) MUST_USE;
 
+/* Adds a line, which ends with its LF, to the file at `path` by one write at its end; the file is made
+ * where there is none, and a line that a killed process left unfinished is ended first. */
+enum status lines_append(const char *path, const char *line, size_t length) MUST_USE;
+
 /* Whether a line holds nothing but ASCII white space. */
 bool lines_is_blank(const char *text, size_t length);
 

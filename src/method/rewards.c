@@ -88,22 +88,47 @@ static double part_value(const struct reward_part *part, const struct reward_inp
     return value > part->clip ? part->clip : value < -part->clip ? -part->clip : value;
 }
 
+enum status rewards_check_rules(const struct settings *settings) {
+    struct rules rules;
+    return rules_of(&settings->reward, &rules);
+}
+
+/* What the rules are asked; `rules` is filled and lives as long. */
+static struct reward_input input_of(const struct settings *settings,
+                                    const struct rewards_case *answer, struct rules *rules) {
+    const enum status known = rules_of(&settings->reward, rules);
+    ASSERT(known == STATUS_OK); /* rewards_check */
+    return (struct reward_input){.text = answer->text,
+                                 .length = answer->length,
+                                 .reference = answer->reference,
+                                 .reference_length = answer->reference_length,
+                                 .tokens = answer->tokens,
+                                 .max_new_tokens = settings->rollout.max_new_tokens,
+                                 .overlong_from = settings->reward.overlong_from,
+                                 .overlong_to = overlong_end(settings),
+                                 .think = &rules->think,
+                                 .answer = &rules->answer.block,
+                                 .rules = &rules->answer};
+}
+
+bool rewards_verdict(const struct settings *settings, const struct reward_rule *rule,
+                     const struct rewards_case *answer, struct span *extracted) {
+    struct rules rules;
+    const struct reward_input input = input_of(settings, answer, &rules);
+    if (!rule->extract(&input, extracted))
+        *extracted = (struct span){answer->text, 0};
+    return rule->score(&input) > 0.0;
+}
+
 void rewards_of_answer(const struct settings *settings, const char *reference,
                        size_t reference_length, struct rollout_answer *answer) {
     struct rules rules;
-    const enum status known = rules_of(&settings->reward, &rules);
-    ASSERT(known == STATUS_OK); /* rewards_check */
-    const struct reward_input input = {.text = strbuf_text(&answer->text),
+    const struct rewards_case asked = {.text = strbuf_text(&answer->text),
                                        .length = answer->text.length,
                                        .reference = reference,
                                        .reference_length = reference_length,
-                                       .tokens = answer->n,
-                                       .max_new_tokens = settings->rollout.max_new_tokens,
-                                       .overlong_from = settings->reward.overlong_from,
-                                       .overlong_to = overlong_end(settings),
-                                       .think = &rules.think,
-                                       .answer = &rules.answer.block,
-                                       .rules = &rules.answer};
+                                       .tokens = answer->n};
+    const struct reward_input input = input_of(settings, &asked, &rules);
     answer->reward = 0.0;
     for (int64_t p = 0; p < settings->reward.parts_count; p++) {
         answer->parts[p] = part_value(&settings->reward.parts[p], &input);

@@ -8,6 +8,7 @@
 #ifndef REWARD_REWARD_H
 #define REWARD_REWARD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,6 +31,9 @@ struct reward_input {
 struct reward_rule {
     const char *name, *text;
     double (*score)(const struct reward_input *input);
+    /* What it takes for the answer, a part of the text; false where the text gives none. NULL: the rule
+     * looks for none, and its score is no verdict. */
+    bool (*extract)(const struct reward_input *input, struct span *out);
 };
 
 /* format: the levels of the gate paper's eq. 10. 1 for one think block and one answer block in this

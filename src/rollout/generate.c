@@ -104,7 +104,10 @@ static enum status finish(struct generation *g, int64_t row, int64_t n, enum fin
                                   .entropy = answer->entropy}));
     if (g->tokenizer != NULL)
         TRY(tokenizer_decode(g->tokenizer, answer->tokens, answer->n, false, &answer->text));
-    return STATUS_OK;
+    const struct generate_listener *listener = &g->settings->listener;
+    return listener->finished != NULL
+               ? listener->finished(listener->context, live->request, live->answer)
+               : STATUS_OK;
 }
 
 /* What a row has become since the last look. */
@@ -148,8 +151,9 @@ static enum status begin(struct generation *g, int64_t index) {
     const int64_t first = decoder_rows(g->decoder);
     for (int64_t i = 0; i < request->answer_count; i++) {
         g->live[first + i] = (struct live_answer){.request = index, .answer = i};
-        g->answers[i] =
-            (struct decoder_answer){.index = (uint32_t)i, .budget = g->settings->max_new_tokens};
+        g->answers[i] = (struct decoder_answer){
+            .index = request->answer_indices != NULL ? request->answer_indices[i] : (uint32_t)i,
+            .budget = g->settings->max_new_tokens};
     }
     TRY(decoder_begin(g->decoder, &(struct decoder_prompt){.tokens = request->prompt,
                                                            .n = request->prompt_length,

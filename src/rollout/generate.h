@@ -21,9 +21,11 @@
 #include "rollout/rollout.h"
 #include "text/tokenizer.h"
 
-/* Who hears, after each round of tokens, how many answers are finished and how many tokens drawn. */
+/* Who hears, after each round of tokens, how many answers are finished and how many tokens drawn; and
+ * of each answer of a request as soon as it is finished, to take it away if it likes. */
 struct generate_listener {
-    void (*hear)(void *context, int64_t answers, int64_t tokens); /* NULL: nobody */
+    void (*hear)(void *context, int64_t answers, int64_t tokens);            /* NULL: nobody */
+    enum status (*finished)(void *context, int64_t request, int64_t answer); /* NULL: nobody */
     void *context;
 };
 
@@ -56,6 +58,7 @@ struct generate_request {
     /* (answer_count), empty; tokens, logprob_sampler, entropy, finish and text are filled */
     struct rollout_answer *answers;
     int64_t answer_count;
+    const uint32_t *answer_indices; /* (answer_count): count for the noise; NULL: 0, 1, … */
 };
 
 struct generate_report {

@@ -12,6 +12,7 @@
 
 #include "base/memory.h"
 #include "file/bytes.h"
+#include "file/lines.h"
 
 const struct metric_info metric_table[METRIC_COUNT] = {
 #define METRIC(identifier, path, unit, reduction, per_pass, sentence)                              \
@@ -123,24 +124,11 @@ enum status metrics_format(const struct metrics *metrics, int64_t step, struct s
     return strbuf_append_format(out, ", \"crc32\": \"%08x\"}\n", sum);
 }
 
-/* True when the file ends inside a line. */
-static bool ends_torn(int file) {
-    char last = '\n';
-    const off_t size = lseek(file, 0, SEEK_END);
-    return size > 0 && pread(file, &last, 1, size - 1) == 1 && last != '\n';
-}
-
 enum status metrics_log(const struct metrics *metrics, int64_t step, const char *path) {
     struct strbuf line = STRBUF_EMPTY;
-    const int file = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-    if (file < 0)
-        return FAIL(STATUS_IO, "%s: the file cannot be opened: %s", path, strerror(errno));
-    enum status status = ends_torn(file) ? strbuf_append_text(&line, "\n") : STATUS_OK;
+    enum status status = metrics_format(metrics, step, &line);
     if (status == STATUS_OK)
-        status = metrics_format(metrics, step, &line);
-    if (status == STATUS_OK)
-        status = bytes_write(file, path, line.text, (int64_t)line.length);
-    close(file);
+        status = lines_append(path, strbuf_text(&line), line.length);
     strbuf_release(&line);
     return status;
 }
