@@ -45,8 +45,7 @@ static bool is_judged(const char *path, int64_t attempt) {
 }
 
 /* Writes the text, and puts it in its place unless the attempt has been judged by then. A writer
- * that was stopped comes back anywhere in here: the last look is the last thing before the rename.
- */
+ * that was stopped comes back anywhere in here, so the look comes last before the rename. */
 static enum status write_text(const char *path, const char *text, int64_t attempt) {
     struct atomic *atomic;
     TRY(atomic_file_create(&atomic, path));
