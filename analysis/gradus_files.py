@@ -16,18 +16,19 @@ import h5py
 import numpy as np
 
 # In these, runs of one group may differ: seed and directory, and what no number depends on.
-APART_FROM = r"run\.(directory|seed|wall_time_s|wall_margin_s)|(output|checkpoint)\..*|parallel\.threads|update\.diagnose_every|rollout\.answers_in_flight"
+APART_FROM = r"run\.(directory|seed|wall_time_s|wall_margin_s)|(output|checkpoint|sweep)\..*|parallel\.threads|update\.diagnose_every|rollout\.answers_in_flight"
 LABEL_VALUE_MAX = 32  # characters of a value in a label
 
 
 class Run:
-    """One run: where it is, its settings as {"group.name": text}, which of them were given, and its metrics as read_steps
-    gives them."""
+    """One run: where it is, its settings as {"group.name": text}, which of them were given, its metrics as read_steps gives them,
+    and its evaluations as {set: {"step", "pass_at_1", "error", "backward_passes", "tokens", "seconds": values}}."""
 
     def __init__(self, path):
         with open_diagnostics(path) as file:
             self.settings, self.given = parse_settings(text_of(file, "provenance/settings"))
             self.columns = columns_of(file)
+            self.evaluations = evaluations_of(file)
         self.path = os.path.normpath(path)
         self.steps = len(next(iter(self.columns.values()), ()))
 
@@ -172,6 +173,16 @@ def columns_of(file):
     return columns
 
 
+def evaluations_of(file):
+    """Those that are over, of each set; a row that is not written yet has no accuracy."""
+    found = {}
+    for name, group in file.get("eval", {}).items():
+        columns = {column: group[column][()].astype(float) for column in group if is_column(group[column])}
+        over = np.isfinite(columns["pass_at_1"])
+        found[name] = {column: values[:len(over)][over] for column, values in columns.items()}
+    return {name: columns for name, columns in found.items() if len(columns["step"])}
+
+
 def text_of(file, name):
     value = file[name][()] if name in file else b""
     return value.decode() if isinstance(value, bytes) else str(value)
@@ -186,9 +197,12 @@ def has_values(values):
 
 
 def last_pass(columns, name):
-    """A metric in each step's last pass over its batch, where the ratio has moved; None when the run has none."""
+    """A metric in the last pass that each step made over its batch, where the ratio has moved; None when the run has none."""
     values = columns.get("pass/" + name)
-    return None if values is None else values[:, -1]
+    if values is None:
+        return None
+    made = values.shape[1] - 1 - np.isfinite(values)[:, ::-1].argmax(axis=1)  # the last column where a step has no value at all
+    return values[np.arange(len(values)), made]
 
 
 def read_lines(path):

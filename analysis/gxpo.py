@@ -21,9 +21,8 @@ import h5py
 import numpy as np
 
 from gradus_files import group_runs
-from summary import print_seeds, short_names
+from tables import over_seeds, print_seeds, print_table, short_names
 
-LABEL_WIDTH = 34
 TABLE_6 = {
     "at theta_K": "gxpo/error_median",
     "at reposition": "gxpo/error_repositioned",
@@ -41,13 +40,6 @@ TABLE_7 = {
     "scale": "gxpo/scale_mean",
     "inactive": "gxpo/inactive_fraction",
 }
-
-
-def over_seeds(values, form="{:.3g}"):
-    values = [value for value in values if np.isfinite(value)]
-    if not values:
-        return "-"
-    return form.format(np.mean(values)) + (" ± " + form.format(np.std(values, ddof=1)) if len(set(values)) > 1 else "")
 
 
 def setting(run, name, otherwise=0.0):
@@ -82,21 +74,17 @@ def mean_of(run, metric, how=np.mean):
     return float(how(known)) if len(known) else np.nan
 
 
-def print_table(title, named, columns):
+def print_numbers(heading, named, columns):
     """named: {label: group}; columns: {head: function of a run}."""
-    rows = [[over_seeds([number(run) for run in group.runs]) for number in columns.values()] for group in named.values()]
-    widths = [max(map(len, column)) + 2 for column in zip(columns, *rows)]
-    print(title)
-    for label, cells in zip(["", *named], [list(columns), *rows]):
-        print(f"  {label:{LABEL_WIDTH}s}" + "".join(f"{cell:>{width}}" for cell, width in zip(cells, widths)))
-    print()
+    print_table(heading, list(columns), {label: [over_seeds([number(run) for run in group.runs]) for number in columns.values()]
+                                         for label, group in named.items()})
 
 
 def print_tables(groups):
     names = short_names(groups)
     named = dict(zip(names, groups))
     print_seeds(groups, names)
-    print_table("Table 5: budget", named, {
+    print_numbers("Table 5: budget", named, {
         "steps": lambda run: float(run.steps),
         "active": lambda run: float(active(run).sum()),
         "shut off at step": shutoff,
@@ -106,10 +94,10 @@ def print_tables(groups):
     gxpo = {name: group for name, group in named.items() if rule_of(group.runs[0]) == "gxpo"}
     diagnosed = {name: group for name, group in gxpo.items() if group.has(TABLE_6["at theta_K"])}
     if diagnosed:
-        print_table("Table 6: error of what was foretold, medians over diagnosed steps", diagnosed, {
+        print_numbers("Table 6: error of what was foretold, medians over diagnosed steps", diagnosed, {
             head: lambda run, metric=metric: mean_of(run, metric, np.median) for head, metric in TABLE_6.items()})
     if gxpo:
-        print_table("Table 7: means over active steps", gxpo, {
+        print_numbers("Table 7: means over active steps", gxpo, {
             head: lambda run, metric=metric: mean_of(run, metric) for head, metric in TABLE_7.items()})
 
 
@@ -176,16 +164,10 @@ def mark_shutoffs(axes, groups, styles):
 
 
 def draw(groups, path):
-    from curves import COLOURS, LEGEND_LINE, LINES, legend_names, plt  # matplotlib is needed for the picture alone
+    from pictures import dress, open_figure, save  # matplotlib is needed for the picture alone
 
-    styles = {group: {"color": COLOURS[i % len(COLOURS)], "linestyle": LINES[i % len(LINES)]} for i, group in enumerate(groups)}
     diagnosed = any(histogram(group.runs[0], "ratio") is not None for group in groups)
-    names = legend_names(groups, 3)
-    above = LEGEND_LINE * sum(name.count("\n") + 1 for name in names) + 0.1 if names else 0.0
-    rows = 3 if diagnosed else 2
-    size = (10.8, 2.5 * rows + above)
-    figure, axes = plt.subplots(rows, 3, figsize=size, constrained_layout=True)
-    figure.get_layout_engine().set(rect=(0, 0, 1, 1 - above / size[1]))
+    figure, axes, styles = open_figure(3 if diagnosed else 2, 3, groups)
     lines = {"gxpo/norm_gslow": "corrective gradient norm", "gxpo/cos_g0_gslow": "cos(g0, g_slow)", "gxpo/scale_mean": "mean scale",
              "gxpo/displacement_ratio": "|D_K| / |D_2|", "gxpo/z": "z-score; vertical lines: shut-off"}
     for axis, (metric, label) in zip(axes.flat[1:], lines.items()):
@@ -197,14 +179,8 @@ def draw(groups, path):
         draw_histograms(axes[2, 1], groups, styles, "scale", "scales, last diagnosis [share]")
         draw_lines(axes[2, 2], groups, styles, "gxpo/error_relative", "error relative to K true steps", "os^Dv")
     for axis in axes.flat:
-        axis.tick_params(labelsize=8)
-        axis.grid(alpha=0.25)
-        axis.spines[["top", "right"]].set_visible(False)
-    if names:
-        handles = [plt.Line2D([], [], linewidth=1.8, **styles[group]) for group in groups]
-        figure.legend(handles, names, fontsize=8, frameon=False, loc="upper left", handlelength=4, labelspacing=0.3)
-    figure.savefig(path, dpi=100)
-    print(path)
+        dress(axis, axis.get_title(loc="left"))
+    save(figure, path)
 
 
 def main():

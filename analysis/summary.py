@@ -6,8 +6,8 @@
 
 Runs whose settings differ in seed and directory alone, or in what no number depends on (output, checkpoints, threads), are one
 setting with several seeds: the table gives the mean over seeds and, behind ±, the standard deviation over seeds (n - 1).
-Several settings stand under each other, named by what differs between them. A window is --steps steps long, or half of the steps that all seeds have where they have fewer than twice as
-many; the table says which steps it holds.
+Several settings stand under each other, named by what differs between them. A window is --steps steps long, or half of the steps
+that all seeds have where they have fewer than twice as many; the table says which steps it holds.
 
 ANSWERS.jsonl is what `gradus generate` wrote for lines with a field "answer"; an answer counts as right when the last
 <answer> block of a completion equals it. --show prints N of these problems, evenly spaced in the file, with their answers.
@@ -19,23 +19,9 @@ import warnings
 import numpy as np
 
 from gradus_files import group_runs, read_lines
+from tables import LABEL_WIDTH, over_seeds, print_seeds, short_names, title
 
-TITLES = {  # pass/... is the value in the last pass over each batch
-    "reward": "reward (sum of its parts)",
-    "rewards/answer/mean": "  answer accuracy",
-    "pass/eur": "effective update ratio, last pass",
-    "entropy": "entropy [nat]",
-    "completions/mean_length": "answer length [tokens]",
-    "kl": "KL to the reference [nat]",
-    "loss": "loss",
-    "grad_norm": "gradient norm",
-}
-LABEL_WIDTH, VALUE_WIDTH = 36, 18
-
-
-def title(metric):
-    part = re.fullmatch("rewards/(.+)/mean", metric)
-    return TITLES.get(metric, f"  {part.group(1)}" if part else metric)
+VALUE_WIDTH = 18
 
 
 def windows(steps, width):
@@ -53,11 +39,7 @@ def mean_and_spread(table, window):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a mean of no value is NaN, which is left out
         means = np.nanmean(table[:, window], axis=1)
-    means = means[np.isfinite(means)]
-    if len(means) == 0:
-        return "-"
-    spread = f" ± {np.std(means, ddof=1):.3f}" if len(means) > 1 else ""
-    return f"{np.mean(means):.3f}{spread}"
+    return over_seeds(means, "{:.3f}")
 
 
 def print_row(label, cells, remark=""):
@@ -72,13 +54,13 @@ def print_group(group, width):
     cut = cut_windows(group, width)
     print_row("mean over", [window_name(window) for window in cut] or ["no step yet"])
     for metric in group.headline():
-        print_row(title(metric), [mean_and_spread(group.table(metric), window) for window in cut])
+        print_row(("  " if metric.startswith("rewards/") else "") + title(metric), [mean_and_spread(group.table(metric), window) for window in cut])
 
 
 def print_comparison(groups, names, width):
     """Each metric with a line for each setting, and below, which steps the windows of each hold."""
     for metric in dict.fromkeys(metric for group in groups for metric in group.headline()):
-        print(title(metric).strip())
+        print(title(metric))
         for group, name in zip(groups, names):
             if metric in group.headline():
                 cells = [mean_and_spread(group.table(metric), window) for window in cut_windows(group, width)]
@@ -86,22 +68,6 @@ def print_comparison(groups, names, width):
     print("\nmean over")
     for group, name in zip(groups, names):
         print_row(f"  {name}", [window_name(window) for window in cut_windows(group, width)] or ["no step yet"])
-
-
-def short_names(groups):
-    """The labels, or letters for them where one is too long for the table."""
-    if all(len(group.label) <= LABEL_WIDTH - 2 for group in groups):
-        return [group.label for group in groups]
-    return [chr(ord("A") + i) if i < 26 else str(i + 1) for i in range(len(groups))]
-
-
-def print_seeds(groups, names):
-    for group, name in zip(groups, names):
-        label = name if name == group.label else f"{name}: {group.label}"
-        print(f"{label}: {len(group.runs)} seed{'s' * (len(group.runs) > 1)} ({', '.join(group.seeds())})")
-    if any(len(group.runs) > 1 for group in groups):
-        print("mean over seeds ± standard deviation over seeds (n - 1)")
-    print()
 
 
 def accuracy(path):

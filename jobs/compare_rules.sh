@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # compare_rules.sh [group.name=value ...]: GRPO, SFPO and GXPO on the quickstart's sums with a smaller model, several seeds each, by
-# input/compare_rules.cfg; then what each reward cost in steps, backward passes and time (analysis/budget.py). It needs build/gradus,
+# input/compare_rules.cfg; then what each reward cost in steps, backward passes and time (analysis/compare.py). It needs build/gradus,
 # and makes data and the start model itself. All goes to runs/compare. A run that is over is not made again: an interrupted
 # comparison goes on.
 #
@@ -40,4 +40,4 @@ compare sfpo-3 update.rule=sfpo update.virtual_steps=3 "$@"
 for depth in 3 5 10; do
     compare gxpo-$depth update.rule=gxpo update.virtual_steps=$depth "$@"
 done
-"$python" analysis/budget.py $work/{grpo,sfpo-3,gxpo-3,gxpo-5,gxpo-10}-* --output $work/budget.png | tee $work/budget.txt
+"$python" analysis/compare.py $work/{grpo,sfpo-3,gxpo-3,gxpo-5,gxpo-10}-* --output $work/comparison | tee $work/comparison.txt

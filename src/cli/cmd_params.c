@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "base/strbuf.h"
+#include "cli/params_gates.h"
 #include "config/settings.h"
 
 /* The value that an input file gives to one parameter, with what else stands on the command line. */
@@ -25,6 +26,8 @@ static enum status print_value(struct cli *cli, struct strbuf *text) {
 
 static enum status compose(struct cli *cli, struct strbuf *text) {
     char quoted[STATUS_QUOTE_MAX];
+    if (cli_given(cli, "gates"))
+        return params_gates(cli_value(cli, "input"), cli->argv, cli->argc, text);
     if (cli_value(cli, "input") != NULL)
         return print_value(cli, text);
     if (cli->argc > 1)
@@ -35,6 +38,8 @@ static enum status compose(struct cli *cli, struct strbuf *text) {
 
 static enum status run(struct cli *cli) {
     const bool reference = cli_given(cli, "reference");
+    if (reference && cli_given(cli, "gates"))
+        return FAIL(STATUS_USAGE, "params prints --reference or --gates, not both");
     if (reference && cli->argc > 0)
         return FAIL(STATUS_USAGE, "params --reference is about all parameters and takes no name");
     struct strbuf text = STRBUF_EMPTY;
@@ -52,10 +57,14 @@ const struct cli_command cmd_params = {
     .more =
         "Without a name it lists all parameters with their defaults; with one it tells what\n"
         "they are, what they take and what they are when not given. With --input it prints the\n"
-        "value that a run of that input file has, for scripts.",
+        "value that a run of that input file has, for scripts. With --gates it prints two lines of\n"
+        "JSON for each gate, for a positive and a negative advantage, with tau and bounds of the\n"
+        "arguments and of the input file: analysis/gates.py draws them.",
     .options = {{"reference", NULL, "print input/reference.cfg: all of them as an input file",
                  false},
-                {"input", "FILE", "print the value of GROUP.NAME in this input file", false}},
+                {"input", "FILE", "print the value of GROUP.NAME in this input file", false},
+                {"gates", NULL, "print values and slopes of all gates at ratios from 0 to 2",
+                 false}},
     .most = -1,
     .run = run,
 };

@@ -54,6 +54,9 @@ expect 1 "params does not take the argument b" params rollout b
 expect 1 "--reference takes no value" params --reference=3
 expect 1 "--reference is given twice" params --reference --reference
 expect 1 "takes no name" params --reference rollout
+expect 0 '{"gate": "erf", "advantage": -1, "ratio": [0, 0.01,' params --gates
+expect 1 "prints --reference or --gates, not both" params --gates --reference
+expect 2 "objective.tau_pos = -1 is too small" params --gates objective.tau_pos=-1
 printf 'run : { directory = "runs/a"; }; model : { path = "m"; };' >"$work/value.cfg"
 expect 0 "$work/runs/a" params run.directory --input "$work/value.cfg"
 expect 0 "$work/runs/a" params run.directory --input "$work/value.cfg" rollout.top_p=0.5
