@@ -10,8 +10,10 @@
  */
 #include "cuda/kernel/sample.h"
 
+#include "backend/logit_order.h"
 #include "cuda/kernel/head_merge.cuh"
 #include "cuda/kernel/philox.cuh"
+#include "cuda/kernel/shared_sums.cuh"
 
 enum { DRAW_THREADS = 128, DRAW_WARPS = DRAW_THREADS / 32, BLOCK_QUADS = HEAD_BLOCK / 128 };
 
@@ -212,19 +214,6 @@ static __global__ void __launch_bounds__(DRAW_THREADS) draw_kernel(draw_args arg
 
 enum { ROW_THREADS = 1024, ROW_WARPS = ROW_THREADS / 32, DIGITS = 2 * ROW_THREADS };
 
-/* Additions whose order does not matter: of integers, in shared memory. Gives what stood there. The
- * device adds 32 bits in its memory; 64 it would compare and swap, again and again where many threads
- * have the same digit. */
-static __device__ __forceinline__ uint32_t add_shared(uint32_t *to, uint32_t x) {
-#ifdef __CUDACC__
-    return atomicAdd(to, x);
-#else
-    const uint32_t old = *to;
-    *to += x;
-    return old;
-#endif
-}
-
 /* 64 bits in two words: whoever makes the lower one overflow carries. */
 struct wide_sum {
     uint32_t low, high;
@@ -318,14 +307,8 @@ static __device__ __forceinline__ void each_logit(const row &r, int64_t begin, i
     }
 }
 
-/* Bits that stand in the same order as the numbers; both zeros are one. */
-static __device__ __forceinline__ uint32_t order_bits(float z) {
-    const uint32_t bits = float_to_bits(z + 0.0f);
-    return bits ^ (bits >> 31 != 0 ? 0xffffffffu : 0x80000000u);
-}
-
 static __device__ __forceinline__ bool kept(const row &r, int64_t i, float z) {
-    const uint32_t order = order_bits(z);
+    const uint32_t order = logit_order(z);
     return order > r.border || (order == r.border && i <= r.last);
 }
 
@@ -345,7 +328,7 @@ static __device__ __forceinline__ int digit_of(const row &r, int level, float z)
         return DIGITS - 1 - (below < (float)(DIGITS - 1) ? (int)below : DIGITS - 1);
     }
     const int shift = level == 1 ? 21 : level == 2 ? 10 : 0;
-    return (int)(order_bits(z) >> shift & (level == 3 ? 0x3ffu : 0x7ffu));
+    return (int)(logit_order(z) >> shift & (level == 3 ? 0x3ffu : 0x7ffu));
 }
 
 /* What is known of the border at a level: the digits above it. */
@@ -486,7 +469,7 @@ static __device__ __forceinline__ int64_t find_tie(const row &r, const row_space
     const segment_ids own = warp_segment(r.V, warp_index());
     int64_t count = 0, all, found = r.V;
     each_logit(r, own.begin, own.end, lane_index(), 32,
-               [&](int64_t i, float z) { count += order_bits(z) == order && kept(r, i, z); });
+               [&](int64_t i, float z) { count += logit_order(z) == order && kept(r, i, z); });
     count = warp_sum(count);
     int64_t before = block_before(lane_index() == 0 ? count : 0, space.integers, &all);
     before = warp_shuffle(before, 0);
@@ -494,7 +477,7 @@ static __device__ __forceinline__ int64_t find_tie(const row &r, const row_space
         for (int64_t at = own.begin; at < own.end; at += 32) {
             const int64_t i = at + lane_index();
             const float z = i < own.end ? logit(r, i) : 0.0f;
-            uint32_t ties = warp_ballot(i < own.end && order_bits(z) == order && kept(r, i, z));
+            uint32_t ties = warp_ballot(i < own.end && logit_order(z) == order && kept(r, i, z));
             for (; ties != 0; ties &= ties - 1, before++)
                 if (before == rank)
                     found = at + first_bit(ties);

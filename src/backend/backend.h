@@ -41,6 +41,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "backend/divergence.h"
 #include "backend/extrapolation.h"
 #include "base/status.h"
 #include "tensor/dtype.h"
@@ -318,6 +319,90 @@ struct head_backward_args {
     enum dtype dtype; /* of out: that of the activations */
 };
 
+/* Distillation: how far a student's distribution is from a teacher's at each row, both softmax(z / T)
+ * over the vocabulary, and the gradient with respect to the student's logits (algorithms.md, section
+ * 4; the arithmetic of an entry is in divergence.h). Row r of the student goes with row r of the
+ * teacher. Logits pass by in blocks as the head's, and hardly need to be kept:
+ *     head_block, head_finish   of each model: log-probability, entropy, shift
+ *     distill_top               of whole rows, where only the teacher's top k entries count
+ *     distill_block             sums over the entries, for which both shifts must be known
+ *     distill_finish            results of the rows
+ *     distill_backward          the gradient of a block
+ * What an entry gives has the same bits in distill_block and distill_backward. Equal logits give
+ * divergence 0 and gradient 0, exactly. */
+struct distill_settings {
+    enum divergence divergence;
+    float beta;       /* the teacher's part in the mixture, inside (0, 1); of JSD alone */
+    float clip;       /* none when 0 */
+    bool clip_tokens; /* the clip is of the sum over a row's entries, not of each entry */
+    float temperature;
+};
+
+/* Which entries count: those with teacher's logit above `least`, and with that logit up to id `last`.
+ * The shifts are over these. */
+struct distill_top {
+    float least;
+    int32_t last;
+    struct head_shift student, teacher;
+};
+
+struct distill_top_args {           /* the k largest logits of the teacher, lower ids where equal */
+    const float *student, *teacher; /* (R, V), row stride ld */
+    struct distill_top *top;        /* (R) = */
+    int64_t R, V, ld;
+    int32_t k; /* 1 to V */
+    float temperature;
+};
+
+/* A block of the logits of both. */
+struct distill_logits {
+    const float *student, *teacher; /* (R, columns), row stride ld: entries from `begin` on */
+    const struct head_shift *student_shift, *teacher_shift; /* (R) from head_finish */
+    const struct distill_top *top;                          /* (R), or NULL: all entries count */
+    int64_t begin; /* a multiple of HEAD_BLOCK; so is columns, but for the last block */
+    int64_t R, columns, ld;
+};
+
+struct distill_row {                    /* state of one row while its blocks pass by */
+    double divergence;                  /* Σ h */
+    double loss;                        /* Σ min(h, clip) */
+    double pull;                        /* Σ of what pulls at the logits (divergence.h) */
+    int64_t clipped;                    /* entries with h ≥ clip */
+    int32_t student_best, teacher_best; /* the first largest logit of all, −1 before its block */
+};
+
+struct distill_block_args {
+    struct distill_logits logits;
+    struct distill_row *rows; /* (R): updated; reset when begin is 0 */
+    struct distill_settings settings;
+};
+
+struct distill_slope { /* what the gradient of a row needs besides its logits */
+    float pull;
+    float open; /* 1; 0 of a row whose sum is at or above its clip: no gradient */
+};
+
+struct distill_finish_args {
+    const struct distill_row *rows; /* (R) after the last block */
+    float *divergence;              /* (R): before any clip */
+    float *loss;                    /* (R): after it */
+    int32_t *clipped;               /* (R): entries that the clip took; of a clip by token 0 or 1 */
+    int32_t *agreement;          /* (R): 1 where both have the same most probable entry, else 0 */
+    struct distill_slope *slope; /* (R) */
+    int64_t R;
+    struct distill_settings settings;
+};
+
+struct distill_backward_args {
+    struct distill_logits logits;
+    const struct distill_slope *slope; /* (R) from distill_finish */
+    const float *weight;               /* (R): d total / d loss of the row */
+    /* (R, columns), row stride ld: d total / d z of the student; in fp32 it may be logits.student */
+    void *out;
+    enum dtype dtype; /* of out: that of the activations */
+    struct distill_settings settings;
+};
+
 /* Draws a token per row by inverse CDF over the vocabulary in ascending order from one uniform
  * number (design, section 3), from softmax(z / temperature) shaped in this order: presence penalty
  * (subtracted from the logits of tokens already in the answer), temperature, top-k (ties at the
@@ -486,7 +571,8 @@ struct adamw_extrapolate_args {
     X(pack) X(load) X(unpack) X(embed) X(gemm) X(gemm_dx) X(gemm_dw) X(rmsnorm)                    \
     X(rmsnorm_backward) X(rope) X(rope_backward) X(attention) X(attention_backward)                \
     X(cache_store) X(attention_decode) X(swiglu) X(swiglu_backward) X(gather_rows)                 \
-    X(scatter_rows) X(head_block) X(head_finish) X(head_backward) X(sample) X(decode_append)       \
+    X(scatter_rows) X(head_block) X(head_finish) X(head_backward) X(distill_top)                   \
+    X(distill_block) X(distill_finish) X(distill_backward) X(sample) X(decode_append)              \
     X(accumulate) X(accumulate_rows) X(resolve) X(dot) X(copy) X(add) X(lerp) X(adamw)             \
     X(adamw_extrapolate)
 /* clang-format on */

@@ -68,6 +68,20 @@ void reference_head(const struct reference_head *args);
 void reference_head_gradient(const double *logits, int64_t V, int64_t target, double temperature,
                              double d_logprob, double d_entropy, double *gradient);
 
+/* Distillation of one row of logits, by algorithms.md 4 as it is written there. */
+struct reference_distill {
+    const double *student, *teacher; /* (V) */
+    int64_t V, top_k;                /* top_k: 0 for all entries */
+    struct distill_settings settings;
+};
+struct reference_distilled {
+    double divergence, loss; /* before and after the clip */
+    int64_t clipped;
+    double margin;    /* distance from the clip of the entry (or the sum) that is nearest to it */
+    double *gradient; /* (V) = of the loss with respect to the student's logits; or NULL */
+};
+void reference_distill(const struct reference_distill *args, struct reference_distilled *out);
+
 /* Probabilities (V) of a draw under `settings` from one row of logits; `seen` as in sample_args.
  * temperature 0 gives probability 1 to the greedy token. */
 void reference_sample(const double *logits, int64_t V, const struct sample_settings *settings,

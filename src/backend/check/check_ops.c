@@ -292,6 +292,57 @@ void check_list_head_backward(struct check_list *list, struct head_backward_args
         check_may_share(list, "out", "logits");
 }
 
+void check_list_distill_top(struct check_list *list, struct distill_top_args *a) {
+    const struct check_shape shape = STRIDED(a->R, a->V, a->ld);
+    if (a->k < 1 || a->k > a->V)
+        CHECK_REFUSE(list, "check: distill_top: k is %d, outside [1, %lld]", (int)a->k,
+                     (long long)a->V);
+    floats(list, "student", &a->student, CHECK_READ, shape);
+    floats(list, "teacher", &a->teacher, CHECK_READ, shape);
+    check_add(list, "top", &a->top, CHECK_OPAQUE, CHECK_WRITE,
+              VECTOR(a->R * (int64_t)sizeof *a->top));
+}
+
+static void distill_logits(struct check_list *list, struct distill_logits *a) {
+    const struct check_shape shape = STRIDED(a->R, a->columns, a->ld);
+    if (a->begin % HEAD_BLOCK != 0)
+        CHECK_REFUSE(list, "check: %s: begin is %lld, no multiple of %d", list->op,
+                     (long long)a->begin, HEAD_BLOCK);
+    floats(list, "student", &a->student, CHECK_READ, shape);
+    floats(list, "teacher", &a->teacher, CHECK_READ, shape);
+    floats(list, "student_shift", &a->student_shift, CHECK_READ, VECTOR(2 * a->R));
+    floats(list, "teacher_shift", &a->teacher_shift, CHECK_READ, VECTOR(2 * a->R));
+    check_add_optional(list, "top", &a->top, CHECK_OPAQUE, CHECK_READ,
+                       VECTOR(a->R * (int64_t)sizeof *a->top));
+}
+
+void check_list_distill_block(struct check_list *list, struct distill_block_args *a) {
+    distill_logits(list, &a->logits);
+    check_add(list, "rows", &a->rows, CHECK_OPAQUE,
+              a->logits.begin == 0 ? CHECK_WRITE : CHECK_UPDATE,
+              VECTOR(a->logits.R * (int64_t)sizeof *a->rows));
+}
+
+void check_list_distill_finish(struct check_list *list, struct distill_finish_args *a) {
+    check_add(list, "rows", &a->rows, CHECK_OPAQUE, CHECK_READ,
+              VECTOR(a->R * (int64_t)sizeof *a->rows));
+    floats(list, "divergence", &a->divergence, CHECK_WRITE, VECTOR(a->R));
+    floats(list, "loss", &a->loss, CHECK_WRITE, VECTOR(a->R));
+    check_add(list, "clipped", &a->clipped, CHECK_INT32, CHECK_WRITE, VECTOR(a->R));
+    check_add(list, "agreement", &a->agreement, CHECK_INT32, CHECK_WRITE, VECTOR(a->R));
+    floats(list, "slope", &a->slope, CHECK_WRITE, VECTOR(2 * a->R));
+}
+
+void check_list_distill_backward(struct check_list *list, struct distill_backward_args *a) {
+    const struct check_shape shape = STRIDED(a->logits.R, a->logits.columns, a->logits.ld);
+    distill_logits(list, &a->logits);
+    floats(list, "slope", &a->slope, CHECK_READ, VECTOR(2 * a->logits.R));
+    floats(list, "weight", &a->weight, CHECK_READ, VECTOR(a->logits.R));
+    activations(list, "out", &a->out, a->dtype, CHECK_WRITE, shape);
+    if (a->dtype == DTYPE_F32)
+        check_may_share(list, "out", "student");
+}
+
 /* Tokens seen are looked at one by one. */
 static void seen(struct check_list *list, struct sample_args *a) {
     const int64_t rows = indices(list, "seen_rows", &a->seen_rows, a->B, INT32_MAX);

@@ -125,6 +125,10 @@ enum status cpu_scatter_rows(struct backend *backend, const struct scatter_rows_
 enum status cpu_head_block(struct backend *backend, const struct head_block_args *args);
 enum status cpu_head_finish(struct backend *backend, const struct head_finish_args *args);
 enum status cpu_head_backward(struct backend *backend, const struct head_backward_args *args);
+enum status cpu_distill_top(struct backend *backend, const struct distill_top_args *args);
+enum status cpu_distill_block(struct backend *backend, const struct distill_block_args *args);
+enum status cpu_distill_finish(struct backend *backend, const struct distill_finish_args *args);
+enum status cpu_distill_backward(struct backend *backend, const struct distill_backward_args *args);
 enum status cpu_sample(struct backend *backend, const struct sample_args *args);
 enum status cpu_decode_append(struct backend *backend, const struct decode_append_args *args);
 enum status cpu_accumulate(struct backend *backend, const struct accumulate_args *args);
@@ -147,6 +151,10 @@ struct cpu_head_token {
     float *logprob, *entropy; /* one number each = */
 };
 void cpu_head_token(struct backend *backend, const struct cpu_head_token *token);
+
+/* The shift of n logits, as by head_block and head_finish. */
+struct head_shift cpu_head_shift(struct backend *backend, const float *logits, int64_t n,
+                                 float temperature);
 
 /* The table, and opening with it: called by backend_open,
  * and by "check" for the backend it wraps. */

@@ -85,7 +85,8 @@ enum status cpu_head_finish(struct backend *backend, const struct head_finish_ar
     return STATUS_OK;
 }
 
-void cpu_head_token(struct backend *backend, const struct cpu_head_token *token) {
+static void score(struct backend *backend, const struct cpu_head_token *token,
+                  struct head_shift *shift) {
     struct head_row row;
     const struct head_block_args block = {.logits = token->logits,
                                           .targets = &token->id,
@@ -97,10 +98,28 @@ void cpu_head_token(struct backend *backend, const struct cpu_head_token *token)
     const struct head_finish_args finish = {.rows = &row,
                                             .logprob = token->logprob,
                                             .entropy = token->entropy,
+                                            .shift = shift,
                                             .R = 1,
                                             .temperature = token->temperature};
     head_row(&(struct head_work){.backend = backend, .args = &block}, 0);
     finish_row(&finish, 0);
+}
+
+void cpu_head_token(struct backend *backend, const struct cpu_head_token *token) {
+    score(backend, token, NULL);
+}
+
+struct head_shift cpu_head_shift(struct backend *backend, const float *logits, int64_t n,
+                                 float temperature) {
+    float logprob, entropy;
+    struct head_shift shift;
+    const struct cpu_head_token token = {.logits = logits,
+                                         .V = n,
+                                         .temperature = temperature,
+                                         .logprob = &logprob,
+                                         .entropy = &entropy};
+    score(backend, &token, &shift);
+    return shift;
 }
 
 struct head_backward_work {

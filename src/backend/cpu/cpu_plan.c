@@ -60,6 +60,9 @@ static enum status clear(struct backend *backend, void *memory, size_t bytes) {
     X(head_block)                                                                                  \
     X(head_finish)                                                                                 \
     X(head_backward)                                                                               \
+    X(distill_block)                                                                               \
+    X(distill_finish)                                                                              \
+    X(distill_backward)                                                                            \
     X(decode_append)                                                                               \
     X(accumulate)                                                                                  \
     X(accumulate_rows)                                                                             \
@@ -132,6 +135,7 @@ static const struct backend_ops plan_ops = {.name = "plan of cpu",
                                             .attention = cpu_attention,
                                             .attention_backward = cpu_attention_backward,
                                             .attention_decode = cpu_attention_decode,
+                                            .distill_top = cpu_distill_top,
                                             .sample = cpu_sample,
 #define X(op) .op = plan_##op,
                                             WITHOUT_SCRATCH(X)

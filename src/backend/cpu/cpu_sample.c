@@ -11,6 +11,7 @@
 
 #include "backend/cpu/cpu.h"
 #include "backend/cpu/cpu_kernel_row.h"
+#include "backend/logit_order.h"
 #include "base/random.h"
 
 /* Masses are added up in WAYS sums side by side: token i goes to sum i mod WAYS. */
@@ -75,14 +76,6 @@ static const float *adjust(const struct sample_args *args, int64_t b, float *adj
     for (int32_t i = 0; i < args->seen_counts[b]; i++)
         adjusted[seen[i]] = logits[seen[i]] - penalty;
     return adjusted;
-}
-
-/* Bits that stand in the same order as the numbers; both zeros are one. */
-static uint32_t order_bits(float z) {
-    uint32_t bits;
-    z += 0.0f;
-    memcpy(&bits, &z, sizeof bits);
-    return bits ^ (bits >> 31 ? 0xffffffffu : 0x80000000u);
 }
 
 /* --- the border of a filter --- */
@@ -167,7 +160,7 @@ static double total(const struct tokens *tokens) {
 static void filter(const float *z, const struct sample_settings *settings, struct space *space) {
     const int64_t V = space->all.n;
     for (int64_t i = 0; i < V; i++) {
-        space->all.order[i] = order_bits(z[i]);
+        space->all.order[i] = logit_order(z[i]);
         space->all.ids[i] = (int32_t)i;
     }
     if (settings->top_k > 0 && settings->top_k < V)

@@ -34,13 +34,18 @@ typedef __m256 vec;
 #define ISA(name) name##_plain
 enum { VEC = 4 };
 typedef float vec __attribute__((vector_size(16)));
-typedef int32_t vec_int __attribute__((vector_size(16)));
 typedef uint32_t vec_word __attribute__((vector_size(16)));
 #else
 #error "simd.h is for kernel files, which CMake compiles once for each instruction set"
 #endif
 
 #define SIMD static inline __attribute__((always_inline))
+
+/* What comparisons of vectors give: all bits of a lane, or none. */
+typedef int32_t vec_int __attribute__((vector_size(VEC * sizeof(int32_t))));
+SIMD vec v_choose(vec_int where, vec yes, vec no) {
+    return (vec)(((vec_int)yes & where) | ((vec_int)no & ~where));
+}
 
 /* Arithmetic, lane by lane. v_fma(a, b, c) = a b + c. v_max and v_min give the second argument when
  * one of the two is NaN. v_load and v_store need no alignment; v_load_n and v_store_n touch the
@@ -173,9 +178,6 @@ SIMD vec v_sqrt(vec a) {
 SIMD vec v_fma(vec a, vec b, vec c) {
     return a * b + c; /* two roundings; -ffp-contract=off keeps it so everywhere */
 }
-SIMD vec v_choose(vec_int where, vec yes, vec no) {
-    return (vec)(((vec_int)yes & where) | ((vec_int)no & ~where));
-}
 SIMD vec v_max(vec a, vec b) {
     return v_choose(a > b, a, b);
 }
@@ -258,21 +260,63 @@ SIMD vec v_round(vec a) {
     return v_sub(v_add(a, shift), shift);
 }
 
-/* exp(x) within 1.5 units of the last place over the whole range: 0 at −inf and below −104, +inf
- * from 88.73 on, NaN at NaN. x = n ln 2 + r; exp(r) by the polynomial of Cephes' expf. */
-SIMD vec v_exp(vec x) {
-    x = v_min(v_set1(89.0f), v_max(v_set1(-104.0f), x));
+/* x = n ln 2 + r, −104 ≤ x ≤ 89. */
+struct vec_reduced {
+    vec n, r;
+};
+SIMD struct vec_reduced v_reduce(vec x) {
     const vec n = v_round(v_mul(x, v_set1(0x1.715476p+0f)));
-    vec r = v_fma(n, v_set1(-0x1.62ep-1f), x); /* ln 2, its first 12 bits: n times them is exact */
-    r = v_fma(n, v_set1(-0x1.0bfbe8p-15f), r); /* and the rest */
+    /* ln 2, its first 12 bits: n times them is exact; and the rest */
+    const vec r = v_fma(n, v_set1(-0x1.62ep-1f), x);
+    return (struct vec_reduced){n, v_fma(n, v_set1(-0x1.0bfbe8p-15f), r)};
+}
+
+/* exp(r) − 1 by the polynomial of Cephes' expf. */
+SIMD vec v_exp_less_one(vec r) {
     vec p = v_set1(1.9875691500e-4f);
     p = v_fma(p, r, v_set1(1.3981999507e-3f));
     p = v_fma(p, r, v_set1(8.3334519073e-3f));
     p = v_fma(p, r, v_set1(4.1665795894e-2f));
     p = v_fma(p, r, v_set1(1.6666665459e-1f));
     p = v_fma(p, r, v_set1(5.0000001201e-1f));
-    p = v_add(v_fma(v_mul(r, r), p, r), v_set1(1.0f));
-    return v_scale2(p, n);
+    return v_fma(v_mul(r, r), p, r);
+}
+
+/* exp(x) within 1.5 units of the last place over the whole range: 0 at −inf and below −104, +inf
+ * from 88.73 on, NaN at NaN. */
+SIMD vec v_exp(vec x) {
+    const struct vec_reduced x_ = v_reduce(v_min(v_set1(89.0f), v_max(v_set1(-104.0f), x)));
+    return v_scale2(v_add(v_exp_less_one(x_.r), v_set1(1.0f)), x_.n);
+}
+
+/* exp(x) − 1 for x ≤ 0, within 1.5 units of the last place; 0 at 0, NaN at NaN. */
+SIMD vec v_expm1(vec x) {
+    const struct vec_reduced x_ = v_reduce(v_max(v_set1(-104.0f), x));
+    const vec power = v_scale2(v_set1(1.0f), x_.n);
+    return v_fma(power, v_exp_less_one(x_.r), v_sub(power, v_set1(1.0f)));
+}
+
+/* log(1 + x) for −1 < x ≤ 0, by the polynomial of Cephes' logf; 0 at 0, anything at NaN. 1 + x is
+ * 2^k (1 + f) with 1/√2 ≤ 1 + f < √2; where k is 0, f is x, which has not been rounded. */
+SIMD vec v_log1p(vec x) {
+    const vec_int bits = (vec_int)v_add(x, v_set1(1.0f));
+    const vec_int k = (bits - 0x3f3504f3) >> 23;
+    const vec n = __builtin_convertvector(k, vec);
+    const vec f = v_choose(k == 0, x, v_sub((vec)(bits - (k << 23)), v_set1(1.0f)));
+    const vec square = v_mul(f, f);
+    vec p = v_set1(7.0376836292e-2f);
+    p = v_fma(p, f, v_set1(-1.1514610310e-1f));
+    p = v_fma(p, f, v_set1(1.1676998740e-1f));
+    p = v_fma(p, f, v_set1(-1.2420140846e-1f));
+    p = v_fma(p, f, v_set1(1.4249322787e-1f));
+    p = v_fma(p, f, v_set1(-1.6668057665e-1f));
+    p = v_fma(p, f, v_set1(2.0000714765e-1f));
+    p = v_fma(p, f, v_set1(-2.4999993993e-1f));
+    p = v_fma(p, f, v_set1(3.3333331174e-1f));
+    p = v_mul(v_mul(p, f), square);
+    p = v_fma(n, v_set1(-2.12194440e-4f), p); /* ln 2 = 0.693359375 − 2.12194440e-4 */
+    p = v_fma(square, v_set1(-0.5f), p);
+    return v_fma(n, v_set1(0.693359375f), v_add(f, p));
 }
 
 /* Over the lanes of one vector, as a tree: lanes i and i + VEC/2 first, until one is left. */
