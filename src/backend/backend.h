@@ -436,7 +436,10 @@ struct sample_args {
 /* Notes what was drawn for rows that are being decoded, and makes them ready for the next step: by
  * this operation decoding goes on without the host. With n tokens in its answer, the last is what a
  * row is fed next; that is position n − 1 of its own and prompt_length + n − 1 of the whole. A row
- * that has ended stays as it is and is not stored in the cache any more. */
+ * that has ended stays as it is and is not stored in the cache any more; one that is full could go
+ * on with another budget. Where a text is forced, its
+ * tokens stand in place of what was drawn, without numbers (NaN), and end nothing but by the
+ * budget. */
 enum decode_end {
     DECODE_OPEN,
     DECODE_STOP,       /* the last token is one of stop_ids */
@@ -459,7 +462,10 @@ struct decode_append_args {
     float *answer_logprobs;  /* their log-probabilities */
     float *answer_entropies; /* and entropies */
     const int32_t *stop_ids; /* (stop_id_count) */
-    int64_t B, most, stop_id_count, page_number_count;
+    /* (B): the token of the answer at which the forced text begins, −1: nowhere; and that text */
+    const int32_t *forced_begins;
+    const int32_t *forced; /* (forced_count) */
+    int64_t B, most, stop_id_count, forced_count, page_number_count;
 };
 
 /* Tile gradients become 64-bit fixed point before they are added, so that the order of the sum

@@ -136,12 +136,17 @@ static const char *const finish_names[] = {"stop", "length", "stop_text", "force
 
 static json_t *completion_json(const struct rollout_answer *completion) {
     json_t *ids = json_array(), *object = json_object();
-    for (int64_t t = 0; t < completion->n; t++)
-        json_array_append_new(ids, json_integer(completion->tokens[t]));
+    for (int64_t t = 0; t < rollout_answer_id_count(completion); t++)
+        json_array_append_new(ids, json_integer(rollout_answer_ids(completion)[t]));
     json_object_set_new(object, "text",
                         json_stringn(strbuf_text(&completion->text), completion->text.length));
     json_object_set_new(object, "token_ids", ids);
-    json_object_set_new(object, "finish_reason", json_string(finish_names[completion->finish]));
+    json_object_set_new(object, "finish_reason",
+                        json_string(finish_names[rollout_answer_finish(completion)]));
+    if (completion->forced) /* tokens [begin, end) that nobody drew */
+        json_object_set_new(
+            object, "forced",
+            json_pack("[i, i]", completion->turn_ends[0], completion->turn_begins[1]));
     return object;
 }
 

@@ -5,6 +5,7 @@
  */
 #include "config/parameter.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -241,12 +242,16 @@ static enum status check_objective(const struct settings *settings) {
     return STATUS_OK;
 }
 
+/* Whether the prompt may end with an empty think block. */
+static bool prompt_closes_thinking(const struct settings *settings) {
+    const struct settings_prompt *const prompt = &settings->prompt;
+    return !prompt->thinking &&
+           (prompt->chat == SETTING_CHAT_AUTO || prompt->chat == SETTING_CHAT_QWEN3);
+}
+
 /* An empty think block in the prompt leaves no place for the one that the format reward asks for. */
 static enum status check_thinking(const struct settings *settings) {
-    const struct settings_prompt *const prompt = &settings->prompt;
-    const bool closed = !prompt->thinking &&
-                        (prompt->chat == SETTING_CHAT_AUTO || prompt->chat == SETTING_CHAT_QWEN3);
-    if (!closed || settings->run.method != SETTING_METHOD_RL)
+    if (!prompt_closes_thinking(settings) || settings->run.method != SETTING_METHOD_RL)
         return STATUS_OK;
     for (int64_t i = 0; i < settings->reward.parts_count; i++)
         if (strcmp(settings->reward.parts[i].name, "format") == 0)
@@ -255,6 +260,36 @@ static enum status check_thinking(const struct settings *settings) {
                         "answer, and the format reward asks each answer for one of its own: set it "
                         "to true, or give reward.parts without format",
                         settings_origin(settings, "prompt.thinking"));
+    return STATUS_OK;
+}
+
+/* What closes thinking must close it, and nothing else; in a prompt that has closed it there is none
+ * to close. */
+static enum status check_budgets(const struct settings *settings) {
+    const struct settings_rollout *const rollout = &settings->rollout;
+    char quoted[STATUS_QUOTE_MAX], tag[128];
+    if (rollout->think_tokens == 0 || settings->run.method == SETTING_METHOD_SFT)
+        return STATUS_OK;
+    snprintf(tag, sizeof tag, "</%s>", settings->reward.think_tag);
+    if (strstr(rollout->think_close, tag) == NULL)
+        return FAIL(STATUS_INPUT,
+                    "%s: rollout.think_close = '%s' does not hold the closing tag %s of "
+                    "reward.think_tag: set both to the same tag",
+                    settings_origin(settings, "rollout.think_close"),
+                    status_quote(quoted, rollout->think_close, SIZE_MAX), tag);
+    for (int64_t i = 0; i < rollout->stop_count; i++)
+        if (rollout->stop[i][0] != '\0' && strstr(rollout->think_close, rollout->stop[i]) != NULL)
+            return FAIL(STATUS_INPUT,
+                        "%s: rollout.think_close holds the text '%s' of rollout.stop, at which an "
+                        "answer ends: take it out of one of them",
+                        settings_origin(settings, "rollout.stop"),
+                        status_quote(quoted, rollout->stop[i], SIZE_MAX));
+    if (prompt_closes_thinking(settings))
+        return FAIL(STATUS_INPUT,
+                    "%s: rollout.think_tokens = %lld is a budget for thinking, and "
+                    "prompt.thinking = false lets none begin: set one of them otherwise",
+                    settings_origin(settings, "rollout.think_tokens"),
+                    (long long)rollout->think_tokens);
     return STATUS_OK;
 }
 
@@ -344,6 +379,7 @@ enum status settings_validate(struct settings *settings, enum settings_purpose p
     TRY(check_sources(settings));
     TRY(check_objective(settings));
     TRY(check_eval(settings));
+    TRY(check_budgets(settings));
     if (purpose != SETTINGS_FOR_TRAINING)
         return STATUS_OK;
     TRY(check_thinking(settings));

@@ -88,7 +88,7 @@ done:
 
 /* What travels of an answer. */
 struct summary {
-    int64_t n, between, finish;
+    int64_t n, between, finish, forced;
     double parts[REWARD_PARTS_MAX], reward, reward_penalised;
 };
 
@@ -96,6 +96,7 @@ static void pack_answer(const struct rollout_answer *answer, struct summary *sum
     *summary = (struct summary){.n = answer->n,
                                 .between = answer->between,
                                 .finish = answer->finish,
+                                .forced = answer->forced,
                                 .reward = answer->reward,
                                 .reward_penalised = answer->reward_penalised};
     memcpy(summary->parts, answer->parts, sizeof summary->parts);
@@ -105,6 +106,7 @@ static void unpack_answer(const struct summary *summary, struct rollout_answer *
     answer->n = summary->n;
     answer->between = summary->between;
     answer->finish = (enum finish_reason)summary->finish;
+    answer->forced = summary->forced != 0;
     answer->reward = summary->reward;
     answer->reward_penalised = summary->reward_penalised;
     memcpy(answer->parts, summary->parts, sizeof answer->parts);

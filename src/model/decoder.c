@@ -41,10 +41,12 @@ static enum status create_device(struct decoder *d) {
     TRY(backend_new(b, &d->logprobs, n, "numbers per token"));
     TRY(backend_new(b, &d->entropies, n, "numbers per token"));
     TRY(backend_new(b, &d->stop_ids, s->stop_id_count, "stop ids"));
+    TRY(backend_new(b, &d->forced, s->forced_count, "forced tokens"));
     TRY(backend_new(b, &d->seed, 1, "a seed"));
     TRY(backend_new(b, &d->hidden, s->most_rows * d->model->hparams.C,
                     "hidden states of the decode rows"));
     TRY(b->ops->upload(b, d->seed, &s->seed, sizeof s->seed));
+    TRY(b->ops->upload(b, d->forced, s->forced, (size_t)s->forced_count * sizeof *s->forced));
     return b->ops->upload(b, d->stop_ids, s->stop_ids,
                           (size_t)s->stop_id_count * sizeof *s->stop_ids);
 }
@@ -88,6 +90,7 @@ void decoder_destroy(struct decoder **pointer) {
     backend_release(b, &d->logprobs);
     backend_release(b, &d->entropies);
     backend_release(b, &d->stop_ids);
+    backend_release(b, &d->forced);
     backend_release(b, &d->seed);
     backend_release(b, &d->hidden);
     memory_release(&d->host);
@@ -192,6 +195,7 @@ static void add_row(struct decoder *d, const struct decoder_prompt *prompt, int6
     *host_column(d, ROW_PROMPT_LENGTH, row) = (int32_t)prompt->n;
     *host_column(d, ROW_OWN_BEGIN, row) = (int32_t)(place * d->own_width);
     *host_column(d, ROW_BUDGET, row) = (int32_t)answer->budget;
+    *host_column(d, ROW_FORCED, row) = -1;
     *host_column(d, ROW_ANSWER, row) = place;
     d->prompts[number].open_rows++;
 }
@@ -267,6 +271,18 @@ enum status decoder_advance(struct decoder *d, int64_t B, int64_t steps) {
     TRY(backend->ops->decode_prepare(backend, &d->plan));
     TRY(decoder_steps(d, B, steps));
     return look(d, 0, B, steps, true);
+}
+
+void decoder_reopen(struct decoder *d, int64_t row, int64_t budget, bool force) {
+    const int64_t count = decoder_count(d, row);
+    ASSERT(decoder_end(d, row) == DECODE_OPEN || decoder_end(d, row) == DECODE_FULL);
+    ASSERT(budget >= count && budget <= d->settings.most_tokens);
+    *host_column(d, ROW_BUDGET, row) = (int32_t)budget;
+    *host_column(d, ROW_END, row) = count < budget ? DECODE_OPEN : DECODE_FULL;
+    if (force) {
+        ASSERT(*host_column(d, ROW_FORCED, row) < 0);
+        *host_column(d, ROW_FORCED, row) = (int32_t)count;
+    }
 }
 
 /* --- what comes out --- */

@@ -31,6 +31,8 @@ struct decoder_settings {
     int64_t most_prompt;     /* tokens of the longest prompt */
     const int32_t *stop_ids; /* (stop_id_count): end an answer and stay in it */
     int64_t stop_id_count;
+    const int32_t *forced; /* (forced_count): the text that decoder_reopen can force */
+    int64_t forced_count;
     uint64_t seed;
     uint32_t step;
 };
@@ -64,6 +66,11 @@ enum status decoder_advance(struct decoder *decoder, int64_t B, int64_t steps) M
 int64_t decoder_rows(const struct decoder *decoder);
 int64_t decoder_count(const struct decoder *decoder, int64_t row);
 enum decode_end decoder_end(const struct decoder *decoder, int64_t row);
+
+/* Gives a row that has not stopped another budget, not below the tokens it has, so that one that is
+ * full goes on. force: the forced text comes first, in place of draws; it counts in the budget and
+ * has NaN as log-probabilities and entropies. Once for an answer. */
+void decoder_reopen(struct decoder *decoder, int64_t row, int64_t budget, bool force);
 
 /* Tokens [begin, end) of a row, with their log-probabilities and entropies under softmax(z /
  * temperature), temperature 0 counting as 1 (host arrays; NULL: not wanted). */

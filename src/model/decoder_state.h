@@ -29,6 +29,7 @@ enum row_column {
     ROW_PROMPT_LENGTH,
     ROW_OWN_BEGIN,
     ROW_BUDGET,
+    ROW_FORCED, /* where the forced text begins, −1: nowhere */
     ROW_ANSWER,
     ROW_COLUMNS
 };
@@ -54,7 +55,7 @@ struct decoder {
 
     int32_t *tokens;             /* (most_rows, most_tokens), backend memory */
     float *logprobs, *entropies; /* the same */
-    int32_t *stop_ids;           /* backend memory */
+    int32_t *stop_ids, *forced;  /* backend memory */
     uint64_t *seed;              /* backend memory, one */
     float *hidden;               /* (most_rows, C), backend memory */
 };

@@ -125,9 +125,10 @@ static enum status note(const struct rows *rows, const int32_t *drawn) {
         .own_begin = row_column(d, ROW_OWN_BEGIN, first), .page_numbers = d->page_numbers,
         .budgets = row_column(d, ROW_BUDGET, first), .answers = row_column(d, ROW_ANSWER, first),
         .answer_tokens = d->tokens, .answer_logprobs = d->logprobs,
-        .answer_entropies = d->entropies, .stop_ids = d->stop_ids, .B = rows->B,
+        .answer_entropies = d->entropies, .stop_ids = d->stop_ids,
+        .forced_begins = row_column(d, ROW_FORCED, first), .forced = d->forced, .B = rows->B,
         .most = d->settings.most_tokens, .stop_id_count = d->settings.stop_id_count,
-        .page_number_count = d->page_number_count);
+        .forced_count = d->settings.forced_count, .page_number_count = d->page_number_count);
 }
 
 static enum status draw(void *context) {

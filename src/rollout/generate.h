@@ -7,6 +7,9 @@
  * forward path is row-invariant, so neither the number of answers in flight nor the rank matters. A
  * prompt is computed once; its first answer tokens are drawn for the whole group at that moment, so
  * its keys and values serve all its answers.
+ *
+ * Thinking that has used up its budget (rollout/budgets.h) is closed by a forced text: tokens of the
+ * answer that nobody drew, so its loss and its numbers leave them out (rollout/rollout.h).
  */
 #ifndef ROLLOUT_GENERATE_H
 #define ROLLOUT_GENERATE_H
@@ -18,6 +21,7 @@
 #include "base/status.h"
 #include "config/settings.h"
 #include "model/model.h"
+#include "rollout/budgets.h"
 #include "rollout/rollout.h"
 #include "text/tokenizer.h"
 
@@ -31,7 +35,7 @@ struct generate_listener {
 
 struct generate_settings {
     struct sample_settings sampling;
-    int64_t max_new_tokens;
+    struct budget_settings budgets;
     int64_t answers_in_flight; /* 0: all */
     int64_t steps_ahead;       /* tokens between two looks of the host; 0: as the backend likes */
     const int32_t *stop_ids;   /* (stop_id_count): end an answer and stay in it */
@@ -62,12 +66,13 @@ struct generate_request {
 };
 
 struct generate_report {
-    int64_t tokens;    /* drawn */
+    int64_t tokens;    /* drawn, so without forced ones */
     int64_t positions; /* prompt and answer positions computed */
 };
 
 /* Fills the answers of all requests. columns says which arrays the answers get besides; without a
- * tokenizer (NULL) they get no text, and there may be no stop texts. The caller owns everything. */
+ * tokenizer (NULL) they get no text, there may be no stop texts, and thinking has no budget. The
+ * caller owns everything. */
 enum status generate_answers(struct model *model, struct tokenizer *tokenizer,
                              const struct generate_settings *settings,
                              const struct generate_request *requests, int64_t request_count,

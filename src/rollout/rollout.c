@@ -96,7 +96,7 @@ enum status rollout_answer_set_turns(struct rollout_answer *answer, const int32_
 }
 
 struct answer_head {
-    int64_t n, between, turn_count, text_length;
+    int64_t n, between, forced, turn_count, text_length;
     uint32_t columns; /* bit i: column i follows */
 };
 
@@ -117,6 +117,7 @@ static enum status pack_answer(struct rollout_answer *answer, struct strbuf *out
     columns_of(answer, columns);
     struct answer_head head = {.n = answer->n,
                                .between = answer->between,
+                               .forced = answer->forced,
                                .turn_count = answer->turn_count,
                                .text_length = (int64_t)answer->text.length};
     for (int i = 0; i < COLUMNS; i++)
@@ -179,6 +180,7 @@ static enum status unpack_answer(struct rollout_answer *answer, struct reader *r
     if (head.n != answer->n || head.between != answer->between || head.text_length < 0)
         return FAIL(STATUS_DEFECT, "a gathered answer has %lld tokens where %lld are known of it",
                     (long long)head.n, (long long)answer->n);
+    answer->forced = head.forced != 0;
     TRY(take_ids(reader, head.n, &answer->tokens));
     TRY(take_turns(reader, &head, answer));
     for (int i = 0; i < COLUMNS; i++) {

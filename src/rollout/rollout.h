@@ -32,9 +32,11 @@ struct rollout_group {
 struct rollout_answer {
     /* The summary, known to all ranks. */
     int64_t n; /* tokens, the stop id included */
-    /* Tokens of others between an answer's turns (data/supervised.h): computed, without loss */
+    /* Tokens of others between an answer's turns (data/supervised.h), or the forced end of its
+     * thinking (rollout/budgets.h): computed, without loss and numbers */
     int64_t between;
-    enum finish_reason finish;
+    bool forced;                    /* what is between was forced */
+    enum finish_reason finish;      /* how it ended; FINISH_FORCED is for files alone */
     double parts[REWARD_PARTS_MAX]; /* unweighted, in the order of reward.parts */
     double reward;                  /* weighted sum */
     double reward_penalised;        /* after the KL penalty, the reward itself without one */
@@ -56,6 +58,19 @@ struct rollout_answer {
 /* Tokens that are computed behind the prompt. */
 static inline int64_t rollout_answer_length(const struct rollout_answer *answer) {
     return answer->n + answer->between;
+}
+
+/* Those of an answer with a forced text are its own and that text; of others its own. */
+static inline const int32_t *rollout_answer_ids(const struct rollout_answer *answer) {
+    return answer->forced ? answer->sequence : answer->tokens;
+}
+static inline int64_t rollout_answer_id_count(const struct rollout_answer *answer) {
+    return answer->forced ? rollout_answer_length(answer) : answer->n;
+}
+
+/* What files say: a forced text counts more than what came behind it. */
+static inline enum finish_reason rollout_answer_finish(const struct rollout_answer *answer) {
+    return answer->forced ? FINISH_FORCED : answer->finish;
 }
 
 struct rollout {

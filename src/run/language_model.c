@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "rollout/budgets.h"
 
 static bool is_stop_id(const struct hparams *hparams, int32_t id) {
     for (int i = 0; i < hparams->eos_count; i++)
@@ -29,8 +30,26 @@ static enum status open_tokenizer(struct language_model *lm, const struct settin
     return tokenizer_fit(lm->tokenizer, lm->hparams.V, settings->model.path);
 }
 
+/* What the budgets of thinking say against each other once the closing text is tokens. */
+static enum status check_budgets(const struct language_model *lm, const struct settings *settings) {
+    const struct budget_settings wanted = budget_settings_of(settings);
+    struct budgets budgets;
+    if (settings->run.method == SETTING_METHOD_SFT)
+        return STATUS_OK;
+    const enum status status =
+        budgets_init(&budgets, &wanted, lm->tokenizer, lm->hparams.eos, lm->hparams.eos_count);
+    budgets_release(&budgets);
+    if (status == STATUS_OK && wanted.think_tokens >= wanted.max_new_tokens)
+        log_warning("text",
+                    "rollout.think_tokens = %lld is not below rollout.max_new_tokens = %lld: "
+                    "thinking is cut before its end could be forced",
+                    (long long)wanted.think_tokens, (long long)wanted.max_new_tokens);
+    return status;
+}
+
 static enum status open_text(struct language_model *lm, const struct settings *settings) {
     TRY(open_tokenizer(lm, settings));
+    TRY(check_budgets(lm, settings));
     TRY(chat_resolve((enum chat_form)settings->prompt.chat, settings->model.path, &lm->style));
     lm->form = (struct prompt_form){.template_text = settings->prompt.template,
                                     .system = settings->prompt.system,

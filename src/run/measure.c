@@ -55,6 +55,16 @@ static void measure_lengths(const struct rollout *rollout, double *values, doubl
     step[METRIC_MEAN_TERMINATED] = ended > 0 ? statistics_of(values, ended).mean : 0.0;
 }
 
+static void measure_forced(const struct run *run, double *step) {
+    const struct rollout *rollout = &run->step.rollout;
+    const int64_t n = rollout->group_count * rollout->group_size;
+    int64_t forced = 0;
+    for (int64_t k = 0; k < n; k++)
+        forced += rollout->answers[k].forced;
+    if (run->settings->rollout.think_tokens > 0)
+        step[METRIC_FORCED_RATIO] = (double)forced / (double)n;
+}
+
 /* A reward part and the metrics that hold it. */
 static const struct {
     const char *name;
@@ -306,6 +316,7 @@ static enum status measure_batch(struct run *run, double *values, struct metrics
         tokens += (double)rollout->answers[k].n;
     measure_lengths(rollout, values, step);
     if (!run->method->likelihood) {
+        measure_forced(run, step);
         measure_rewards(run, values, step);
         measure_tau(run, step);
         TRY(measure_mismatch(run, tokens, step));

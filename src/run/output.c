@@ -268,6 +268,7 @@ static enum status write_rollouts(struct run *run) {
         .rewards = !run->method->likelihood,
         .penalised =
             run->reference != NULL && run->settings->objective.kl_in == SETTING_KL_IN_REWARD,
+        .forced = !run->method->likelihood && run->settings->rollout.think_tokens > 0,
         .parts = names,
         .part_count = run->method->likelihood ? 0 : (int)parts,
         .provenance = &run->files.provenance};

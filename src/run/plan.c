@@ -119,12 +119,22 @@ static struct rollout_columns columns_of(const struct run *run) {
         .sampler = drawn, .reference = run->reference != NULL, .gate = drawn};
 }
 
+/* What an answer of a group holds besides where its thinking is closed by force. */
+static enum status reserve_turns(const struct run *run, struct rollout_answer *answers) {
+    if (run->method->likelihood || run->settings->rollout.think_tokens == 0)
+        return STATUS_OK;
+    for (int64_t i = 0; i < run->step.rollout.group_size; i++)
+        TRY(memory_new(&answers[i].sequence, answer_tokens(run), "turns of an answer"));
+    return STATUS_OK;
+}
+
 static enum status draw_answers(struct run *run) {
     struct rollout *rollout = &run->step.rollout;
     struct generate_settings how = generate_settings_of(run->settings, NULL, 0, 1);
     struct generate_request *requests;
     struct generate_report report;
     how.stop_text_count = 0;
+    how.budgets.think_tokens = 0; /* the longest answers, all of their tokens drawn */
     TRY(memory_new(&requests, rollout->group_count, "prompts to answer"));
     int64_t count = 0;
     for (int64_t g = 0; g < rollout->group_count; g++)
@@ -134,8 +144,11 @@ static enum status draw_answers(struct run *run) {
                                           .prompt_length = rollout->groups[g].prompt_length,
                                           .answers = rollout_group_answers(rollout, g),
                                           .answer_count = rollout->group_size};
-    const enum status status = generate_answers(run->lm.model, run->lm.tokenizer, &how, requests,
-                                                count, columns_of(run), &report);
+    enum status status = generate_answers(run->lm.model, run->lm.tokenizer, &how, requests, count,
+                                          columns_of(run), &report);
+    for (int64_t g = 0; g < rollout->group_count && status == STATUS_OK; g++)
+        if (is_own(run, g))
+            status = reserve_turns(run, rollout_group_answers(rollout, g));
     memory_release(&requests);
     return status;
 }
@@ -146,7 +159,7 @@ static enum status take_answers(struct run *run, int64_t group) {
     for (int64_t i = 0; i < rollout->group_size; i++)
         TRY(rollout_answer_reserve(&rollout_group_answers(rollout, group)[i], answer_tokens(run),
                                    columns_of(run)));
-    return STATUS_OK;
+    return reserve_turns(run, rollout_group_answers(rollout, group));
 }
 
 static enum status rehearse_rollout(struct run *run) {

@@ -189,7 +189,7 @@ static enum status append_token_table(const struct answer_tokens *tokens,
     return strbuf_append_text(out,
                               "log-probabilities and entropy in nat; logprob and entropy of the "
                               "first pass over the batch, ratio and gate' (the derivative of the "
-                              "gate) of the last\n");
+                              "gate) of the last; nan: the token was forced\n");
 }
 
 /* Every number of /answer that begins with "reward", and the advantage. */

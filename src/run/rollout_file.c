@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "run/rollout_file.h"
 
+#include <math.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,7 +14,14 @@ enum { NAME_BYTES = 128 };
 struct span {
     const void *data;
     int64_t n;
+    /* Not NULL: data are numbers of its turns, which stand among the n where the turns do; between
+     * them is NaN */
+    const struct rollout_answer *turns;
 };
+
+static struct span span_of(const void *data, int64_t n) {
+    return (struct span){data, n, NULL};
+}
 
 /* Where a number that stands in no array is put. */
 union scalar {
@@ -45,27 +53,27 @@ static int64_t row_count(const struct field *field, const struct rollout *rollou
                             union scalar *own)
 
 static struct span text_span(const struct strbuf *text) {
-    return (struct span){strbuf_text(text), (int64_t)text->length};
+    return span_of(strbuf_text(text), (int64_t)text->length);
 }
 
 ROW(prompt_source) {
     (void)field, (void)own;
-    return (struct span){&rollout->groups[i].source, 1};
+    return span_of(&rollout->groups[i].source, 1);
 }
 
 ROW(prompt_epoch) {
     (void)field, (void)own;
-    return (struct span){&rollout->groups[i].epoch, 1};
+    return span_of(&rollout->groups[i].epoch, 1);
 }
 
 ROW(prompt_row) {
     (void)field, (void)own;
-    return (struct span){&rollout->groups[i].row, 1};
+    return span_of(&rollout->groups[i].row, 1);
 }
 
 ROW(prompt_tokens) {
     (void)field, (void)own;
-    return (struct span){rollout->groups[i].prompt, rollout->groups[i].prompt_length};
+    return span_of(rollout->groups[i].prompt, rollout->groups[i].prompt_length);
 }
 
 ROW(prompt_text) {
@@ -81,18 +89,19 @@ ROW(prompt_reference) {
 ROW(answer_group) {
     (void)field;
     own->i32 = (int32_t)(i / rollout->group_size);
-    return (struct span){&own->i32, 1};
+    return span_of(&own->i32, 1);
 }
 
 ROW(answer_finish) {
     (void)field;
-    own->u8 = (uint8_t)rollout->answers[i].finish;
-    return (struct span){&own->u8, 1};
+    own->u8 = (uint8_t)rollout_answer_finish(&rollout->answers[i]);
+    return span_of(&own->u8, 1);
 }
 
 ROW(answer_tokens) {
     (void)field, (void)own;
-    return (struct span){rollout->answers[i].tokens, rollout->answers[i].n};
+    return span_of(rollout_answer_ids(&rollout->answers[i]),
+                   rollout_answer_id_count(&rollout->answers[i]));
 }
 
 ROW(answer_text) {
@@ -103,8 +112,8 @@ ROW(answer_text) {
 ROW(answer_sequence) {
     const struct rollout_answer *answer = &rollout->answers[i];
     (void)field, (void)own;
-    return (struct span){answer->between > 0 ? answer->sequence : answer->tokens,
-                         rollout_answer_length(answer)};
+    return span_of(answer->between > 0 ? answer->sequence : answer->tokens,
+                   rollout_answer_length(answer));
 }
 
 /* An answer without turns is one turn. */
@@ -112,30 +121,31 @@ ROW(turn_begins) {
     const struct rollout_answer *answer = &rollout->answers[i];
     (void)field;
     own->i32 = 0;
-    return answer->between > 0 ? (struct span){answer->turn_begins, answer->turn_count}
-                               : (struct span){&own->i32, 1};
+    return answer->between > 0 ? span_of(answer->turn_begins, answer->turn_count)
+                               : span_of(&own->i32, 1);
 }
 
 ROW(turn_ends) {
     const struct rollout_answer *answer = &rollout->answers[i];
     (void)field;
     own->i32 = (int32_t)answer->n;
-    return answer->between > 0 ? (struct span){answer->turn_ends, answer->turn_count}
-                               : (struct span){&own->i32, 1};
+    return answer->between > 0 ? span_of(answer->turn_ends, answer->turn_count)
+                               : span_of(&own->i32, 1);
 }
 
 /* A double of the answer's struct. */
 ROW(answer_double) {
     (void)own;
-    return (struct span){(const char *)&rollout->answers[i] + field->offset, 1};
+    return span_of((const char *)&rollout->answers[i] + field->offset, 1);
 }
 
 /* An array of the answer's struct, with an element for each token. */
 ROW(answer_numbers) {
     const float *values;
     (void)own;
-    memcpy(&values, (const char *)&rollout->answers[i] + field->offset, sizeof values);
-    return (struct span){values, rollout->answers[i].n};
+    const struct rollout_answer *answer = &rollout->answers[i];
+    memcpy(&values, (const char *)answer + field->offset, sizeof values);
+    return (struct span){values, rollout_answer_id_count(answer), answer->forced ? answer : NULL};
 }
 
 /* --- the datasets --- */
@@ -247,6 +257,17 @@ static enum status write_offsets(struct h5 *h5, const struct field *field,
     return status == STATUS_OK ? h5_describe(h5, field->offsets, "1", text) : status;
 }
 
+/* The numbers of turns to where the turns stand. */
+static void spread_numbers(struct span span, float *out) {
+    const struct rollout_answer *answer = span.turns;
+    const float *numbers = span.data;
+    for (int64_t t = 0; t < span.n; t++)
+        out[t] = NAN;
+    for (int64_t i = 0; i < answer->turn_count; i++)
+        for (int32_t t = answer->turn_begins[i]; t < answer->turn_ends[i]; t++)
+            out[t] = *numbers++;
+}
+
 static enum status write_elements(struct h5 *h5, const struct field *field,
                                   const struct rollout *rollout, int64_t elements) {
     const size_t bytes = (size_t)h5_kind_bytes(field->kind);
@@ -256,7 +277,9 @@ static enum status write_elements(struct h5 *h5, const struct field *field,
     at = flat;
     for (int64_t i = 0; i < row_count(field, rollout); i++) {
         const struct span span = field->row(field, rollout, i, &own);
-        if (span.n > 0)
+        if (span.turns != NULL)
+            spread_numbers(span, (float *)(void *)at);
+        else if (span.n > 0)
             memcpy(at, span.data, (size_t)span.n * bytes);
         at += (size_t)span.n * bytes;
     }
@@ -311,9 +334,36 @@ static enum status write_rewards(struct h5 *h5, const struct rollout *rollout,
 
 static bool has_turns(const struct rollout *rollout) {
     for (int64_t i = 0; i < rollout->group_count * rollout->group_size; i++)
-        if (rollout->answers[i].between > 0)
+        if (rollout->answers[i].between > 0 && !rollout->answers[i].forced)
             return true;
     return false;
+}
+
+/* 1 for each token of an answer that lies between its turns. */
+static void mark_forced(const struct rollout_answer *answer, uint8_t *out) {
+    memset(out, answer->forced ? 1 : 0, (size_t)rollout_answer_id_count(answer));
+    for (int64_t i = 0; answer->forced && i < answer->turn_count; i++)
+        memset(out + answer->turn_begins[i], 0,
+               (size_t)(answer->turn_ends[i] - answer->turn_begins[i]));
+}
+
+static enum status write_forced(struct h5 *h5, const struct rollout *rollout) {
+    const int64_t answers = rollout->group_count * rollout->group_size;
+    int64_t n = 0, at = 0;
+    uint8_t *flat;
+    for (int64_t i = 0; i < answers; i++)
+        n += rollout_answer_id_count(&rollout->answers[i]);
+    TRY(memory_new(&flat, n, "marks of forced tokens"));
+    for (int64_t i = 0; i < answers; i++) {
+        mark_forced(&rollout->answers[i], flat + at);
+        at += rollout_answer_id_count(&rollout->answers[i]);
+    }
+    const enum status status = h5_put_list(h5, "/token/forced", H5_KIND_U8, n, flat);
+    memory_release(&flat);
+    TRY(status);
+    return h5_describe(h5, "/token/forced", "1",
+                       "1: the token closes thinking by force; nobody drew it, and its numbers are "
+                       "NaN");
 }
 
 static enum status fill_file(struct h5 *h5, const struct rollout *rollout,
@@ -325,6 +375,8 @@ static enum status fill_file(struct h5 *h5, const struct rollout *rollout,
         TRY(write_rewards(h5, rollout, settings));
     TRY(h5_put_group(h5, "/token"));
     TRY(WRITE_ALL(h5, token_fields, rollout));
+    if (settings->forced)
+        TRY(write_forced(h5, rollout));
     return provenance_write(h5, settings->provenance);
 }
 

@@ -20,13 +20,14 @@
 struct rollout_file_settings {
     bool rewards;             /* write reward, advantage and the parts */
     bool penalised;           /* write reward_penalised as well */
+    bool forced;              /* write which tokens were forced */
     const char *const *parts; /* (part_count) names, in the order of answer->parts */
     int part_count;
     const struct provenance *provenance;
 };
 
 /* Writes all groups and answers, whose tokens must all be here (rank 0, after they were gathered).
- * A number per token (logprob_sampler, logprob, logprob_reference, entropy, ratio,
+ * A forced token's numbers are NaN. A number per token (logprob_sampler, logprob, logprob_reference, entropy, ratio,
  * gate_derivative) is left out when no answer has it; STATUS_DEFECT when only some have it. */
 enum status rollout_file_write(const char *path, const struct rollout *rollout,
                                const struct rollout_file_settings *settings) MUST_USE;

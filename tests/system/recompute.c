@@ -19,6 +19,7 @@ struct batch {
     int64_t groups, answers, size; /* size: answers of a group */
     struct list offsets, reward, advantage, finish;
     struct list logprob, reference, entropy, ratio, derivative, sampler;
+    double forced; /* answers whose thinking was closed by force */
     struct list part[PARTS];
     double weight[PARTS]; /* of the reward; NaN: not asked for */
     double *penalised;    /* recomputed */
@@ -27,7 +28,8 @@ struct batch {
 struct settings {
     int64_t steps, step, mini_batches, iterations;
     bool sft, sequence, kl_in_loss;
-    double tau_pos, tau_neg, low, high, dual, kl_coef, entropy_coef, max_new_tokens, temperature;
+    double tau_pos, tau_neg, low, high, dual, kl_coef, entropy_coef, max_new_tokens, temperature,
+        think_tokens, answer_tokens;
     const char *gate, *advantage, *aggregation, *estimator;
 };
 
@@ -48,6 +50,8 @@ static struct settings settings_of(int64_t step) {
                              .kl_coef = setting_number("objective.kl_coef", 0),
                              .entropy_coef = setting_number("objective.entropy_coef", 0),
                              .max_new_tokens = setting_number("rollout.max_new_tokens", 256),
+                             .think_tokens = setting_number("rollout.think_tokens", 0),
+                             .answer_tokens = setting_number("rollout.answer_tokens", 0),
                              .gate = setting_word("objective.gate", "clip"),
                              .advantage = setting_word("objective.advantage", "group"),
                              .aggregation = setting_word("objective.aggregation", "sequence_mean"),
@@ -133,6 +137,42 @@ static void read_rewards(struct batch *b) {
     }
 }
 
+/* Takes the marked elements out of a list of numbers per token, where each must be NaN. */
+static void drop_marked(struct list *list, const struct list *marks) {
+    int64_t kept = 0;
+    for (int64_t t = 0; t < list->n; t++) {
+        if (marks->at[t] == 0)
+            list->at[kept++] = list->at[t];
+        else
+            expect_near("a forced token has no number", isnan(list->at[t]), 1, 0);
+    }
+    list->n = kept;
+}
+
+/* Forced tokens count in nothing, so all is computed without them. */
+static void drop_forced(struct batch *b) {
+    struct list *const numbers[] = {&b->logprob, &b->entropy,    &b->reference,
+                                    &b->ratio,   &b->derivative, &b->sampler};
+    struct list marks = optional(b->h5, "/token/forced");
+    int64_t kept = 0;
+    if (marks.at == NULL)
+        return;
+    for (int i = 0; i < 6; i++)
+        drop_marked(numbers[i], &marks);
+    for (int64_t i = 0, t = 0; i < b->answers; i++) {
+        const int64_t end = (int64_t)b->offsets.at[i + 1];
+        bool forced = false;
+        for (; t < end; t++) {
+            forced = forced || marks.at[t] != 0;
+            kept += marks.at[t] == 0;
+        }
+        b->offsets.at[i + 1] = (double)kept;
+        b->forced += forced;
+        expect_near("finish_reason of a forced answer", b->finish.at[i] == 3, forced, 0);
+    }
+    list_free(&marks);
+}
+
 static struct batch read_batch(const char *path, bool sft) {
     struct batch b = {.h5 = open_file(path)};
     struct list group = read_list(b.h5, "/answer/group");
@@ -155,6 +195,7 @@ static struct batch read_batch(const char *path, bool sft) {
     b.derivative = read_list(b.h5, "/token/gate_derivative");
     b.sampler = read_list(b.h5, "/token/logprob_sampler");
     read_rewards(&b);
+    drop_forced(&b);
     return b;
 }
 
@@ -266,13 +307,17 @@ static void check_lengths(const struct batch *b, const struct settings *s, struc
         least = fmin(least, n);
         cut += b->finish.at[i] == 1;
         ended += b->finish.at[i] == 1 ? 0 : n;
-        if (!s->sft && b->finish.at[i] == 1)
+        if (!s->sft && b->finish.at[i] == 1 && s->answer_tokens == 0)
             expect_near("length of a cut answer", n, s->max_new_tokens, 0);
     }
     const double n = (double)b->answers;
     check_step(d, s, "completions/mean_length", b->offsets.at[b->answers] / n);
     check_step(d, s, "completions/min_length", least);
     check_step(d, s, "completions/max_length", most);
+    if (s->think_tokens > 0)
+        check_step(d, s, "completions/forced_ratio", b->forced / n);
+    if (b->forced > 0) /* the file does not say how these ended */
+        return;
     check_step(d, s, "completions/clipped_ratio", cut / n);
     check_step(d, s, "completions/mean_terminated_length", n > cut ? ended / (n - cut) : 0);
 }

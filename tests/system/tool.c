@@ -233,10 +233,15 @@ static enum status prompts(char **arguments, int count) {
 
 /* --- rows --- */
 
-static void print_row(const char *bytes, enum h5_kind kind, int64_t begin, int64_t end) {
-    if (kind == H5_KIND_U8)
+/* Bytes are text, but for those that belong to a token. */
+static bool is_text(const char *path, enum h5_kind kind) {
+    return kind == H5_KIND_U8 && strncmp(path, "/token/", sizeof "/token/" - 1) != 0;
+}
+
+static void print_row(const char *bytes, enum h5_kind kind, bool text, int64_t begin, int64_t end) {
+    if (text)
         fwrite(bytes + begin, 1, (size_t)(end - begin), stdout);
-    for (int64_t i = begin; kind != H5_KIND_U8 && i < end; i++)
+    for (int64_t i = begin; !text && i < end; i++)
         printf("%s%.9g", i > begin ? " " : "", number_at(bytes, kind, i));
     putchar('\n');
 }
@@ -252,7 +257,7 @@ static enum status rows(char **arguments, int count) {
     TRY_ELSE(status, done, read_bytes(h5, arguments[1], &shape, &bytes, &size));
     TRY_ELSE(status, done, h5_get_list(h5, arguments[2], H5_KIND_I64, &offsets, &n));
     for (int64_t i = 0; i + 1 < n; i++)
-        print_row(bytes, shape.kind, offsets[i], offsets[i + 1]);
+        print_row(bytes, shape.kind, is_text(arguments[1], shape.kind), offsets[i], offsets[i + 1]);
 done:
     memory_release(&bytes);
     memory_release(&offsets);

@@ -403,6 +403,8 @@ void check_list_decode_append(struct check_list *list, struct decode_append_args
     floats(list, "answer_logprobs", &a->answer_logprobs, CHECK_UPDATE, table);
     floats(list, "answer_entropies", &a->answer_entropies, CHECK_UPDATE, table);
     integers(list, "stop_ids", &a->stop_ids, CHECK_READ, VECTOR(a->stop_id_count));
+    integers(list, "forced_begins", &a->forced_begins, CHECK_READ, VECTOR(B));
+    integers(list, "forced", &a->forced, CHECK_READ, VECTOR(a->forced_count));
     list->finite = false; /* draws that are not finite are what it is to notice */
 }
 

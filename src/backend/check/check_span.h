@@ -35,7 +35,7 @@ struct check_page {
     uint64_t slots;
 };
 
-enum { CHECK_SPANS = 20 };
+enum { CHECK_SPANS = 24 };
 struct check_list {
     const char *op;
     const struct check_memory *memory;

@@ -206,24 +206,29 @@ static bool is_stop(const struct decode_append_args *a, int32_t token) {
 }
 
 static void append(const struct decode_append_args *a, int64_t b) {
-    const int32_t token = a->drawn[b], before = a->counts[b], n = before + 1;
-    const int64_t at = a->answers[b] * a->most + before;
-    if (token < 0 || !isfinite(a->logprob[b]) || !isfinite(a->entropy[b])) {
+    const int32_t drawn = a->drawn[b], before = a->counts[b], n = before + 1;
+    const int64_t at = a->answers[b] * a->most + before, place = before - a->forced_begins[b];
+    const bool forced = a->forced_begins[b] >= 0 && place >= 0 && place < a->forced_count;
+    if (drawn < 0 || !isfinite(a->logprob[b]) || !isfinite(a->entropy[b])) {
         a->ends[b] = DECODE_NOT_FINITE;
         return;
     }
+    const int32_t token = forced ? a->forced[place] : drawn;
     a->answer_tokens[at] = token;
-    a->answer_logprobs[at] = a->logprob[b];
-    a->answer_entropies[at] = a->entropy[b];
+    a->answer_logprobs[at] = forced ? NAN : a->logprob[b];
+    a->answer_entropies[at] = forced ? NAN : a->entropy[b];
     a->counts[b] = n;
-    a->ends[b] = is_stop(a, token) ? DECODE_STOP : n >= a->budgets[b] ? DECODE_FULL : DECODE_OPEN;
-    if (a->ends[b] != DECODE_OPEN) {
-        a->slots[b] = -1;
+    a->ends[b] = !forced && is_stop(a, token) ? DECODE_STOP
+                 : n >= a->budgets[b]         ? DECODE_FULL
+                                              : DECODE_OPEN;
+    a->slots[b] = -1;
+    if (a->ends[b] == DECODE_STOP)
         return;
-    }
     a->tokens[b] = token;
     a->positions[b] = a->prompt_length[b] + n - 1;
     a->counters[4 * b + 3] = (uint32_t)n;
+    if (a->ends[b] == DECODE_FULL)
+        return;
     a->pages[b] = a->page_numbers[a->own_begin[b] + (n - 1) / CACHE_PAGE];
     a->slots[b] = (n - 1) % CACHE_PAGE;
 }

@@ -31,7 +31,7 @@ struct drawn {
 static struct generate_settings settings_of(int64_t in_flight) {
     static const int32_t stops[] = {3, 17};
     return (struct generate_settings){.sampling = {.temperature = 0.8f, .top_p = 1.0f},
-                                      .max_new_tokens = MOST,
+                                      .budgets = {.max_new_tokens = MOST},
                                       .answers_in_flight = in_flight,
                                       .stop_ids = stops,
                                       .stop_id_count = 2,
@@ -178,7 +178,7 @@ static void test_steps_ahead(void) {
 
 /* Every value of the settings that has to do with draws. */
 static void test_settings(void) {
-    char *stop[] = {"x"};
+    char *stop[] = {"x"}, close[] = "</t>", tag[] = "t";
     const int32_t ids[] = {7};
     struct settings settings = {.run = {.seed = 77},
                                 .rollout = {.temperature = 0.5,
@@ -187,16 +187,24 @@ static void test_settings(void) {
                                             .min_p = 0.125,
                                             .presence_penalty = 1.5,
                                             .max_new_tokens = 33,
+                                            .think_tokens = 21,
+                                            .answer_tokens = 9,
+                                            .think_close = close,
                                             .answers_in_flight = 4,
                                             .stop = stop,
-                                            .stop_count = 1}};
+                                            .stop_count = 1},
+                                .reward = {.think_tag = tag}};
     const struct generate_settings s = generate_settings_of(&settings, ids, 1, 12);
     CHECK_NEAR(s.sampling.temperature, 0.5, 0);
     CHECK_NEAR(s.sampling.top_p, 0.25, 0);
     CHECK_EQ(s.sampling.top_k, 6);
     CHECK_NEAR(s.sampling.min_p, 0.125, 0);
     CHECK_NEAR(s.sampling.presence_penalty, 1.5, 0);
-    CHECK_EQ(s.max_new_tokens, 33);
+    CHECK_EQ(s.budgets.max_new_tokens, 33);
+    CHECK_EQ(s.budgets.think_tokens, 21);
+    CHECK_EQ(s.budgets.answer_tokens, 9);
+    CHECK_TEXT(s.budgets.think_close, "</t>");
+    CHECK_TEXT(s.budgets.think_tag, "t");
     CHECK_EQ(s.answers_in_flight, 4);
     CHECK_EQ(s.stop_text_count, 1);
     CHECK_TEXT(s.stop_texts[0], "x");

@@ -41,6 +41,7 @@ static void fill(struct rollout *rollout, bool with_numbers) {
                     (struct rollout_columns){
                         .sampler = with_numbers, .reference = k % 2 == 0, .gate = with_numbers});
     part_turns(&rollout->answers[SIZE + 1]);
+    rollout->answers[SIZE + 1].forced = true;
 }
 
 static void same_numbers(const float *have, const float *want, int64_t n) {
@@ -60,6 +61,7 @@ static void same_answer(const struct rollout_answer *have, const struct rollout_
     same_numbers(have->ratio, want->ratio, want->n);
     same_numbers(have->gate_derivative, want->gate_derivative, want->n);
     CHECK_EQ(have->between, want->between);
+    CHECK_EQ(have->forced, want->forced);
     CHECK_EQ(have->turn_count, want->turn_count);
     for (int64_t t = 0; want->between > 0 && t < rollout_answer_length(want); t++)
         CHECK_EQ(have->sequence[t], want->sequence[t]);

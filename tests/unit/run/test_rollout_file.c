@@ -132,6 +132,46 @@ static void test_round_trip(void) {
     strbuf_release(&text);
 }
 
+/* Two own tokens, two forced ones, one own: the file has all five, numbers for three. */
+static void test_forced(void) {
+    static int32_t sequence[] = {100, 101, 7, 8, 102}, begins[] = {0, 4}, ends[] = {2, 5};
+    const struct rollout_file_settings settings = {.forced = true, .provenance = &provenance};
+    const struct rollout_answer plain = answers[3];
+    int64_t *offsets, n;
+    int32_t tokens[5];
+    float logprob[5];
+    uint8_t forced[5], finish;
+    struct h5 *h5;
+    answers[3].between = answers[3].turn_count = 2;
+    answers[3].forced = true;
+    answers[3].finish = FINISH_STOP;
+    answers[3].sequence = sequence;
+    answers[3].turn_begins = begins;
+    answers[3].turn_ends = ends;
+    CHECK_OK(rollout_file_write(folder_file("forced.h5"), &rollout, &settings));
+    CHECK_OK(h5_open(&h5, folder_file("forced.h5")));
+    CHECK_OK(h5_get_list(h5, "/answer/offsets", H5_KIND_I64, &offsets, &n));
+    CHECK_EQ(offsets[4] - offsets[3], 5);
+    CHECK_EQ(offsets[ANSWERS], 12);
+    CHECK_OK(h5_get(h5, "/answer/token_ids", H5_KIND_I32, offsets[3], 5, tokens));
+    CHECK_OK(h5_get(h5, "/token/logprob", H5_KIND_F32, offsets[3], 5, logprob));
+    CHECK_OK(h5_get(h5, "/token/forced", H5_KIND_U8, offsets[3], 5, forced));
+    CHECK_OK(h5_get(h5, "/answer/finish_reason", H5_KIND_U8, 3, 1, &finish));
+    CHECK_EQ(finish, FINISH_FORCED);
+    for (int t = 0; t < 5; t++) {
+        const bool own = t < 2 || t == 4;
+        CHECK_EQ(tokens[t], sequence[t]);
+        CHECK_EQ(forced[t], !own);
+        CHECK(own ? logprob[t] == numbers[3][t < 2 ? t : 2] : isnan(logprob[t]));
+    }
+    CHECK_OK(h5_get(h5, "/token/forced", H5_KIND_U8, offsets[4], 4, forced));
+    CHECK_EQ(forced[0] + forced[1] + forced[2] + forced[3], 0);
+    CHECK(!h5_has(h5, "/answer/sequence_ids"));
+    CHECK_OK(h5_close(&h5));
+    memory_release(&offsets);
+    answers[3] = plain;
+}
+
 static void test_absent(void) {
     struct h5 *h5;
     for (int i = 0; i < ANSWERS; i++)
@@ -142,7 +182,7 @@ static void test_absent(void) {
     CHECK_OK(h5_close(&h5));
     answers[1].entropy = NULL;
     CHECK_STATUS(write_batch(folder_file("part.h5"), false), STATUS_DEFECT, "/token/entropy");
-    CHECK_EQ(folder_entries(folder_path), 2);
+    CHECK_EQ(folder_entries(folder_path), 3);
 }
 
 static void open_any(const char *path) {
@@ -186,6 +226,7 @@ int main(void) {
     folder_make();
     make_batch();
     test_round_trip();
+    test_forced();
     test_absent();
     test_damage();
     release_batch();
