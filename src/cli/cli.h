@@ -91,7 +91,7 @@ enum status cli_comm_close(struct cli *cli, struct comm *comm, enum status statu
 /* The whole program: parses, runs, prints the error; returns the exit status of the process. */
 int cli_main(int argc, char **argv, const struct cli_host *host);
 
-extern const struct cli_command cmd_train, cmd_generate, cmd_score, cmd_init, cmd_export, cmd_plan,
-    cmd_inspect, cmd_tokenize, cmd_params, cmd_bench, cmd_verify, cmd_grade;
+extern const struct cli_command cmd_train, cmd_eval, cmd_generate, cmd_score, cmd_init, cmd_export,
+    cmd_plan, cmd_inspect, cmd_tokenize, cmd_params, cmd_bench, cmd_verify, cmd_grade;
 
 #endif

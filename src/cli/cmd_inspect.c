@@ -17,6 +17,7 @@
 #include "base/strbuf.h"
 #include "cli/inspect_run.h"
 #include "config/settings.h"
+#include "eval/evaluation_file.h"
 #include "file/bytes.h"
 #include "file/h5.h"
 #include "file/provenance.h"
@@ -217,6 +218,8 @@ static enum status append_content(struct report *report, const struct request *r
         return checkpoint_describe(h5, report->out);
     if (h5_has(h5, "/step/valid"))
         return diagnostics_describe(h5, report->out);
+    if (h5_has(h5, "/identity") && h5_has(h5, "/set"))
+        return evaluation_file_describe(h5, report->out);
     if (h5_has(h5, "/answer/token_ids"))
         return rollout_file_describe(h5, request->answers, report->out);
     if (h5_has(h5, "/logprob") && h5_has(h5, "/token_ids"))

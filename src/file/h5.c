@@ -10,6 +10,7 @@
 #include "file/atomic.h"
 #include "file/bytes.h"
 #include "file/h5_library.h"
+#include "file/seal.h"
 
 #if H5_VERSION_GE(1, 12, 1) || (H5_VERSION_GE(1, 10, 7) && !H5_VERSION_GE(1, 12, 0))
 #define HAS_LOCK_PROPERTY 1
@@ -209,14 +210,45 @@ static enum status take_image(struct h5 *h5, unsigned char **image, int64_t *n) 
     return STATUS_OK;
 }
 
-enum status h5_save(struct h5 **h5, const char *path) {
+static enum status write_sealed(const char *path, const void *image, int64_t n) {
+    struct atomic *atomic;
+    TRY(atomic_file_create(&atomic, path));
+    const int file = atomic_descriptor(atomic);
+    enum status status = bytes_write(file, atomic_part(atomic), image, n);
+    if (status == STATUS_OK)
+        status = seal_append(file, atomic_part(atomic), NULL, 0);
+    if (status == STATUS_OK)
+        return atomic_commit(&atomic);
+    atomic_abandon(&atomic);
+    return status;
+}
+
+static enum status save(struct h5 **h5, const char *path,
+                        enum status (*write)(const char *path, const void *image, int64_t n)) {
     unsigned char *image;
     int64_t n = 0;
     ASSERT((*h5)->in_memory);
     enum status status = take_image(*h5, &image, &n);
     if (status == STATUS_OK)
-        status = atomic_write_file(path, image, n);
+        status = write(path, image, n);
     memory_release(&image);
     const enum status closed = h5_close(h5);
     return status != STATUS_OK ? status : closed;
+}
+
+enum status h5_save(struct h5 **h5, const char *path) {
+    return save(h5, path, atomic_write_file);
+}
+
+enum status h5_save_sealed(struct h5 **h5, const char *path) {
+    return save(h5, path, write_sealed);
+}
+
+enum status h5_open_sealed(struct h5 **h5, const char *path) {
+    int64_t size;
+    int file;
+    TRY(bytes_open_file(path, &file, &size));
+    const enum status status = seal_check(file, path);
+    close(file);
+    return status == STATUS_OK ? h5_open(h5, path) : status;
 }

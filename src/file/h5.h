@@ -45,6 +45,11 @@ enum status h5_create(struct h5 **h5, enum h5_format format) MUST_USE;
 /* Closes a file of h5_create and writes it to `path`, atomically; *h5 becomes NULL in any case. */
 enum status h5_save(struct h5 **h5, const char *path) MUST_USE;
 
+/* The same with a seal behind it (file/seal.h), which covers every byte; and opens such a file once the
+ * seal is found to hold, so that the library meets no damage. STATUS_INPUT where it does not. */
+enum status h5_save_sealed(struct h5 **h5, const char *path) MUST_USE;
+enum status h5_open_sealed(struct h5 **h5, const char *path) MUST_USE;
+
 /* Begins a file of H5_FORMAT_CHECKED on disk (what stands at `path` is replaced); datasets of 1 MiB
  * and more begin at multiples of 1 MiB. h5_close ends it. */
 enum status h5_create_layout(struct h5 **h5, const char *path) MUST_USE;
@@ -80,6 +85,9 @@ enum status h5_put_texts(struct h5 *h5, const char *path, const char *const *tex
 /* Attributes of a group or dataset that exists. */
 enum status h5_put_attribute(struct h5 *h5, const char *path, const char *name,
                              const char *text) MUST_USE;
+
+enum status h5_put_attribute_real(struct h5 *h5, const char *path, const char *name,
+                                  double value) MUST_USE;
 
 /* The attributes that every dataset of ours has: "units" ("1" for a pure number or a name) and
  * "description". */
@@ -126,6 +134,10 @@ enum status h5_get_texts(const struct h5 *h5, const char *path, char **texts, in
 /* The text of an attribute; "" when there is none. */
 enum status h5_get_attribute(const struct h5 *h5, const char *path, const char *name,
                              struct strbuf *out) MUST_USE;
+
+/* A real number; STATUS_INPUT when there is none. */
+enum status h5_get_attribute_real(const struct h5 *h5, const char *path, const char *name,
+                                  double *value) MUST_USE;
 
 /* Calls `visit` for everything in a group, by name, groups and datasets; links out of the file are
  * passed over. `path` is that of the entry. */

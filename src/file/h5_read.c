@@ -286,6 +286,34 @@ enum status h5_get_attribute(const struct h5 *h5, const char *path, const char *
     return status;
 }
 
+static enum status read_real(const struct h5 *h5, const char *path, hid_t attribute,
+                             double *value) {
+    const hid_t type = H5Aget_type(attribute);
+    enum status status = STATUS_OK;
+    if (type < 0 || H5Tequal(type, H5T_NATIVE_DOUBLE) <= 0 ||
+        H5Aget_storage_size(attribute) != sizeof *value)
+        status = h5_fail_content(h5, path, "has an attribute that is no real number");
+    else if (H5Aread(attribute, type, value) < 0)
+        status = h5_fail_read(h5, path);
+    if (type >= 0)
+        H5Tclose(type);
+    return status;
+}
+
+enum status h5_get_attribute_real(const struct h5 *h5, const char *path, const char *name,
+                                  double *value) {
+    if (!h5_is_inside(h5, path) || H5Aexists_by_name(h5->file, path, name, H5P_DEFAULT) <= 0) {
+        H5Eclear2(H5E_DEFAULT);
+        return h5_fail_content(h5, path, "lacks an attribute");
+    }
+    const hid_t attribute = H5Aopen_by_name(h5->file, path, name, H5P_DEFAULT, H5P_DEFAULT);
+    if (attribute < 0)
+        return h5_fail_read(h5, path);
+    const enum status status = read_real(h5, path, attribute, value);
+    H5Aclose(attribute);
+    return status;
+}
+
 enum status h5_place(const struct h5 *h5, const char *path, int64_t *offset, int64_t *bytes) {
     struct source source;
     TRY(source_open(h5, path, &source));

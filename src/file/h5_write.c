@@ -152,6 +152,10 @@ enum status h5_put_attribute(struct h5 *h5, const char *path, const char *name, 
     return status;
 }
 
+enum status h5_put_attribute_real(struct h5 *h5, const char *path, const char *name, double value) {
+    return put_attribute(h5, path, name, H5T_NATIVE_DOUBLE, &value);
+}
+
 enum status h5_describe(struct h5 *h5, const char *path, const char *units,
                         const char *description) {
     TRY(h5_put_attribute(h5, path, "units", units));

@@ -37,7 +37,7 @@ enum status directory_path(const char *root, char out[DIRECTORY_PATH_BYTES], con
     return STATUS_OK;
 }
 
-static enum status make_directory(const char *path) {
+enum status directory_make(const char *path) {
     char part[DIRECTORY_PATH_BYTES];
     snprintf(part, sizeof part, "%s", path);
     for (char *at = part + 1;; at++) {
@@ -334,7 +334,7 @@ static enum status claim(const char *root, const struct directory_starts *starts
     TRY(sweep_root(root, starts, fresh, found));
     for (int i = 0; i < STEP_FOLDERS; i++) {
         TRY(directory_path(root, path, step_folders[i]));
-        TRY(make_directory(path));
+        TRY(directory_make(path));
     }
     return STATUS_OK;
 }
@@ -343,7 +343,7 @@ enum status directory_claim(struct lock **lock, const char *root,
                             const struct directory_starts *starts, bool fresh, bool *found) {
     char path[DIRECTORY_PATH_BYTES];
     TRY(directory_path(root, path, DIRECTORY_LOCK));
-    TRY(make_directory(root));
+    TRY(directory_make(root));
     TRY(lock_take(lock, path));
     const enum status status = claim(root, starts, fresh, found);
     if (status != STATUS_OK)

@@ -32,6 +32,9 @@ struct directory_starts {
 enum status directory_path(const char *root, char out[DIRECTORY_PATH_BYTES],
                            const char *name) MUST_USE;
 
+/* Makes the directory and those above it, as far as they are not there. */
+enum status directory_make(const char *path) MUST_USE;
+
 /* Whether a run may begin or go on in the directory, which need not exist: refuses one in which a
  * run is at work, one in which files of others stand where the run's would go, and one whose model/
  * or adapter/ is what the run starts from. *found: it holds a run. Changes nothing. */

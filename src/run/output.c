@@ -204,25 +204,9 @@ void run_output_close(struct run *run) {
     lock_release(&files->lock);
 }
 
-/* The host names of all ranks on rank 0. */
-static enum status gather_hosts(struct run *run) {
-    char host[256] = "";
-    char *all = NULL;
-    size_t *sizes = NULL;
-    gethostname(host, sizeof host - 1);
-    TRY(comm_gather(run->comm, host, sizeof host, 0, (void **)&all, &sizes));
-    enum status status = STATUS_OK;
-    for (int rank = 0; all != NULL && status == STATUS_OK && rank < run->comm->size; rank++)
-        status = strbuf_append_format(&run->files.hosts, "%s%s", rank > 0 ? " " : "",
-                                      all + (size_t)rank * sizeof host);
-    memory_release(&all);
-    memory_release(&sizes);
-    return status;
-}
-
 enum status run_output_open(struct run *run, const struct restart *restart) {
     run->files.checkpoint_step = restart->step;
-    enum status status = comm_agree(run->comm, gather_hosts(run));
+    enum status status = comm_agree(run->comm, placement_hosts(run->comm, &run->files.hosts));
     if (status == STATUS_OK)
         status = comm_agree(run->comm, run->comm->rank == 0 ? open_files(run, restart) : STATUS_OK);
     if (status != STATUS_OK && run->files.lock != NULL)

@@ -189,3 +189,18 @@ enum status placement_report(struct comm *comm, const struct backend *backend,
     memory_release(&all);
     return STATUS_OK;
 }
+
+enum status placement_hosts(struct comm *comm, struct strbuf *out) {
+    char host[256] = "";
+    char *all = NULL;
+    size_t *sizes = NULL;
+    gethostname(host, sizeof host - 1);
+    TRY(comm_gather(comm, host, sizeof host, 0, (void **)&all, &sizes));
+    enum status status = STATUS_OK;
+    for (int rank = 0; all != NULL && status == STATUS_OK && rank < comm->size; rank++)
+        status = strbuf_append_format(out, "%s%s", rank > 0 ? " " : "",
+                                      all + (size_t)rank * sizeof host);
+    memory_release(&all);
+    memory_release(&sizes);
+    return status;
+}

@@ -20,6 +20,9 @@ enum status placement_check(struct comm *comm, const struct backend *backend, bo
 enum status placement_report(struct comm *comm, const struct backend *backend,
                              const struct reducer *reducer) MUST_USE;
 
+/* Appends the host names of all ranks, separated by blanks, on rank 0. Collective. */
+enum status placement_hosts(struct comm *comm, struct strbuf *out) MUST_USE;
+
 /* What started this process: "srun (step 12.0)", "mpirun of Open MPI", "none". Returns out. */
 enum { PLACEMENT_TEXT_BYTES = 256 };
 const char *placement_launcher(char out[PLACEMENT_TEXT_BYTES]);

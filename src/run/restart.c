@@ -27,11 +27,11 @@ enum { PIECE = 1 << 22 };
 /* --- loading --- */
 
 /* Elements [begin, end) of a section to `to`, in pieces through host memory. */
-static enum status load_range(struct run *run, const struct checkpoint *checkpoint,
+static enum status load_range(struct language_model *lm, const struct checkpoint *checkpoint,
                               enum checkpoint_section section, int64_t begin, int64_t end,
                               float *to, float *piece) {
-    const struct parameter_set *trained = model_trained(run->lm.model);
-    struct backend *backend = &run->lm.backend;
+    const struct parameter_set *trained = model_trained(lm->model);
+    struct backend *backend = &lm->backend;
     for (int64_t i = 0; i < trained->count; i++) {
         const struct parameter *p = &trained->items[i];
         const int64_t first = begin > p->offset ? begin : p->offset,
@@ -50,30 +50,56 @@ static enum status load_vector(struct run *run, const struct checkpoint *checkpo
     const struct state_vector vector = state_vector(run, section);
     const struct shard *deal = run->deal;
     if (!vector.packed)
-        return load_range(run, checkpoint, section, 0, run->layout->elements, vector.values, piece);
+        return load_range(&run->lm, checkpoint, section, 0, run->layout->elements, vector.values,
+                          piece);
     for (int64_t i = 0; i < shard_range_count(deal, deal->rank); i++) {
         const struct shard_range range = shard_range_at(deal, deal->rank, i);
-        TRY(load_range(run, checkpoint, section, range.begin, range.end,
+        TRY(load_range(&run->lm, checkpoint, section, range.begin, range.end,
                        vector.values + range.place, piece));
     }
     return STATUS_OK;
 }
 
-static enum status load_vectors(struct run *run, const struct checkpoint *checkpoint) {
-    const struct parameter_set *trained = model_trained(run->lm.model);
+static enum status check_count(const struct language_model *lm,
+                               const struct checkpoint *checkpoint) {
+    const struct parameter_set *trained = model_trained(lm->model);
     int64_t count;
-    float *piece;
     (void)checkpoint_parameters(checkpoint, &count);
-    if (count != trained->count)
-        return FAIL(
-            STATUS_INPUT,
-            "%s holds %lld tensors; the model of this run trains %lld: it is of another run",
-            checkpoint_name(checkpoint), (long long)count, (long long)trained->count);
+    if (count == trained->count)
+        return STATUS_OK;
+    return FAIL(STATUS_INPUT,
+                "%s holds %lld tensors; the model of this run trains %lld: it is of another run",
+                checkpoint_name(checkpoint), (long long)count, (long long)trained->count);
+}
+
+static enum status load_vectors(struct run *run, const struct checkpoint *checkpoint) {
+    float *piece;
+    TRY(check_count(&run->lm, checkpoint));
     TRY(memory_new(&piece, PIECE, "checkpoint piece"));
     enum status status = STATUS_OK;
     for (int section = 0; section < CHECKPOINT_SECTIONS && status == STATUS_OK; section++)
         status = load_vector(run, checkpoint, (enum checkpoint_section)section, piece);
     memory_release(&piece);
+    return status;
+}
+
+static enum status load_parameters(struct language_model *lm, const struct checkpoint *checkpoint,
+                                   float *master) {
+    const struct parameter_set *trained = model_trained(lm->model);
+    float *piece;
+    TRY(check_count(lm, checkpoint));
+    TRY(memory_new(&piece, PIECE, "checkpoint piece"));
+    const enum status status =
+        load_range(lm, checkpoint, CHECKPOINT_PARAMETERS, 0, trained->elements, master, piece);
+    memory_release(&piece);
+    return status == STATUS_OK ? model_refresh(lm->model, master) : status;
+}
+
+enum status restart_load_parameters(struct language_model *lm, const char *path, float *master) {
+    struct checkpoint *checkpoint;
+    TRY(checkpoint_open(&checkpoint, path, true));
+    const enum status status = load_parameters(lm, checkpoint, master);
+    checkpoint_close(&checkpoint);
     return status;
 }
 

@@ -16,6 +16,7 @@
 #include "config/settings.h"
 #include "run/directory.h"
 
+struct language_model;
 struct run;
 
 /* From where a run begins. */
@@ -39,6 +40,12 @@ enum status restart_choose(const struct settings *settings, struct comm *comm,
 /* The opened run becomes what it was when the checkpoint was written. Refuses other data and another
  * model than it was written with. Collective. */
 enum status restart_load(struct run *run, const struct restart *restart) MUST_USE;
+
+/* The parameters of a checkpoint, and nothing else of it, take the place of those of a model that is
+ * loaded: in `master`, which has room for what the model trains, and in what it computes with. Every
+ * checksum of the file is checked first. */
+enum status restart_load_parameters(struct language_model *lm, const char *path,
+                                    float *master) MUST_USE;
 
 /* Under the directory's lock: takes back what the steps after restart->step have left: rollouts,
  * lines of metrics.jsonl, checkpoints (damaged ones are put aside); diagnostics.h5 is made by its
