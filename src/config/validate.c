@@ -351,7 +351,8 @@ static enum status check_rule(const struct settings *settings) {
 
 static enum status check_training(const struct settings *settings) {
     const struct settings_rollout *const rollout = &settings->rollout;
-    if (settings->run.method == SETTING_METHOD_RL && rollout->group_size < 2)
+    if (settings->run.method == SETTING_METHOD_RL && rollout->group_size < 2 &&
+        settings->objective.advantage != SETTING_ADVANTAGE_EMA)
         return FAIL(STATUS_INPUT,
                     "%s: rollout.group_size = %lld: an advantage compares the answers of a group, "
                     "so it takes at least 2",

@@ -34,6 +34,7 @@ struct method_context {
     const struct tiles *tiles;
     const int32_t *stop_ids;
     int64_t stop_id_count;
+    double baseline; /* of objective.advantage = ema, before the step; none before step 1 */
     const struct pulse *pulse; /* beats between the parts of a batch; NULL: none */
 };
 
@@ -43,6 +44,8 @@ struct collect_report {
     int64_t tokens, positions; /* drawn here; computed here while decoding */
     int64_t resampled;         /* groups replaced because their rewards were equal */
     int64_t flat_groups;       /* groups of equal rewards that stayed */
+    double baseline;    /* that the advantages are over; of objective.advantage = ema alone */
+    double reward_mean; /* of the rewards that the advantages are made of */
 };
 
 struct method {

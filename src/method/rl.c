@@ -106,6 +106,11 @@ static int64_t mark_flat_groups(const struct rollout *rollout, const struct mark
     return count;
 }
 
+/* Over a baseline that goes along, equal rewards teach as others do. */
+static int64_t resamples(const struct settings *settings) {
+    return settings->objective.advantage == SETTING_ADVANTAGE_EMA ? 0 : settings->rollout.resample;
+}
+
 /* Answers the marked groups; those of equal rewards teach nothing and give way to the next prompts,
  * as often as the settings allow. */
 static enum status answer_marked(const struct method_context *context, int64_t step,
@@ -115,7 +120,7 @@ static enum status answer_marked(const struct method_context *context, int64_t s
         TRY(comm_agree(context->comm, take_prompts(context, marks->marked, rollout)));
         TRY(answer_round(context, step, round, marks->marked, rollout, report));
         report->flat_groups = mark_flat_groups(rollout, marks);
-        if (report->flat_groups == 0 || round >= context->settings->rollout.resample)
+        if (report->flat_groups == 0 || round >= resamples(context->settings))
             return STATUS_OK;
         report->resampled += report->flat_groups;
     }
@@ -172,7 +177,8 @@ static enum status penalise(const struct method_context *context, struct rollout
     return method_share_summaries(context, rollout);
 }
 
-static enum status set_advantages(const struct method_context *context, struct rollout *rollout) {
+static enum status set_advantages(const struct method_context *context, int64_t step,
+                                  struct rollout *rollout, struct collect_report *report) {
     const int64_t total = rollout->group_count * rollout->group_size;
     double *rewards = NULL, *advantages = NULL;
     enum status status;
@@ -180,8 +186,10 @@ static enum status set_advantages(const struct method_context *context, struct r
     TRY_ELSE(status, done, memory_new(&advantages, total, "advantages"));
     for (int64_t k = 0; k < total; k++)
         rewards[k] = rollout->answers[k].reward_penalised;
-    advantage_compute((enum advantage_kind)context->settings->objective.advantage, rewards,
-                      rollout->group_count, rollout->group_size, advantages);
+    report->reward_mean = statistics_of(rewards, total).mean;
+    report->baseline = step == 1 ? report->reward_mean : context->baseline;
+    advantage_compute((enum advantage_kind)context->settings->objective.advantage, report->baseline,
+                      rewards, rollout->group_count, rollout->group_size, advantages);
     for (int64_t k = 0; k < total; k++)
         rollout->answers[k].advantage = advantages[k];
 done:
@@ -211,7 +219,7 @@ static enum status collect(const struct method_context *context, int64_t step,
     report->reference_s = clock_now_s() - old_s;
     if (penalty)
         TRY(penalise(context, rollout));
-    return comm_agree(context->comm, set_advantages(context, rollout));
+    return comm_agree(context->comm, set_advantages(context, step, rollout, report));
 }
 
 const struct method method_rl = {

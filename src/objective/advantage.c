@@ -18,6 +18,7 @@ static double group_factor(enum advantage_kind kind, const struct statistics *gr
     case ADVANTAGE_BATCH:
         return 1 / (batch_deviation + STD_FLOOR);
     case ADVANTAGE_GROUP_MEAN:
+    case ADVANTAGE_EMA: /* not here */
         break;
     }
     return 1;
@@ -32,8 +33,17 @@ static void group_compute(enum advantage_kind kind, const double *rewards, int64
         advantages[i] = flat ? 0 : (rewards[i] - group.mean) * factor;
 }
 
-void advantage_compute(enum advantage_kind kind, const double *rewards, int64_t groups,
-                       int64_t group_size, double *advantages) {
+double advantage_follow(double baseline, double decay, double reward_mean) {
+    return decay * baseline + (1 - decay) * reward_mean;
+}
+
+void advantage_compute(enum advantage_kind kind, double baseline, const double *rewards,
+                       int64_t groups, int64_t group_size, double *advantages) {
+    if (kind == ADVANTAGE_EMA) {
+        for (int64_t i = 0; i < groups * group_size; i++)
+            advantages[i] = rewards[i] - baseline;
+        return;
+    }
     const double batch_deviation = statistics_of(rewards, groups * group_size).deviation;
     for (int64_t g = 0; g < groups; g++)
         group_compute(kind, rewards + g * group_size, group_size, batch_deviation,

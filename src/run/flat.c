@@ -12,7 +12,7 @@ enum { STEPS_WARN = 5 };
 
 bool flat_watch(struct flat *flat, const struct metrics *metrics) {
     const double *const step = metrics->step;
-    if (step[METRIC_ZERO_STD] == 1.0) {
+    if (step[METRIC_ADVANTAGE_MAX] == 0.0) {
         flat->steps++;
         return flat->steps % STEPS_WARN == 0;
     }

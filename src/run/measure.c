@@ -112,6 +112,8 @@ static void measure_rewards(const struct run *run, double *values, double *step)
     step[METRIC_ADVANTAGE_MEAN] = advantage.mean;
     step[METRIC_ADVANTAGE_STD] = advantage.deviation;
     step[METRIC_ADVANTAGE_MAX] = fmax(advantage.most, -advantage.least);
+    if (run->settings->objective.advantage == SETTING_ADVANTAGE_EMA)
+        step[METRIC_ADVANTAGE_BASELINE] = collect->baseline;
     step[METRIC_RESAMPLED] = (double)collect->resampled;
     measure_parts(run, values, step);
 }

@@ -166,6 +166,7 @@ struct run {
     int64_t skipped_in_a_row; /* optimizer steps without a finite gradient, up to now */
     struct flat flat;
     struct tau tau;
+    double baseline;        /* after the last step; of objective.advantage = ema */
     struct shutoff shutoff; /* of the rule */
     struct diagnosis diagnosis;
     bool told_of_noise; /* that the probe changes hardly a weight */

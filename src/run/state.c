@@ -25,6 +25,14 @@ static int shutoff_values(struct run *run, struct checkpoint_value out[SHUTOFF_V
     return SHUTOFF_VALUES;
 }
 
+/* The baseline of the advantages, where there is one. */
+static int baseline_value(struct run *run, struct checkpoint_value *out) {
+    *out = (struct checkpoint_value){
+        "baseline",       "1", "moving mean of rewards that objective.advantage = ema is over",
+        CHECKPOINT_REALS, 1,   &run->baseline};
+    return run->settings->objective.advantage == SETTING_ADVANTAGE_EMA ? 1 : 0;
+}
+
 int state_values(struct run *run, struct checkpoint_value out[STATE_VALUES_MAX]) {
     struct run_counters *counters = &run->counters;
     struct flat *flat = &run->flat;
@@ -53,9 +61,11 @@ int state_values(struct run *run, struct checkpoint_value out[STATE_VALUES_MAX])
     };
     /* clang-format on */
     const int count = (int)(sizeof values / sizeof *values);
-    ASSERT(count <= STATE_VALUES_MAX - SHUTOFF_VALUES);
+    ASSERT(count < STATE_VALUES_MAX - SHUTOFF_VALUES);
     memcpy(out, values, sizeof values);
-    return run->rule->shuts_off ? count + shutoff_values(run, out + count) : count;
+    const int baselines = baseline_value(run, out + count);
+    return count + baselines +
+           (run->rule->shuts_off ? shutoff_values(run, out + count + baselines) : 0);
 }
 
 struct state_vector state_vector(const struct run *run, enum checkpoint_section section) {

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/stop.h"
+#include "objective/advantage.h"
 #include "run/directory.h"
 #include "run/placement.h"
 #include "run/report.h"
@@ -43,6 +44,7 @@ static enum status run_step(struct run *run, struct metrics *metrics) {
                                            .tiles = &run->tiles,
                                            .stop_ids = run->lm.hparams.eos,
                                            .stop_id_count = run->lm.hparams.eos_count,
+                                           .baseline = run->baseline,
                                            .pulse = &run->pulse};
     struct step *step = &run->step;
     heartbeat_phase(run->heartbeat, "rollout", run->counters.step + 1);
@@ -52,6 +54,9 @@ static enum status run_step(struct run *run, struct metrics *metrics) {
     TRY(saving_poll(run));
     TRY(run_update(run));
     run->counters.step++;
+    run->baseline =
+        advantage_follow(step->clock.collect.baseline, run->settings->objective.ema_decay,
+                         step->clock.collect.reward_mean);
     return run_measure(run, metrics);
 }
 

@@ -220,7 +220,13 @@ static void penalise(struct batch *b, const struct settings *s) {
     }
 }
 
+static double mean_penalised(const struct batch *b) {
+    return moments_of(b->penalised, b->answers).mean;
+}
+
 static double advantage_of(const struct batch *b, const struct settings *s, int64_t i) {
+    if (same(s->advantage, "ema")) /* the baseline is told; in the first step it is the mean */
+        return b->penalised[i] - setting_number("baseline", mean_penalised(b));
     const double *group = b->penalised + i / b->size * b->size;
     const struct moments own = moments_of(group, b->size);
     const double centred = b->penalised[i] - own.mean;

@@ -62,7 +62,7 @@ static void check_case(const struct trl_case *c) {
 
 static void check_advantages(enum advantage_kind kind, const double *want) {
     double have[TRL_REWARDS];
-    advantage_compute(kind, trl_rewards, TRL_REWARDS / TRL_GROUP_SIZE, TRL_GROUP_SIZE, have);
+    advantage_compute(kind, 0, trl_rewards, TRL_REWARDS / TRL_GROUP_SIZE, TRL_GROUP_SIZE, have);
     for (int i = 0; i < TRL_REWARDS; i++)
         CHECK_NEAR(have[i], want[i], 1e-14);
 }

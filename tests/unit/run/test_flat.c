@@ -11,7 +11,7 @@
 static void step(struct flat *flat, struct metrics *metrics, double zero_std, double format,
                  double clipped, double entropy, double tokens) {
     metrics_clear(metrics);
-    metrics->step[METRIC_ZERO_STD] = zero_std;
+    metrics->step[METRIC_ADVANTAGE_MAX] = 1 - zero_std;
     metrics->step[METRIC_FORMAT_MEAN] = format;
     metrics->step[METRIC_CLIPPED_RATIO] = clipped;
     metrics->step[METRIC_ENTROPY] = entropy;
@@ -68,7 +68,7 @@ static void every_fifth(void) {
     struct metrics m;
     struct flat flat = {.steps = 0};
     CHECK_OK(metrics_init(&m, 1));
-    m.step[METRIC_ZERO_STD] = 1.0;
+    m.step[METRIC_ADVANTAGE_MAX] = 0.0;
     for (int i = 1; i <= 12; i++)
         CHECK_EQ(flat_watch(&flat, &m), i % 5 == 0);
     metrics_release(&m);
