@@ -129,11 +129,11 @@ static enum status keep_answer(void *context, int64_t request, int64_t answer) {
     const int64_t index = errand->samples[answer];
     struct evaluation_sample *sample =
         &evaluation_samples(drawing->evaluation, errand->set, errand->problem)[index];
-    sample->n = from->n;
-    sample->finish = from->finish;
-    sample->tokens = from->tokens;
+    sample->n = rollout_answer_id_count(from);
+    sample->finish = rollout_answer_finish(from);
+    sample->tokens = from->forced ? from->sequence : from->tokens;
     sample->text = from->text;
-    from->tokens = NULL;
+    *(from->forced ? &from->sequence : &from->tokens) = NULL;
     from->text = STRBUF_EMPTY;
     rollout_answer_release(from);
     TRY(evaluation_grade(drawing->evaluation, errand->set, errand->problem, sample));

@@ -67,6 +67,17 @@ drawn never.jsonl rollout.think_tokens=1000
 cmp plain.jsonl never.jsonl || fail "a budget that nobody reaches changes completions"
 says err "rollout.think_tokens = 1000 is not below rollout.max_new_tokens = 40"
 
+# gradus eval draws the same, on two ranks too.
+set="name = \"sums\"; path = \"$SYSTEM_WORK/sums.jsonl\"; prompt = \"question\"; answer = \"answer\"; limit = 4;"
+for ranks in 1 2; do
+    job $ranks eval "$SYSTEM_WORK/input.cfg" run.directory="$work/eval$ranks" eval.samples=6 eval.pass_at='[1]' "eval.sets=( { $set } )" \
+        $budgets || fail "eval on $ranks ranks: $(cat err)"
+done
+same eval1/eval.h5 eval2/eval.h5 /provenance
+"$SYSTEM_TOOL" rows eval1/eval.h5 /set/sums/token_ids /set/sums/offsets >evaluated
+sed 's/"token_ids":\[\([0-9,]*\)\]/\n@\1\n/g' all.jsonl | sed -n 's/^@//p' | tr ',' ' ' >generated
+cmp generated evaluated || fail "eval draws other answers than generate"
+
 refused() {
     sentence=$1
     shift
