@@ -85,7 +85,7 @@ struct plan_advice {
     char text[160];
     int64_t peak_bytes;
 };
-enum { PLAN_ADVICE_MAX = 8 };
+enum { PLAN_ADVICE_MAX = 12 };
 
 /* Rehearses what could be set otherwise, and gives what lowers the peak by a hundredth or more,
  * most first. */
