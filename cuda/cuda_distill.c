@@ -24,7 +24,8 @@ enum status cuda_distill_block(struct backend *backend, const struct distill_blo
 }
 
 enum status cuda_distill_finish(struct backend *backend, const struct distill_finish_args *args) {
-    return CUDA_LAUNCH(backend, distill_finish, .rows = args->rows, .divergence = args->divergence,
+    return CUDA_LAUNCH(backend, distill_finish, .rows = args->rows, .logprob = args->logprob,
+                       .logprob_teacher = args->logprob_teacher, .divergence = args->divergence,
                        .loss = args->loss, .clipped = args->clipped, .agreement = args->agreement,
                        .slope = args->slope, .R = args->R, .settings = args->settings);
 }

@@ -201,6 +201,11 @@ static __global__ void __launch_bounds__(DISTILL_THREADS) finish_kernel(distill_
     a.clipped[r] = clips ? (int32_t)clipped : (int32_t)row.clipped;
     a.agreement[r] = row.student_best == row.teacher_best ? 1 : 0;
     a.slope[r] = distill_slope{(float)row.pull, clipped ? 0.0f : 1.0f};
+    if (a.settings.sampled) {
+        a.divergence[r] = a.logprob[r] - a.logprob_teacher[r];
+        a.loss[r] = a.divergence[r] * a.logprob[r];
+        a.clipped[r] = 0;
+    }
 }
 
 int launch_distill_finish(void *stream, const struct distill_finish_launch *args) {

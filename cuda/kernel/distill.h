@@ -38,10 +38,11 @@ struct distill_block_launch {
 int launch_distill_block(void *stream, const struct distill_block_launch *args);
 
 struct distill_finish_launch {
-    const struct distill_row *rows; /* (R) after the last block */
-    float *divergence, *loss;       /* (R) */
-    int32_t *clipped, *agreement;   /* (R) */
-    struct distill_slope *slope;    /* (R) */
+    const struct distill_row *rows;         /* (R) after the last block */
+    const float *logprob, *logprob_teacher; /* (R), read where sampled */
+    float *divergence, *loss;               /* (R) */
+    int32_t *clipped, *agreement;           /* (R) */
+    struct distill_slope *slope;            /* (R) */
     int64_t R;
     struct distill_settings settings;
 };

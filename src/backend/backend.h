@@ -335,6 +335,10 @@ struct distill_settings {
     float beta;       /* the teacher's part in the mixture, inside (0, 1); of JSD alone */
     float clip;       /* none when 0 */
     bool clip_tokens; /* the clip is of the sum over a row's entries, not of each entry */
+    /* The estimate from the row's own token y instead: divergence d = log p_S(y) − log p_T(y), loss
+     * d log p_S(y) with d for a constant, whose gradient is head_backward's for d_logprob = d, not
+     * distill_backward's. */
+    bool sampled;
     float temperature;
 };
 
@@ -383,10 +387,11 @@ struct distill_slope { /* what the gradient of a row needs besides its logits */
 };
 
 struct distill_finish_args {
-    const struct distill_row *rows; /* (R) after the last block */
-    float *divergence;              /* (R): before any clip */
-    float *loss;                    /* (R): after it */
-    int32_t *clipped;               /* (R): entries that the clip took; of a clip by token 0 or 1 */
+    const struct distill_row *rows;         /* (R) after the last block */
+    const float *logprob, *logprob_teacher; /* (R) from head_finish; read where sampled */
+    float *divergence;                      /* (R): before any clip */
+    float *loss;                            /* (R): after it */
+    int32_t *clipped;            /* (R): entries that the clip took; of a clip by token 0 or 1 */
     int32_t *agreement;          /* (R): 1 where both have the same most probable entry, else 0 */
     struct distill_slope *slope; /* (R) */
     int64_t R;

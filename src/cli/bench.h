@@ -34,6 +34,11 @@ enum status bench_gemm(const struct bench *bench, const struct hparams *hparams)
 /* The output head and its gradient, beside their products alone. */
 enum status bench_head(const struct bench *bench, const struct hparams *hparams) MUST_USE;
 
+/* The loss of a distillation over so many tokens (0: as many rows as products have at most), and its
+ * gradient, beside their products alone. */
+enum status bench_distill(const struct bench *bench, const struct hparams *hparams,
+                          int64_t tokens) MUST_USE;
+
 /* Decoding so many answers behind one prompt of 64 tokens: tokens/s, share of the read
  * bandwidth (weights and keys read once a step) and of the multiply-add peak. */
 enum status bench_decode(const struct bench *bench, struct model *model) MUST_USE;

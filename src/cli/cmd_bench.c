@@ -112,13 +112,25 @@ static enum status time_reduce(struct cli *cli, const struct bench *bench, struc
     return cli_comm_close(cli, &comm, bench_reduce(bench, model, &comm));
 }
 
-/* The vectors alone: no model is made. */
+/* What needs a shape alone: no model is made. */
+static enum status read_shape(struct cli *cli, struct hparams *shape) {
+    TRY(find_shape(cli_value(cli, "shape"), shape));
+    return cli_value(cli, "model") != NULL ? hparams_read(cli_value(cli, "model"), shape)
+                                           : STATUS_OK;
+}
+
 static enum status time_update(struct cli *cli, const struct bench *bench, int64_t rank) {
     struct hparams shape;
-    TRY(find_shape(cli_value(cli, "shape"), &shape));
-    if (cli_value(cli, "model") != NULL)
-        TRY(hparams_read(cli_value(cli, "model"), &shape));
+    TRY(read_shape(cli, &shape));
     return bench_update(bench, &shape, rank);
+}
+
+static enum status time_distill(struct cli *cli, const struct bench *bench) {
+    struct hparams shape;
+    int64_t tokens = 0;
+    TRY(cli_integer(cli, "tokens", 1, INT32_MAX, &tokens));
+    TRY(read_shape(cli, &shape));
+    return bench_distill(bench, &shape, tokens);
 }
 
 static enum status run_benches(struct cli *cli, struct bench *bench, const char *what) {
@@ -130,6 +142,8 @@ static enum status run_benches(struct cli *cli, struct bench *bench, const char 
     TRY(cli_integer(cli, "lora", 1, 65536, &rank));
     if (strcmp(what, "update") == 0)
         return time_update(cli, bench, rank);
+    if (strcmp(what, "distill") == 0)
+        return time_distill(cli, bench);
     enum status status = open_model(cli, bench->backend, &shape, &weights, &model);
     if (status == STATUS_OK && (all || strcmp(what, "gemm") == 0))
         status = bench_gemm(bench, &shape);
@@ -151,8 +165,8 @@ static enum status run_benches(struct cli *cli, struct bench *bench, const char 
 }
 
 static bool is_known(const char *what) {
-    static const char *const known[] = {"all",  "gemm",   "head",   "decode", "step",
-                                        "grpo", "reduce", "update", "grade"};
+    static const char *const known[] = {"all",  "gemm", "head",   "distill", "decode",
+                                        "step", "grpo", "reduce", "update",  "grade"};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (strcmp(what, known[i]) == 0)
             return true;
@@ -182,7 +196,7 @@ static enum status run_command(struct cli *cli) {
     bench.backend = &backend;
     if (!is_known(what))
         return FAIL(STATUS_USAGE,
-                    "bench: '%s' is not timed; there are gemm, head, decode, step, "
+                    "bench: '%s' is not timed; there are gemm, head, distill, decode, step, "
                     "grpo, reduce, update, grade",
                     status_quote(quoted, what, (size_t)-1));
     TRY(cli_integer(cli, "threads", 0, 4096, &threads));
@@ -206,14 +220,14 @@ static enum status run_command(struct cli *cli) {
 
 const struct cli_command cmd_bench = {
     .name = "bench",
-    .arguments = "[gemm|head|decode|step|grpo|reduce|update|grade]",
+    .arguments = "[gemm|head|distill|decode|step|grpo|reduce|update|grade]",
     .text = "speed of this machine against its own measured ceilings",
     .more =
         "Measures the multiply-add peak and the memory bandwidth first, then products, decoding and\n"
         "training of the model given (its shape and weights) or of a random one of a known shape:\n"
         "smollm2-135m, qwen2.5-0.5b, qwen2.5-1.5b, qwen2.5-7b. reduce: the sums of gradients over the\n"
         "ranks that a launcher starts (mpirun -n 2 gradus bench reduce). update: the vectors of a step\n"
-        "of gxpo, bytes counted. grade: gradings of\n"
+        "of gxpo, bytes counted. distill: losses of self-distillation. grade: gradings of\n"
         "mathematical answers on one core, the program's own or those of --pairs. Machines are noisy: compare\n"
         "shares of the ceilings of one run, not rates of several.",
     .options =
@@ -226,6 +240,7 @@ const struct cli_command cmd_bench = {
          {"lora", "RANK",
           "step: with an adapter of this rank on all matrices as well; update: with it alone",
           false},
+         {"tokens", "N", "distill: tokens of answers [1024; of a GPU 16384]", false},
          {"pairs", "FILE", "JSON lines with prediction and answer, for grade", false},
          {"seconds", "S", "time for each figure (0.5)", false}},
     .most = 1,

@@ -51,7 +51,7 @@ done
 
 # bench: a figure with a share of its ceiling for each thing it times.
 job 1 init --arch qwen2 --layers 1 --width 32 --heads 2 --mlp 32 --max-positions 256 --output long || fail "init: $(cat err)"
-for what in gemm head decode step grpo; do
+for what in gemm head distill decode step grpo; do
     job 1 bench $what --model long --threads 1 --seconds 0.01 || fail "bench $what: $(cat err)"
     [ "$(grep -c '%' out)" -ge 1 ] || fail "bench $what tells no share of a ceiling: $(cat out)"
     grep -qE 'nan|inf' out && fail "bench $what: a figure is not a number: $(cat out)"

@@ -326,6 +326,10 @@ void check_list_distill_block(struct check_list *list, struct distill_block_args
 void check_list_distill_finish(struct check_list *list, struct distill_finish_args *a) {
     check_add(list, "rows", &a->rows, CHECK_OPAQUE, CHECK_READ,
               VECTOR(a->R * (int64_t)sizeof *a->rows));
+    if (a->settings.sampled) {
+        floats(list, "logprob", &a->logprob, CHECK_READ, VECTOR(a->R));
+        floats(list, "logprob_teacher", &a->logprob_teacher, CHECK_READ, VECTOR(a->R));
+    }
     floats(list, "divergence", &a->divergence, CHECK_WRITE, VECTOR(a->R));
     floats(list, "loss", &a->loss, CHECK_WRITE, VECTOR(a->R));
     check_add(list, "clipped", &a->clipped, CHECK_INT32, CHECK_WRITE, VECTOR(a->R));

@@ -91,20 +91,28 @@ enum status cpu_distill_block(struct backend *backend, const struct distill_bloc
     return STATUS_OK;
 }
 
-enum status cpu_distill_finish(struct backend *backend, const struct distill_finish_args *args) {
+static void finish_row(const struct distill_finish_args *args, int64_t r) {
     const struct distill_settings *settings = &args->settings;
+    const struct distill_row *row = &args->rows[r];
     const bool clips = settings->clip > 0.0f && settings->clip_tokens;
-    (void)backend;
-    for (int64_t r = 0; r < args->R; r++) {
-        const struct distill_row *row = &args->rows[r];
-        const bool clipped = clips && row->divergence >= (double)settings->clip;
-        args->divergence[r] = (float)row->divergence;
-        args->loss[r] = clipped ? settings->clip : (float)row->loss;
-        args->clipped[r] = clips ? clipped : (int32_t)row->clipped;
-        args->agreement[r] = row->student_best == row->teacher_best;
-        args->slope[r] =
-            (struct distill_slope){.pull = (float)row->pull, .open = clipped ? 0.0f : 1.0f};
+    const bool clipped = clips && row->divergence >= (double)settings->clip;
+    args->divergence[r] = (float)row->divergence;
+    args->loss[r] = clipped ? settings->clip : (float)row->loss;
+    args->clipped[r] = clips ? clipped : (int32_t)row->clipped;
+    args->agreement[r] = row->student_best == row->teacher_best;
+    args->slope[r] =
+        (struct distill_slope){.pull = (float)row->pull, .open = clipped ? 0.0f : 1.0f};
+    if (settings->sampled) {
+        args->divergence[r] = args->logprob[r] - args->logprob_teacher[r];
+        args->loss[r] = args->divergence[r] * args->logprob[r];
+        args->clipped[r] = 0;
     }
+}
+
+enum status cpu_distill_finish(struct backend *backend, const struct distill_finish_args *args) {
+    (void)backend;
+    for (int64_t r = 0; r < args->R; r++)
+        finish_row(args, r);
     return STATUS_OK;
 }
 

@@ -218,6 +218,27 @@ static void check_against_reference(struct fixture *f, const struct problem *p,
         CHECK_FAILED("%s: %s, %d rows have an entry at the clip", f->name, name_of(p), left_out);
 }
 
+/* Of a forward KL without a clip the gradient is (p_S − p_T) / T. */
+static void check_difference(struct fixture *f, const struct problem *p, struct result have) {
+    const int64_t V = p->V;
+    const double T = (double)p->settings.temperature;
+    const double *gradient = fixture_doubles(f, have.gradient, ROWS * V);
+    for (int64_t r = 0; r < ROWS; r++) {
+        const double *s = p->s + r * V, *t = p->t + r * V;
+        const double s_max = s[first_largest(s, V)], t_max = t[first_largest(t, V)];
+        double s_sum = 0, t_sum = 0;
+        for (int64_t v = 0; v < V; v++) {
+            s_sum += exp((s[v] - s_max) / T);
+            t_sum += exp((t[v] - t_max) / T);
+        }
+        for (int64_t v = 0; v < V; v++)
+            compare(f, p, "gradient", r * V + v, gradient[r * V + v],
+                    p->weights[r] / T *
+                        (exp((s[v] - s_max) / T) / s_sum - exp((t[v] - t_max) / T) / t_sum),
+                    0.3 * p->weights[r] / T, 3e-6);
+    }
+}
+
 /* Where student and teacher are equal: exactly. */
 static void check_zero(struct fixture *f, const struct problem *p, struct result have) {
     const double *divergence = fixture_doubles(f, have.divergence, ROWS),
@@ -250,6 +271,8 @@ static void test_problem(struct fixture *f, int64_t V, int32_t top_k,
     run_all(f, &p, 0, ROWS, V, have);
     check_against_reference(f, &p, have);
     check_zero(f, &p, have);
+    if (settings->divergence == DIVERGENCE_FORWARD_KL && settings->clip <= 0.0f && top_k == 0)
+        check_difference(f, &p, have);
     if (again)
         check_same(f, &p, have);
     fixture_reset(f);
