@@ -174,11 +174,11 @@ def columns_of(file):
 
 
 def evaluations_of(file):
-    """Those that are over, of each set; a row that is not written yet has no accuracy."""
+    """Those that are over, of each set: the step of a row is written last."""
     found = {}
     for name, group in file.get("eval", {}).items():
         columns = {column: group[column][()].astype(float) for column in group if is_column(group[column])}
-        over = np.isfinite(columns["pass_at_1"])
+        over = np.isfinite(columns["step"]) & np.isfinite(columns["pass_at_1"])
         found[name] = {column: values[:len(over)][over] for column, values in columns.items()}
     return {name: columns for name, columns in found.items() if len(columns["step"])}
 
