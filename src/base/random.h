@@ -18,6 +18,7 @@ enum random_stream {
     RANDOM_MIXTURE, /* (draw): the source of a prompt */
     RANDOM_TEST,    /* for tests only */
     RANDOM_ADAPTER, /* (factor, index high, index low): initial factors of an adapter */
+    RANDOM_WINDOW,  /* (source, epoch, row, attempt): where a window of a text begins */
 };
 
 /* Ten rounds of Philox-4x32 on counter[4] under key[2];

@@ -196,7 +196,9 @@ static enum status check_eval(const struct settings *settings) {
 }
 
 static enum status check_texts(const struct settings *settings) {
-    if (strstr(settings->prompt.template, "{prompt}") == NULL)
+    const bool corpus = settings->data.corpus_count > 0;
+    if (strstr(settings->prompt.template, "{prompt}") == NULL &&
+        !(corpus && strstr(settings->prompt.template, "{text}") != NULL))
         return FAIL(STATUS_INPUT,
                     "%s: prompt.template does not hold {prompt}, the place of the row's prompt",
                     settings_origin(settings, "prompt.template"));
@@ -225,6 +227,32 @@ static enum status check_sources(const struct settings *settings) {
                         "answer",
                         origin, (long long)i);
     }
+    return STATUS_OK;
+}
+
+/* Where a training run takes its prompts from: one of two. */
+static enum status check_data(const struct settings *settings, const char *path) {
+    const bool train = settings->data.train_count > 0, corpus = settings->data.corpus_count > 0;
+    if (!train && !corpus && settings_origin_is_default(settings, "data.train"))
+        return FAIL(STATUS_INPUT,
+                    "%s: data.train must be given: the sources of prompts; or data.corpus, texts "
+                    "to be continued",
+                    path);
+    if (!train && !corpus)
+        return FAIL(STATUS_INPUT, "%s: data.train is an empty list",
+                    settings_origin(settings, "data.train"));
+    if (train && corpus)
+        return FAIL(STATUS_INPUT,
+                    "%s: data.train and data.corpus are both given: a run takes its prompts from "
+                    "one of them",
+                    settings_origin(settings, "data.corpus"));
+    if (settings->adversarial.completion_tokens >= settings->adversarial.window_tokens)
+        return FAIL(STATUS_INPUT,
+                    "%s: adversarial.completion_tokens = %lld leaves no prefix in "
+                    "adversarial.window_tokens = %lld",
+                    settings_origin(settings, "adversarial.completion_tokens"),
+                    (long long)settings->adversarial.completion_tokens,
+                    (long long)settings->adversarial.window_tokens);
     return STATUS_OK;
 }
 
@@ -383,6 +411,7 @@ enum status settings_validate(struct settings *settings, enum settings_purpose p
     TRY(check_budgets(settings));
     if (purpose != SETTINGS_FOR_TRAINING)
         return STATUS_OK;
+    TRY(check_data(settings, path));
     TRY(check_thinking(settings));
     TRY(check_tau(settings));
     TRY(check_rule(settings));

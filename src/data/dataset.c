@@ -408,13 +408,39 @@ done:
     return status;
 }
 
+/* The whole file as one row. */
+static enum status read_plain(struct dataset *dataset, const struct dataset_source *source) {
+    struct dataset_entry entry = {.row = 0};
+    struct strbuf text = STRBUF_EMPTY;
+    unsigned char digest[32];
+    enum status status;
+    TRY_ELSE(status, done, bytes_read_file(source->path, (int64_t)LINES_LONGEST, &text));
+    if (text.length == 0 || !utf8_is_valid(strbuf_text(&text), text.length))
+        TRY_ELSE(status, done,
+                 FAIL(STATUS_INPUT, "%s: %s", source->path,
+                      text.length == 0 ? "the file is empty" : "the text is not valid UTF-8"));
+    TRY_ELSE(
+        status, done,
+        keep_text(dataset, strbuf_text(&text), text.length, &entry.prompt, &entry.prompt_length));
+    TRY_ELSE(status, done, keep_text(dataset, "", 0, &entry.reference, &entry.reference_length));
+    TRY_ELSE(status, done, add_entry(dataset, entry));
+    dataset->lines = 1;
+    TRY_ELSE(status, done, bytes_hash_file(source->path, digest));
+    sha256_hex(digest, dataset->sha256);
+done:
+    strbuf_release(&text);
+    return status;
+}
+
 enum status dataset_open(struct dataset *dataset, const struct dataset_source *source) {
-    ASSERT(given(source->path) && (given(source->prompt) || given(source->messages)));
+    ASSERT(given(source->path) &&
+           (source->plain || given(source->prompt) || given(source->messages)));
     *dataset = (struct dataset){.path = NULL};
     const size_t bytes = strlen(source->path) + 1;
     TRY(memory_new(&dataset->path, bytes, "path"));
     memcpy(dataset->path, source->path, bytes);
-    const enum status status = read_rows(dataset, source);
+    const enum status status =
+        source->plain ? read_plain(dataset, source) : read_rows(dataset, source);
     if (status != STATUS_OK)
         dataset_close(dataset);
     return status;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Prompts and reference answers of one JSON-lines file, in the order of the file.
+ * Prompts and reference answers of one JSON-lines file, in the order of the file; or a plain text,
+ * which is one row.
  */
 #ifndef DATA_DATASET_H
 #define DATA_DATASET_H
@@ -26,6 +27,7 @@ struct dataset_item {
 /* Where they come from; texts are borrowed during dataset_open. */
 struct dataset_source {
     const char *path;
+    bool plain;           /* the file is a text, which is the prompt of the only row */
     const char *prompt;   /* field, a text; not looked at where there are messages */
     const char *messages; /* field, a conversation (data/conversation.h); NULL or "": none */
     /* field, a text or a number; NULL or "": references are empty, with messages the content of an

@@ -24,10 +24,10 @@ enum status prompt_form_check_messages(const struct prompt_form *form) {
 
 /* As Python's template.replace("{prompt}", prompt):
  * what the prompt brings is not looked at again. */
-static enum status fill_template(const char *template_text, struct utf8_span prompt,
+static enum status fill_template(const struct prompt_form *form, struct utf8_span prompt,
                                  struct strbuf *out) {
-    const char *at = template_text;
-    for (const char *place; (place = strstr(at, PLACE)) != NULL; at = place + strlen(PLACE)) {
+    const char *at = form->template_text, *const wanted = form->place != NULL ? form->place : PLACE;
+    for (const char *place; (place = strstr(at, wanted)) != NULL; at = place + strlen(wanted)) {
         TRY(strbuf_append(out, at, (size_t)(place - at)));
         TRY(strbuf_append(out, prompt.text, prompt.length));
     }
@@ -58,7 +58,7 @@ enum status prompt_encode(const struct prompt_form *form, struct utf8_span promp
                           struct strbuf *text, struct token_list *ids) {
     const size_t begin = text->length;
     const int64_t before = ids->count;
-    TRY(fill_template(form->template_text, prompt, text));
+    TRY(fill_template(form, prompt, text));
     const struct utf8_span user = {strbuf_text(text) + begin, text->length - begin};
     if (form->style->form == CHAT_NONE)
         TRY(tokenizer_encode(form->tokenizer, user.text, user.length, true, ids));

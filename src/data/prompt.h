@@ -16,7 +16,8 @@
 
 /* How prompts are written; everything is borrowed. */
 struct prompt_form {
-    const char *template_text;      /* each {prompt} in it gives way to the row's prompt */
+    const char *template_text;      /* each place in it gives way to the row's prompt */
+    const char *place;              /* NULL: {prompt} */
     const char *system;             /* NULL: no system turn; "": an empty one */
     const struct chat_style *style; /* resolved: its form is not CHAT_AUTO */
     bool thinking;                  /* as chat_render takes them */

@@ -173,6 +173,10 @@ int64_t stream_kept(const struct stream *stream, int32_t source) {
     return lane_of(stream, source)->kept;
 }
 
+double stream_share(const struct stream *stream, int32_t source) {
+    return lane_of(stream, source)->share;
+}
+
 int64_t stream_left_out(const struct stream *stream, int32_t source) {
     return lane_of(stream, source)->too_long;
 }

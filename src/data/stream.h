@@ -54,6 +54,7 @@ void stream_next(struct stream *stream, struct stream_item *item);
 int32_t stream_source_count(const struct stream *stream);
 const struct dataset *stream_dataset(const struct stream *stream, int32_t source);
 int64_t stream_kept(const struct stream *stream, int32_t source);
+double stream_share(const struct stream *stream, int32_t source); /* of all prompts */
 int64_t stream_left_out(const struct stream *stream, int32_t source);
 
 /* Where the stream stands: stream_position_size integers that continue it exactly in a stream of

@@ -23,11 +23,26 @@ const struct method *method_find(const char *name) {
     return NULL;
 }
 
+/* Makes of a text its window of this epoch. */
+static enum status take_window(const struct method_context *context, struct stream_item *item) {
+    bool found = true;
+    if (context->corpus == NULL)
+        return STATUS_OK;
+    TRY(corpus_window(context->corpus, item->source, item->epoch, &item->data, &found));
+    if (found)
+        return STATUS_OK;
+    return FAIL(STATUS_INPUT,
+                "%s:%lld: no window of this text gives the same tokens again when its beginning is "
+                "written into a prompt",
+                stream_dataset(context->stream, item->source)->path, (long long)item->data.row + 1);
+}
+
 enum status method_take_row(const struct method_context *context, struct rollout *rollout,
                             int64_t group, struct dataset_item *out) {
     struct rollout_group *into = &rollout->groups[group];
     struct stream_item item;
     stream_next(context->stream, &item);
+    TRY(take_window(context, &item));
     into->source = item.source;
     into->row = item.data.row;
     into->epoch = item.epoch;

@@ -14,6 +14,7 @@
 #include "base/status.h"
 #include "comm/comm.h"
 #include "config/settings.h"
+#include "data/corpus.h"
 #include "data/prompt.h"
 #include "data/stream.h"
 #include "model/model.h"
@@ -31,6 +32,7 @@ struct method_context {
     struct tokenizer *tokenizer;
     const struct prompt_form *form; /* from a row's prompt to tokens */
     struct stream *stream;          /* advances by the prompts taken */
+    struct corpus *corpus;          /* rows are texts, of which windows are taken; or NULL */
     const struct tiles *tiles;
     const int32_t *stop_ids;
     int64_t stop_id_count;
@@ -73,7 +75,8 @@ const struct method *method_find(const char *name);
 
 /* --- shared by methods --- */
 
-/* Takes the next row of the stream into group `group`, which is empty: its place and reference. */
+/* Takes the next row of the stream, or a window of it, into group `group`, which is empty: its place
+ * and reference. */
 enum status method_take_row(const struct method_context *context, struct rollout *rollout,
                             int64_t group, struct dataset_item *item) MUST_USE;
 

@@ -51,7 +51,10 @@ static enum status open_text(struct language_model *lm, const struct settings *s
     TRY(open_tokenizer(lm, settings));
     TRY(check_budgets(lm, settings));
     TRY(chat_resolve((enum chat_form)settings->prompt.chat, settings->model.path, &lm->style));
+    const bool text =
+        settings->data.corpus_count > 0 && strstr(settings->prompt.template, "{text}") != NULL;
     lm->form = (struct prompt_form){.template_text = settings->prompt.template,
+                                    .place = text ? "{text}" : NULL,
                                     .system = settings->prompt.system,
                                     .style = &lm->style,
                                     .thinking = settings->prompt.thinking,

@@ -237,6 +237,8 @@ static void measure_progress(struct run *run, double tokens, double *step) {
     step[METRIC_OPTIMIZER_STEPS] = (double)run->counters.optimizer_steps;
     step[METRIC_SKIPPED] = (double)run->step.report.skipped;
     step[METRIC_RESCALED] = (double)run->step.rescaled;
+    if (run->corpus != NULL)
+        step[METRIC_REDRAWN] = (double)run->corpus->redrawn;
     step[METRIC_PROMPTS_SEEN] = (double)run->counters.prompts;
     step[METRIC_NUM_TOKENS] = (double)run->counters.tokens;
     step[METRIC_EPOCH] = (double)run->counters.prompts / prompts_of_data(run);

@@ -18,7 +18,7 @@ static void warn_of_setting(const char *sentence) {
 enum status report_start(const struct run *run) {
     for (int32_t i = 0; i < stream_source_count(run->stream); i++)
         log_info("data", "source = %s, prompts = %lld, left_out_as_too_long = %lld",
-                 run->settings->data.train[i].path, (long long)stream_kept(run->stream, i),
+                 stream_dataset(run->stream, i)->path, (long long)stream_kept(run->stream, i),
                  (long long)stream_left_out(run->stream, i));
     char how[STOP_TEXT_BYTES];
     log_info("run", "to stop with a checkpoint: %s", stop_command(how));

@@ -169,7 +169,7 @@ ROW(answer_numbers) {
 
 static const struct field fields[] = {
     PER_GROUP("/prompt/source", H5_KIND_I32, prompt_source, "1",
-              "index into data.train of the source that the prompt is from"),
+              "index into data.train, or data.corpus, of the source that the prompt is from"),
     PER_GROUP("/prompt/row", H5_KIND_I64, prompt_row, "1", "0-based line of that source's file"),
     PER_GROUP("/prompt/epoch", H5_KIND_I64, prompt_epoch, "1",
               "epoch of that source, from 0: it gives each of its prompts once in each"),

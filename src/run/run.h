@@ -138,6 +138,7 @@ struct run {
         reference; /* the policy without its adapter, or as it was at the start; NULL without a KL term */
     struct weights *reference_weights; /* a copy of its own, or NULL with an adapter */
     struct stream *stream;
+    struct corpus *corpus;      /* NULL: prompts are rows of data.train */
     struct row_lengths longest; /* of the stream */
     int64_t max_positions;      /* of the longest sequence that the models take */
     struct tiles tiles;

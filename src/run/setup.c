@@ -48,6 +48,8 @@ static struct tau_settings tau_settings_of(const struct settings *settings,
 struct row_check {
     struct run *run;
     struct prompt_limit limit;
+    const struct dataset *dataset; /* of the source that is asked about */
+    int32_t source;
 };
 
 static int64_t larger(int64_t a, int64_t b) {
@@ -60,6 +62,15 @@ static enum status check_row(void *context, const struct dataset *dataset,
     const struct run *run = check->run;
     struct row_lengths *longest = &check->run->longest;
     int64_t answer = run->settings->rollout.max_new_tokens, both = 0;
+    struct dataset_item window = *item;
+    check->source += check->dataset != dataset;
+    check->dataset = dataset;
+    if (run->corpus != NULL) {
+        TRY(corpus_window(run->corpus, check->source, 0, &window, kept));
+        item = &window;
+        if (!*kept)
+            return STATUS_OK;
+    }
     TRY(prompt_is_short(&check->limit, dataset, item, kept));
     if (*kept && run->method->count_tokens != NULL) {
         TRY(dataset_place(run->method->count_tokens(&run->lm.form, item, &answer, &both),
@@ -93,16 +104,13 @@ static enum status count_tokens(void *context, const struct dataset_item *item, 
 static void tell_epochs(const struct run *run) {
     const struct settings *settings = run->settings;
     const double needed = (double)settings->run.steps * (double)settings->rollout.prompts_per_step;
-    double sum = 0.0;
-    for (int64_t i = 0; i < settings->data.train_count; i++)
-        sum += settings->data.train[i].weight;
     for (int32_t i = 0; i < stream_source_count(run->stream); i++) {
-        const double share = needed * settings->data.train[i].weight / sum;
+        const double share = needed * stream_share(run->stream, i);
         const int64_t kept = stream_kept(run->stream, i);
         if (share > (double)kept)
-            log_info("data",
-                     "%s: the run takes %.0f prompts and there are %lld: each comes %.1f times",
-                     settings->data.train[i].path, share, (long long)kept, share / (double)kept);
+            log_info(
+                "data", "%s: the run takes %.0f prompts and there are %lld: each comes %.1f times",
+                stream_dataset(run->stream, i)->path, share, (long long)kept, share / (double)kept);
     }
 }
 
@@ -110,7 +118,12 @@ static void tell_epochs(const struct run *run) {
 static void tell_limit(const struct run *run, int64_t limit, char *out, size_t room) {
     const struct settings *settings = run->settings;
     const long long positions = (long long)run->lm.hparams.max_positions;
-    if (run->method->likelihood)
+    if (run->corpus != NULL)
+        snprintf(out, room,
+                 "than a prompt of %lld tokens with its window, or the text is too short: below "
+                 "%lld tokens (adversarial.window_tokens, more than 2 x completion_tokens)",
+                 (long long)limit, (long long)corpus_least_tokens(&run->corpus->settings));
+    else if (run->method->likelihood)
         snprintf(out, room,
                  "than prompt.max_tokens = %lld (raise it) or, with the answer, than the %lld "
                  "positions of the model (leave such rows out)",
@@ -154,30 +167,62 @@ static enum status check_forms(const struct run *run) {
     return STATUS_OK;
 }
 
+/* The texts of data.corpus, windows of which are taken. */
+static enum status open_corpus(struct run *run, int64_t limit) {
+    const struct settings *settings = run->settings;
+    if (settings->data.corpus_count == 0)
+        return STATUS_OK;
+    TRY(memory_new(&run->corpus, 1, "a corpus"));
+    *run->corpus = corpus_of(
+        &(struct corpus_settings){.window_tokens = settings->adversarial.window_tokens,
+                                  .completion_tokens = settings->adversarial.completion_tokens,
+                                  .seed = (uint64_t)settings->run.seed,
+                                  .form = &run->lm.form,
+                                  .most_prompt = limit});
+    return STATUS_OK;
+}
+
+static struct stream_source train_source_of(struct run *run, const struct train_source *from) {
+    return (struct stream_source){
+        .data = {.path = from->path,
+                 .prompt = from->prompt,
+                 .messages = from->messages,
+                 .answer = from->answer,
+                 .where = from->where,
+                 .answer_after = from->answer_after,
+                 .skip_bad = run->settings->data.bad_rows == SETTING_BAD_ROWS_SKIP,
+                 .count_tokens = count_tokens,
+                 .context = run},
+        .weight = from->weight};
+}
+
+static struct stream_source corpus_source_of(const struct run *run,
+                                             const struct corpus_source *from) {
+    return (struct stream_source){
+        .data = {.path = from->path,
+                 .plain = from->text[0] == '\0',
+                 .prompt = from->text,
+                 .skip_bad = run->settings->data.bad_rows == SETTING_BAD_ROWS_SKIP},
+        .weight = from->weight};
+}
+
 static enum status open_stream(struct run *run, int64_t limit) {
     const struct settings *settings = run->settings;
+    const int64_t count = settings->data.train_count + settings->data.corpus_count;
     struct stream_source *sources;
     char too_long[256];
     TRY(check_forms(run));
+    TRY(open_corpus(run, limit));
     tell_limit(run, limit, too_long, sizeof too_long);
-    struct row_check check = {.run = run, .limit = {.form = &run->lm.form, .max_tokens = limit}};
-    TRY(memory_new(&sources, settings->data.train_count, "sources"));
-    for (int64_t i = 0; i < settings->data.train_count; i++) {
-        const struct train_source *from = &settings->data.train[i];
-        sources[i] = (struct stream_source){
-            .data = {.path = from->path,
-                     .prompt = from->prompt,
-                     .messages = from->messages,
-                     .answer = from->answer,
-                     .where = from->where,
-                     .answer_after = from->answer_after,
-                     .skip_bad = settings->data.bad_rows == SETTING_BAD_ROWS_SKIP,
-                     .count_tokens = count_tokens,
-                     .context = run},
-            .weight = from->weight};
-    }
+    struct row_check check = {
+        .run = run, .limit = {.form = &run->lm.form, .max_tokens = limit}, .source = -1};
+    TRY(memory_new(&sources, count, "sources"));
+    for (int64_t i = 0; i < settings->data.train_count; i++)
+        sources[i] = train_source_of(run, &settings->data.train[i]);
+    for (int64_t i = 0; i < settings->data.corpus_count; i++)
+        sources[i] = corpus_source_of(run, &settings->data.corpus[i]);
     const enum status status =
-        stream_create(&run->stream, sources, (int32_t)settings->data.train_count,
+        stream_create(&run->stream, sources, (int32_t)count,
                       &(struct stream_options){.seed = (uint64_t)settings->run.seed,
                                                .shuffle = settings->data.shuffle,
                                                .keep = check_row,
@@ -422,6 +467,9 @@ void run_close(struct run *run) {
     run_output_close(run);
     run_unreserve(run);
     stream_destroy(&run->stream);
+    if (run->corpus != NULL)
+        corpus_release(run->corpus);
+    memory_release(&run->corpus);
     memory_release(&run->position);
     tiles_release(&run->tiles);
     language_model_close(&run->lm);

@@ -28,6 +28,8 @@ static enum status begin_step(struct run *run) {
     step->pass_count = 0;
     step->changed = false;
     stream_position_get(run->stream, run->position);
+    if (run->corpus != NULL)
+        run->corpus->redrawn = 0;
     rollout_release(&step->rollout);
     return rollout_init(&step->rollout, run->settings->rollout.prompts_per_step,
                         run->method->group_size(run->settings));
@@ -41,6 +43,7 @@ static enum status run_step(struct run *run, struct metrics *metrics) {
                                            .tokenizer = run->lm.tokenizer,
                                            .form = &run->lm.form,
                                            .stream = run->stream,
+                                           .corpus = run->corpus,
                                            .tiles = &run->tiles,
                                            .stop_ids = run->lm.hparams.eos,
                                            .stop_id_count = run->lm.hparams.eos_count,

@@ -115,7 +115,6 @@ static void sentences(void) {
                    "; it takes one of its words (clip, sigmoid, erf, arctan, "
                    "softsign, none)");
     check_override("run.method=gspo", "and objective.level = \"sequence\"");
-    check_file("adversarial:{};", "x.cfg:2: unknown group adversarial: it is not there yet");
     check_file("optim:{lr=1;};", "x.cfg:2: unknown group optim: it is called optimizer here");
     check_file("steps=5;", "it is a parameter of a group: run : { steps = …; };");
     check_file("whatever:{};", "unknown group whatever; `gradus params` lists all");
