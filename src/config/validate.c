@@ -102,6 +102,16 @@ static enum status derive_integer(struct settings *settings, enum setting_id id,
     return STATUS_OK;
 }
 
+static enum status derive_close(struct settings *settings) {
+    const char *const close = settings->rollout.think_close;
+    bool so;
+    TRY(derives(settings, SETTING_ID_eval_think_close, "derived from rollout.think_close", &so));
+    if (!so)
+        return STATUS_OK;
+    memory_release(&settings->eval.think_close);
+    return parameter_set_text(&settings->eval.think_close, close, strlen(close));
+}
+
 static enum status derive_stop(struct settings *settings) {
     struct settings_eval *const eval = &settings->eval;
     const struct settings_rollout *const rollout = &settings->rollout;
@@ -147,8 +157,11 @@ static enum status derive_eval(struct settings *settings) {
     FROM_ROLLOUT(derive, min_p);
     FROM_ROLLOUT(derive, presence_penalty);
     FROM_ROLLOUT(derive_integer, max_new_tokens);
+    FROM_ROLLOUT(derive_integer, think_tokens);
+    FROM_ROLLOUT(derive_integer, answer_tokens);
     FROM_ROLLOUT(derive_integer, answers_in_flight);
 #undef FROM_ROLLOUT
+    TRY(derive_close(settings));
     TRY(derive_stop(settings));
     return derive_pass_at(settings);
 }

@@ -129,24 +129,27 @@ static enum status keep_answer(void *context, int64_t request, int64_t answer) {
     const int64_t index = errand->samples[answer];
     struct evaluation_sample *sample =
         &evaluation_samples(drawing->evaluation, errand->set, errand->problem)[index];
+    int32_t **ids = from->forced ? &from->sequence : &from->tokens;
     sample->n = rollout_answer_id_count(from);
+    sample->length = from->n;
     sample->finish = rollout_answer_finish(from);
-    sample->tokens = from->forced ? from->sequence : from->tokens;
+    sample->tokens = *ids;
     sample->text = from->text;
-    *(from->forced ? &from->sequence : &from->tokens) = NULL;
+    *ids = NULL;
     from->text = STRBUF_EMPTY;
     rollout_answer_release(from);
     TRY(evaluation_grade(drawing->evaluation, errand->set, errand->problem, sample));
     sample->drawn = true;
     if (drawing->how->journal == NULL)
         return STATUS_OK;
-    return journal_add(drawing->how->journal, drawing->how->comm->rank,
-                       &(struct evaluation_entry){.set = errand->set->how->name,
-                                                  .row = errand->set->problems[errand->problem].row,
-                                                  .sample = index,
-                                                  .finish = sample->finish,
-                                                  .tokens = sample->tokens,
-                                                  .n = sample->n});
+    const struct evaluation_entry entry = {.set = errand->set->how->name,
+                                           .row = errand->set->problems[errand->problem].row,
+                                           .sample = index,
+                                           .finish = sample->finish,
+                                           .tokens = sample->tokens,
+                                           .n = sample->n,
+                                           .length = sample->length};
+    return journal_add(drawing->how->journal, drawing->how->comm->rank, &entry);
 }
 
 static void hear(void *context, int64_t answers, int64_t tokens) {
@@ -189,7 +192,7 @@ static enum status draw_own(struct drawing *drawing) {
 
 /* What travels of a sample; tokens, text and extracted follow. */
 struct parcel {
-    int64_t set, problem, sample, n, finish, right;
+    int64_t set, problem, sample, n, length, finish, right;
     size_t text, extracted;
 };
 
@@ -201,6 +204,7 @@ static enum status pack_sample(const struct drawing *drawing, const struct erran
                                   .problem = errand->problem,
                                   .sample = index,
                                   .n = sample->n,
+                                  .length = sample->length,
                                   .finish = sample->finish,
                                   .right = sample->right,
                                   .text = sample->text.length,
@@ -229,6 +233,7 @@ static enum status unpack_sample(struct evaluation *evaluation, const char *byte
     struct evaluation_sample *sample =
         &evaluation_samples(evaluation, set, parcel.problem)[parcel.sample];
     sample->n = parcel.n;
+    sample->length = parcel.length;
     sample->finish = (enum finish_reason)parcel.finish;
     sample->right = parcel.right != 0;
     sample->drawn = true;

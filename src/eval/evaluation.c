@@ -20,6 +20,9 @@ static struct settings sampling_of(const struct settings *settings) {
     rollout->min_p = eval->min_p;
     rollout->presence_penalty = eval->presence_penalty;
     rollout->max_new_tokens = eval->max_new_tokens;
+    rollout->think_tokens = eval->think_tokens;
+    rollout->answer_tokens = eval->answer_tokens;
+    rollout->think_close = eval->think_close;
     rollout->stop = eval->stop;
     rollout->stop_count = eval->stop_count;
     rollout->answers_in_flight = eval->answers_in_flight;
@@ -165,7 +168,7 @@ enum status evaluation_grade(const struct evaluation *evaluation, const struct e
                                         .length = sample->text.length,
                                         .reference = reference.text,
                                         .reference_length = reference.length,
-                                        .tokens = sample->n};
+                                        .tokens = sample->length};
     struct span extracted;
     sample->right = rewards_verdict(&evaluation->sampling, set->rule, &answer, &extracted);
     strbuf_clear(&sample->extracted);
@@ -208,6 +211,7 @@ enum status evaluation_take(struct evaluation *evaluation, struct tokenizer *tok
     if (entry->n > 0)
         memcpy(sample->tokens, entry->tokens, (size_t)entry->n * sizeof *entry->tokens);
     sample->n = entry->n;
+    sample->length = entry->length;
     sample->finish = entry->finish;
     TRY(tokenizer_decode(tokenizer, sample->tokens, sample->n, false, &sample->text));
     TRY(evaluation_grade(evaluation, set, problem, sample));
@@ -274,7 +278,7 @@ struct evaluation_lengths evaluation_lengths(const struct evaluation *evaluation
     const int64_t total = set->count * evaluation->samples;
     int64_t tokens = 0, cut = 0;
     for (int64_t i = 0; i < total; i++) {
-        tokens += set->samples[i].n;
+        tokens += set->samples[i].length;
         cut += set->samples[i].finish == FINISH_LENGTH;
     }
     return (struct evaluation_lengths){.mean = (double)tokens / (double)total,

@@ -30,8 +30,8 @@ struct evaluation_sample {
     bool
         drawn; /* known to all ranks before they draw; what follows to who drew it, then to rank 0 */
     enum finish_reason finish;
-    int32_t *tokens; /* (n), the stop id included */
-    int64_t n;
+    int32_t *tokens;               /* (n), the stop id and a forced text included */
+    int64_t n, length;             /* length: without a forced text */
     struct strbuf text, extracted; /* the answer, and what in it counts: "" where it gives none */
     bool right;
 };
@@ -90,7 +90,7 @@ struct evaluation_entry {
     int64_t row, sample;
     enum finish_reason finish;
     const int32_t *tokens; /* (n) */
-    int64_t n;
+    int64_t n, length;
 };
 
 /* Takes it, unless that sample is there already; STATUS_INPUT where the evaluation has none such. */

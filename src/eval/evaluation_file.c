@@ -61,7 +61,7 @@ static struct piece row_correct(const struct writing *w, int64_t i, int64_t *own
 }
 
 static struct piece row_tokens(const struct writing *w, int64_t i, int64_t *own) {
-    return number(own, sample_at(w, i)->n);
+    return number(own, sample_at(w, i)->length);
 }
 
 static struct piece row_finish(const struct writing *w, int64_t i, int64_t *own) {
@@ -108,9 +108,9 @@ static const struct field fields[] = {
     {"row", NULL, H5_KIND_I64, false, row_row, "1", "0-based line of the data file"},
     {"sample", NULL, H5_KIND_I64, false, row_sample, "1", "number of the sample among those of its problem"},
     {"correct", NULL, H5_KIND_U8, false, row_correct, "1", "1: the answer is right"},
-    {"tokens", NULL, H5_KIND_I64, false, row_tokens, "tokens", "length of the answer, the stop id included"},
+    {"tokens", NULL, H5_KIND_I64, false, row_tokens, "tokens", "length of the answer, the stop id included, a forced text left out"},
     {"finish_reason", NULL, H5_KIND_U8, false, row_finish, "1", "why the answer ended: 0 stop id, 1 length, 2 stop text, 3 forced"},
-    {"token_ids", "offsets", H5_KIND_I32, false, row_ids, "1", "token ids of the answers, the stop id included"},
+    {"token_ids", "offsets", H5_KIND_I32, false, row_ids, "1", "token ids of the answers, the stop id and forced texts included"},
     {"text", "text_offsets", H5_KIND_U8, false, row_text, "1", "UTF-8 bytes of the answers, without special tokens"},
     {"extracted", "extracted_offsets", H5_KIND_U8, false, row_extracted, "1", "UTF-8 bytes of what was judged of each answer, none where it gives nothing"},
     {"problem/row", NULL, H5_KIND_I64, true, row_problem, "1", "0-based line of the data file"},
@@ -268,7 +268,7 @@ enum status evaluation_file_find(const char *path, bool *found, struct strbuf *i
 
 /* The columns of a set that say what its samples are. */
 struct samples_read {
-    int64_t *rows, *samples, *offsets, count;
+    int64_t *rows, *samples, *lengths, *offsets, count;
     unsigned char *finish;
     int32_t *ids;
     int64_t id_count;
@@ -277,6 +277,7 @@ struct samples_read {
 static void samples_release(struct samples_read *read) {
     memory_release(&read->rows);
     memory_release(&read->samples);
+    memory_release(&read->lengths);
     memory_release(&read->offsets);
     memory_release(&read->finish);
     memory_release(&read->ids);
@@ -297,6 +298,7 @@ static enum status read_samples(const struct h5 *h5, const struct evaluation_set
     char path[PATH_BYTES];
     TRY(h5_get_list(h5, path_of(path, set, "row"), H5_KIND_I64, &read->rows, &read->count));
     TRY(read_column(h5, set, "sample", H5_KIND_I64, &read->samples, read->count));
+    TRY(read_column(h5, set, "tokens", H5_KIND_I64, &read->lengths, read->count));
     TRY(read_column(h5, set, "finish_reason", H5_KIND_U8, &read->finish, read->count));
     TRY(read_column(h5, set, "offsets", H5_KIND_I64, &read->offsets, read->count + 1));
     TRY(h5_get_list(h5, path_of(path, set, "token_ids"), H5_KIND_I32, &read->ids, &read->id_count));
@@ -319,7 +321,8 @@ static enum status take_set(const struct h5 *h5, struct evaluation *evaluation,
                                                        .sample = read.samples[i],
                                                        .finish = (enum finish_reason)read.finish[i],
                                                        .tokens = read.ids + read.offsets[i],
-                                                       .n = read.offsets[i + 1] - read.offsets[i]});
+                                                       .n = read.offsets[i + 1] - read.offsets[i],
+                                                       .length = read.lengths[i]});
     samples_release(&read);
     return status;
 }

@@ -5,7 +5,8 @@
  *     /set/<name>/   one entry for each sample, those of a problem together
  *         row, sample               0-based line of the data file; number of the sample
  *         correct                   1 or 0
- *         tokens, finish_reason     length with the stop id; 0 stop id, 1 length, 2 stop text, 3 forced
+ *         tokens, finish_reason     length with the stop id, without a forced text; 0 stop id, 1 length,
+ *                                   2 stop text, 3 forced
  *         token_ids, offsets        sample i is [offsets[i], offsets[i + 1])
  *         text, text_offsets        UTF-8, without special tokens
  *         extracted, extracted_offsets   the part of the text that was judged, "" where there is none

@@ -44,10 +44,10 @@ enum status journal_begin(const char *folder, const struct strbuf *identity) {
 /* --- writing --- */
 
 static enum status format_entry(const struct evaluation_entry *entry, struct strbuf *line) {
-    TRY(strbuf_append_format(
-        line,
-        "{\"set\": \"%s\", \"row\": %lld, \"sample\": %lld, \"finish_reason\": %d, \"token_ids\": [",
-        entry->set, (long long)entry->row, (long long)entry->sample, (int)entry->finish));
+    TRY(strbuf_append_format(line, "{\"set\": \"%s\", \"row\": %lld, \"sample\": %lld, ",
+                             entry->set, (long long)entry->row, (long long)entry->sample));
+    TRY(strbuf_append_format(line, "\"finish_reason\": %d, \"length\": %lld, \"token_ids\": [",
+                             (int)entry->finish, (long long)entry->length));
     for (int64_t i = 0; i < entry->n; i++)
         TRY(strbuf_append_format(line, "%s%d", i > 0 ? "," : "", entry->tokens[i]));
     TRY(strbuf_append_text(line, "]"));
@@ -103,6 +103,7 @@ static enum status take_value(struct reading *reading, const json_t *value) {
     TRY(json_get_integer(value, reading->path, "sample", -1, &entry.sample));
     TRY(json_get_integer(value, reading->path, "finish_reason", 0, &finish));
     entry.finish = (enum finish_reason)finish;
+    TRY(json_get_integer(value, reading->path, "length", 0, &entry.length));
     TRY(read_ids(reading, json_object_get(value, "token_ids"), &entry.n));
     entry.tokens = reading->tokens;
     return reading->visit(reading->context, &entry);

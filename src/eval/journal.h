@@ -2,7 +2,7 @@
  *
  * The samples of an evaluation that has not ended, in a folder: one file of JSON lines for each rank,
  *
- *     {"set": "gsm8k", "row": 3, "sample": 0, "finish_reason": 0, "token_ids": [9, 4], "crc32": "0a1b2c3d"}
+ *     {"set": "gsm8k", "row": 3, "sample": 0, "finish_reason": 0, "length": 2, "token_ids": [9,4], "crc32": "0a1b2c3d"}
  *
  * a line for each sample, added by one write when it is finished, and the file `identity`, which says
  * what the samples are of. Texts and verdicts follow from the tokens. A kill leaves at worst one line

@@ -18,6 +18,8 @@ struct absent absent_find(const struct settings *settings) {
                             .tokenizer = is_absent(model, "tokenizer.json")};
     for (int64_t i = 0; i < settings->data.train_count; i++)
         absent.data = absent.data || access(settings->data.train[i].path, F_OK) != 0;
+    for (int64_t i = 0; settings->eval.every > 0 && i < settings->eval.sets_count; i++)
+        absent.data = absent.data || access(settings->eval.sets[i].path, F_OK) != 0;
     for (int64_t i = 0; i < settings->data.corpus_count; i++)
         absent.data = absent.data || access(settings->data.corpus[i].path, F_OK) != 0;
     return absent;

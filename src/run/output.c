@@ -164,12 +164,13 @@ static enum status claim_directory(struct run *run, const struct restart *restar
     return STATUS_OK;
 }
 
-static struct diagnostics diagnostics_of(const struct run *run, const char *path) {
+struct diagnostics run_diagnostics(const struct run *run, const char *path) {
     return (struct diagnostics){.path = path,
                                 .steps = run->settings->run.steps,
                                 .passes = run->step.pass_room,
                                 .tensors =
                                     run->diagnosis.names != NULL ? &run->diagnosis.tensors : NULL,
+                                .sets = run->evaluation.on ? &run->evaluation.sets : NULL,
                                 .provenance = &run->files.provenance};
 }
 
@@ -185,7 +186,7 @@ static enum status open_files(struct run *run, const struct restart *restart) {
     TRY(write_settings(run));
     TRY(make_provenance(run));
     TRY(restart_take_back(settings, restart));
-    const struct diagnostics diagnostics = diagnostics_of(run, path);
+    const struct diagnostics diagnostics = run_diagnostics(run, path);
     TRY(directory_path(settings->run.directory, path, "diagnostics.h5"));
     TRY(diagnostics_create(&diagnostics, restart->step));
     run->files.checkpoint_s = clock_now_s();
@@ -263,7 +264,7 @@ static enum status write_rollouts(struct run *run) {
 
 static enum status write_metrics(struct run *run, const struct metrics *metrics) {
     char path[DIRECTORY_PATH_BYTES];
-    const struct diagnostics diagnostics = diagnostics_of(run, path);
+    const struct diagnostics diagnostics = run_diagnostics(run, path);
     TRY(directory_path(run->settings->run.directory, path, "diagnostics.h5"));
     if (run->diagnosis.made)
         TRY(diagnostics_append_tally(&diagnostics, run->counters.step - 1, &run->diagnosis.tally));
@@ -282,7 +283,7 @@ static enum status write_step(struct run *run, const struct metrics *metrics, bo
 /* The one in the making goes on, and a new one begins where it is due by the clock of rank 0. After
  * the last step there is nothing to do meanwhile. */
 static enum status save_step(struct run *run, const struct metrics *metrics, bool last) {
-    int32_t due = run->comm->rank == 0 && run_checkpoint_is_due(run, last);
+    int32_t due = run->comm->rank == 0 && run_checkpoint_is_due(run, metrics, last);
     TRY(comm_broadcast(run->comm, &due, sizeof due, 0));
     if (!due)
         return saving_poll(run);
@@ -295,14 +296,19 @@ enum status run_output_step(struct run *run, const struct metrics *metrics, bool
     const double start_s = clock_now_s();
     const int64_t every = run->settings->output.rollouts_every;
     const bool rollouts = every > 0 && run->counters.step % every == 0;
+    const bool stops = last && run->counters.step < run->settings->run.steps;
     heartbeat_phase(run->heartbeat, "writing", run->counters.step);
     enum status status = rollouts ? collect_answers(run) : STATUS_OK;
     if (status == STATUS_OK && run->comm->rank == 0)
         status = write_step(run, metrics, rollouts);
     status = comm_agree(run->comm, status);
+    const double written_s = clock_now_s();
+    if (status == STATUS_OK && !stops)
+        status = run_evaluate(run);
+    const double evaluated_s = clock_now_s();
     if (status == STATUS_OK)
-        status = save_step(run, metrics, last);
-    run->step.clock.write_s = clock_now_s() - start_s;
+        status = save_step(run, metrics, last || run->evaluation.given_up);
+    run->step.clock.write_s = clock_now_s() - evaluated_s + written_s - start_s;
     return status;
 }
 
@@ -317,7 +323,8 @@ enum status run_output_stop(struct run *run) {
 }
 
 static enum status finish_files(struct run *run) {
-    const bool all_steps = run->counters.step == run->settings->run.steps;
+    const bool all_steps =
+        run->counters.step == run->settings->run.steps && !run->evaluation.given_up;
     if (all_steps)
         TRY(run_model_save(run));
     TRY(write_status(run, all_steps ? finished : stopped));

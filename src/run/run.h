@@ -11,6 +11,7 @@
  *     measure.c  from a step's sums to its metrics
  *     output.c   the files in run.directory
  *     state.c    what outlives a kill
+ *     evaluation.c   benchmarks on the way
  *     saving.c   a checkpoint in the making
  *     save.c     when one is due; the model
  *     restart_choose.c, restart.c   going on from one
@@ -41,6 +42,8 @@
 #include "rollout/rollout.h"
 #include "rollout/tile.h"
 #include "run/diagnosis.h"
+#include "run/diagnostics.h"
+#include "run/evaluation.h"
 #include "run/flat.h"
 #include "run/heartbeat.h"
 #include "run/language_model.h"
@@ -170,6 +173,7 @@ struct run {
     double baseline;        /* after the last step; of objective.advantage = ema */
     struct shutoff shutoff; /* of the rule */
     struct diagnosis diagnosis;
+    struct run_evaluation evaluation;
     bool told_of_noise; /* that the probe changes hardly a weight */
     struct wall_time wall;
     struct step step;
@@ -216,8 +220,11 @@ void run_output_close(struct run *run);
 /* Says now and then in status.json, from places that a run passes, that it lives. */
 void run_output_beat(struct run *run);
 
-/* The step's rollouts, diagnostics, metrics line, checkpoint where one is due, status.json.
- * Collective. */
+/* The run's diagnostics.h5, at `path`, which is borrowed. */
+struct diagnostics run_diagnostics(const struct run *run, const char *path);
+
+/* The step's rollouts, diagnostics, metrics line, status.json; an evaluation and a checkpoint where one is
+ * due. `last`: no step follows. Collective. */
 enum status run_output_step(struct run *run, const struct metrics *metrics, bool last) MUST_USE;
 
 /* A checkpoint after the last finished step, unless it is there. Collective. */

@@ -17,33 +17,61 @@
 #include "run/directory.h"
 #include "run/model_directory.h"
 
-enum status run_checkpoint_check_best(const struct settings *settings) {
-    const char *name = settings->checkpoint.best;
+enum status run_checkpoint_check_best(const struct run *run) {
+    const char *name = run->settings->checkpoint.best;
     char quoted[STATUS_QUOTE_MAX];
-    if (name == NULL || metric_find(name + (name[0] == '-')) < METRIC_COUNT)
+    double value;
+    if (name == NULL || metric_find(name + (name[0] == '-')) < METRIC_COUNT ||
+        run_evaluation_figure(run, name + (name[0] == '-'), &value))
         return STATUS_OK;
     return FAIL(STATUS_INPUT,
-                "%s: checkpoint.best = %s is no metric of diagnostics.h5: take one as reward, or "
-                "-loss for the smallest",
-                settings_origin(settings, "checkpoint.best"), status_quote(quoted, name, SIZE_MAX));
+                "%s: checkpoint.best = %s is no metric of diagnostics.h5: take one as reward, "
+                "-loss for the smallest, or eval/NAME/pass_at_1 of a set of eval.sets beside "
+                "eval.every",
+                settings_origin(run->settings, "checkpoint.best"),
+                status_quote(quoted, name, SIZE_MAX));
+}
+
+/* What checkpoint.best says of the last finished step, NaN where it says nothing; *evaluated: it is a
+ * figure of an evaluation. */
+static double best_value(const struct run *run, const struct metrics *metrics, bool *evaluated) {
+    const char *name = run->settings->checkpoint.best;
+    double value = (double)NAN;
+    *evaluated = false;
+    if (name == NULL)
+        return value;
+    name += name[0] == '-';
+    *evaluated = run_evaluation_figure(run, name, &value);
+    if (*evaluated || metrics == NULL)
+        return value;
+    return metrics->step[metric_find(name)];
+}
+
+/* Whether it is better than at the best step so far. */
+static bool is_better(const struct run *run, double value) {
+    const bool least =
+        run->settings->checkpoint.best != NULL && run->settings->checkpoint.best[0] == '-';
+    if (isnan(value))
+        return false;
+    return run->best.step == 0 || (least ? value < run->best.value : value > run->best.value);
 }
 
 void run_checkpoint_rate(struct run *run, const struct metrics *metrics) {
-    const char *name = run->settings->checkpoint.best;
-    if (name == NULL)
+    bool evaluated;
+    const double value = best_value(run, metrics, &evaluated);
+    if (run->counters.step == 0 || !is_better(run, value))
         return;
-    const bool least = name[0] == '-';
-    const double value = metrics->step[metric_find(name + least)];
-    const bool better = least ? value < run->best.value : value > run->best.value;
-    if (!isnan(value) && (run->best.step == 0 || better)) {
-        run->best.step = run->counters.step;
-        run->best.value = value;
-    }
+    run->best.step = run->counters.step;
+    run->best.value = value;
 }
 
-bool run_checkpoint_is_due(const struct run *run, bool last) {
+bool run_checkpoint_is_due(const struct run *run, const struct metrics *metrics, bool last) {
     const struct settings_checkpoint *checkpoint = &run->settings->checkpoint;
+    bool evaluated;
+    const double value = best_value(run, metrics, &evaluated);
     if (last || (checkpoint->every > 0 && run->counters.step % checkpoint->every == 0))
+        return true;
+    if (evaluated && is_better(run, value))
         return true;
     return checkpoint->every_s > 0 &&
            clock_now_s() - run->files.checkpoint_s >= (double)checkpoint->every_s;

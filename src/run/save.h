@@ -11,13 +11,15 @@
 #include "base/status.h"
 #include "run/run.h"
 
-/* Whether a checkpoint is due after the current step; `last`: no step follows. */
-bool run_checkpoint_is_due(const struct run *run, bool last);
+/* Whether a checkpoint is due after the current step; `last`: no step follows. One is due as well where
+ * checkpoint.best names a figure of an evaluation and this one is the best. */
+bool run_checkpoint_is_due(const struct run *run, const struct metrics *metrics, bool last);
 
-/* checkpoint.best names a metric. */
-enum status run_checkpoint_check_best(const struct settings *settings) MUST_USE;
+/* checkpoint.best names a metric or a figure of an evaluation. */
+enum status run_checkpoint_check_best(const struct run *run) MUST_USE;
 
-/* The step of a checkpoint that is about to be made becomes the best one, if it is. */
+/* The step of a checkpoint that is about to be made, or is there, becomes the best one, if it is.
+ * metrics NULL: as far as evaluations say. */
 void run_checkpoint_rate(struct run *run, const struct metrics *metrics);
 
 /* Writes run.directory/model, in place of what stands there. */

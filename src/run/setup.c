@@ -371,7 +371,7 @@ static enum status open_data(struct run *run, int threads, const struct absent *
     run->rule = update_find(settings_word(settings, "update.rule"));
     ASSERT(run->method != NULL && run->rule != NULL);
     TRY(run->method->check(settings));
-    TRY(run_checkpoint_check_best(settings));
+    TRY(run_checkpoint_check_best(run));
     run->loss = loss_of(settings, run->method);
     run->tau_settings = tau_settings_of(settings, run->method);
     tau_set(&run->tau_settings, &run->tau, 1, &run->loss.gate_settings);
@@ -389,6 +389,8 @@ static enum status open_data(struct run *run, int threads, const struct absent *
                                     &prompt_limit));
     run->max_positions = run->method->likelihood ? run->lm.hparams.max_positions
                                                  : prompt_limit + settings->rollout.max_new_tokens;
+    if (!absent_rows(absent))
+        TRY(run_evaluation_open(run));
     if (!absent_rows(absent))
         return open_stream(run, prompt_limit);
     assume_rows(run, prompt_limit);
@@ -472,5 +474,6 @@ void run_close(struct run *run) {
     memory_release(&run->corpus);
     memory_release(&run->position);
     tiles_release(&run->tiles);
+    run_evaluation_close(run);
     language_model_close(&run->lm);
 }

@@ -13,6 +13,7 @@
 #include "run/directory.h"
 #include "run/placement.h"
 #include "run/report.h"
+#include "run/save.h"
 #include "run/saving.h"
 #include "run/step_name.h"
 
@@ -157,7 +158,9 @@ static enum status take_step(struct run *run, struct metrics *metrics, bool *sto
                   clock_now_s() - run->step.clock.start_s + run->step.clock.write_s);
     if (!last)
         TRY(agree_to_stop(run, stop));
-    return run_output_step(run, metrics, *stop || last);
+    TRY(run_output_step(run, metrics, *stop || last));
+    *stop = *stop || run->evaluation.given_up;
+    return STATUS_OK;
 }
 
 /* On rank 0, which knows of checkpoints. */
@@ -177,9 +180,12 @@ static enum status say_stopped(const struct run *run) {
 }
 
 static enum status run_loop(struct run *run, struct metrics *metrics) {
+    /* Before the first step, or what an interrupted attempt has left to do; the checkpoint is there. */
+    TRY(run_evaluate(run));
+    run_checkpoint_rate(run, NULL);
     const double start_s = clock_now_s();
     const int64_t first_step = run->counters.step;
-    bool stop = false;
+    bool stop = run->evaluation.given_up;
     while (run->counters.step < run->settings->run.steps && !stop) {
         const int64_t before = run->counters.step;
         TRY(take_step(run, metrics, &stop));
@@ -190,8 +196,9 @@ static enum status run_loop(struct run *run, struct metrics *metrics) {
     log_live_end();
     log_set_quiet(false);
     TRY(run_output_finish(run));
-    return run->counters.step < run->settings->run.steps ? comm_agree(run->comm, say_stopped(run))
-                                                         : STATUS_OK;
+    const bool all_steps =
+        run->counters.step == run->settings->run.steps && !run->evaluation.given_up;
+    return all_steps ? STATUS_OK : comm_agree(run->comm, say_stopped(run));
 }
 
 /* A run whose numbers are not finite ends; what it had before is still there. */

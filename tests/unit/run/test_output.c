@@ -104,12 +104,59 @@ static void test_best(void) {
     CHECK_EQ(folder_entries(folder_file("best/checkpoints")), 2);
     CHECK(access(folder_file("best/checkpoints/step-000002.h5"), F_OK) == 0);
     CHECK(access(folder_file("best/checkpoints/step-000004.h5"), F_OK) == 0);
-    CHECK_OK(scene_settings(&scene.settings, "checkpoint.best=rewrd"));
-    CHECK_STATUS(run_checkpoint_check_best(&scene.settings), STATUS_INPUT, "rewrd is no metric");
-    settings_release(&scene.settings);
-    CHECK_OK(scene_settings(&scene.settings, "checkpoint.best=-loss"));
-    CHECK_OK(run_checkpoint_check_best(&scene.settings));
-    settings_release(&scene.settings);
+}
+
+#define SETS "eval.every=2 eval.sets=({name=\"a.b\";path=\"d\";prompt=\"p\";answer=\"a\";}) "
+
+static enum status check_best(const char *words) {
+    struct settings settings;
+    CHECK_OK(scene_settings(&settings, words));
+    const struct run run = {.settings = &settings};
+    const enum status status = run_checkpoint_check_best(&run);
+    settings_release(&settings);
+    return status;
+}
+
+static void test_best_names(void) {
+    CHECK_STATUS(check_best("checkpoint.best=rewrd"), STATUS_INPUT, "rewrd is no metric");
+    CHECK_OK(check_best("checkpoint.best=-loss"));
+    CHECK_OK(check_best(SETS "checkpoint.best=eval/a.b/pass_at_1"));
+    CHECK_OK(check_best(SETS "checkpoint.best=-eval/a.b/mean_length"));
+    CHECK_STATUS(check_best(SETS "checkpoint.best=eval/a.b/seconds"), STATUS_INPUT, "is no metric");
+    CHECK_STATUS(check_best(SETS "checkpoint.best=eval/a/pass_at_1"), STATUS_INPUT, "is no metric");
+    CHECK_STATUS(check_best(SETS "eval.every=0 checkpoint.best=eval/a.b/pass_at_1"), STATUS_INPUT,
+                 "is no metric");
+}
+
+/* A run whose evaluation after step `step` gave `value`, and whose best so far is `best` at step 2 (0:
+ * none): whether a checkpoint is due for it, and then the best step. */
+static int64_t rated(const char *words, int64_t step, int64_t evaluated, double value, double best,
+                     bool *due) {
+    struct settings settings;
+    struct diagnostics_evaluation figures = {.step = evaluated, .pass_at_1 = value};
+    CHECK_OK(scene_settings(&settings, words));
+    struct run run = {.settings = &settings,
+                      .counters = {.step = step},
+                      .best = {.step = best > 0 ? 2 : 0, .value = best},
+                      .evaluation = {.on = true, .step = evaluated, .figures = &figures}};
+    run.files.checkpoint_s = clock_now_s();
+    *due = run_checkpoint_is_due(&run, NULL, false);
+    run_checkpoint_rate(&run, NULL);
+    settings_release(&settings);
+    return run.best.step;
+}
+
+static void test_best_evaluation(void) {
+    static const char most[] = SETS "checkpoint.best=eval/a.b/pass_at_1",
+                      least[] = SETS "checkpoint.best=-eval/a.b/pass_at_1";
+    bool due;
+    CHECK(rated(most, 4, 4, 0.5, 0.4, &due) == 4 && due);
+    CHECK(rated(most, 4, 4, 0.4, 0.4, &due) == 2 && !due); /* as good as before */
+    CHECK(rated(most, 4, 4, 0.1, 0, &due) == 4 && due);    /* the first */
+    CHECK(rated(most, 5, 4, 0.5, 0.4, &due) == 2 && !due); /* of the step before */
+    CHECK(rated(least, 4, 4, 0.3, 0.4, &due) == 4 && due);
+    CHECK(rated(least, 4, 4, 0.5, 0.4, &due) == 2 && !due);
+    CHECK(rated(most, 0, 0, 0.5, 0, &due) == 0); /* there is no checkpoint of before step 1 */
 }
 
 static void test_failure(void) {
@@ -129,7 +176,7 @@ static bool due(int64_t every, int64_t every_s, int64_t step, double seconds, bo
                                       .checkpoint = {.every = every, .every_s = every_s}};
     struct run run = {.settings = &settings, .counters = {.step = step}};
     run.files.checkpoint_s = clock_now_s() - seconds;
-    return run_checkpoint_is_due(&run, last);
+    return run_checkpoint_is_due(&run, NULL, last);
 }
 
 static void test_due(void) {
@@ -145,6 +192,8 @@ int main(void) {
     test_due();
     test_files();
     test_best();
+    test_best_names();
+    test_best_evaluation();
     test_failure();
     folder_remove();
     return CHECK_END();
