@@ -1,10 +1,11 @@
 #!/bin/sh
-# deps.sh PREFIX [ARCHIVES]: builds libconfig, PCRE2, jansson, utf8proc and GMP, which clusters often lack, and installs them in
-# PREFIX; no root is needed. Their archives are taken from the folder ARCHIVES where it has them, whatever they are called there, and else from
-# Debian's archive; an archive with another checksum is not touched. For a machine without network:
+# deps.sh PREFIX [ARCHIVES]: builds libconfig, PCRE2, jansson, utf8proc, GMP and LAPACK, which clusters often lack, and installs
+# them in PREFIX; no root is needed. Their archives are taken from the folder ARCHIVES where it has them, whatever they are called
+# there, and else from Debian's archive; an archive with another checksum is not touched. For a machine without network:
 #
 #   sh jobs/deps.sh --fetch ARCHIVES         where there is one: only fetches them
-#   sh jobs/deps.sh PREFIX ARCHIVES          after copying the folder; needs a C compiler, make, cmake, m4, tar, xz, sha256sum
+#   sh jobs/deps.sh PREFIX ARCHIVES          after copying the folder; needs compilers for C and Fortran, make, cmake, m4,
+#                                            tar, xz, sha256sum
 #
 # It ends with what the build and the jobs need to know of PREFIX. What stands there already is left as it is.
 set -eu
@@ -17,6 +18,7 @@ pcre2     libpcre2-8.pc  p/pcre2/pcre2_10.42.orig.tar.gz          c33b418e3b936e
 jansson   jansson.pc     j/jansson/jansson_2.14.orig.tar.gz       c739578bf6b764aa0752db9a2fdadcfe921c78f1228c7ec0bb47fa804c55d17b
 utf8proc  libutf8proc.pc u/utf8proc/utf8proc_2.8.0.orig.tar.gz    a0a60a79fe6f6d54e7d411facbfcc867a6e198608f2cd992490e46f04b1bcecc
 gmp       gmp.pc         g/gmp/gmp_6.2.1+dfsg1.orig.tar.xz        471b9e463e04362a0124f215afc5f0a4b99caedeeb62634c61bbc12988efa64c
+lapack    lapack.pc      l/lapack/lapack_3.11.0.orig.tar.gz       4b9ba79bfd4921ca820e83979db76ab3363155709444a787979e81c22285ffa9
 "
 
 fail() {
@@ -60,6 +62,10 @@ build() {
         cmake -S . -B build -DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTALL_PREFIX="$prefix" -DCMAKE_INSTALL_LIBDIR=lib \
             -DJANSSON_BUILD_SHARED_LIBS=ON -DJANSSON_BUILD_DOCS=OFF -DJANSSON_EXAMPLES=OFF -DJANSSON_WITHOUT_TESTS=ON
         cmake --build build --target install
+        ;;
+    lapack)
+        cmake -S . -B build -DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTALL_PREFIX="$prefix" -DCMAKE_INSTALL_LIBDIR=lib -DBUILD_SHARED_LIBS=ON
+        cmake --build build --parallel "$(nproc 2>/dev/null || echo 2)" --target install
         ;;
     gmp)
         mkdir -p doc # Debian left it out, but the build asks for it

@@ -47,9 +47,19 @@ look() {
     need libutf8proc-dev has_pkg libutf8proc
     need libjansson-dev has_pkg jansson
     need libgmp-dev has_pkg gmp
+    need liblapack-dev has_lapack
     [ "${1:-}" != --quickstart ] || need "python3 python3-h5py python3-matplotlib" has_python
 }
 has_slurm() { (PATH=$PATH:/usr/sbin:/sbin && command -v slurmctld && command -v slurmd && command -v munged && command -v sbatch); }
+has_lapack() {
+    object=$(mktemp)
+    for libraries in -llapack -lopenblas -lmkl_rt -lsci; do
+        printf 'void dsyevr_(void);\nint main(void) { dsyevr_(); return 0; }\n' | "${CC:-cc}" -x c - -o "$object" $libraries && break
+    done
+    found=$?
+    rm -f "$object"
+    return $found
+}
 has_cxx() { command -v "${CXX:-c++}" && printf '#include <tuple>\n' | "${CXX:-c++}" -x c++ -E -; }
 has_hdf5() { command -v h5cc || command -v h5pcc || has_pkg hdf5 || has_pkg hdf5-serial; }
 

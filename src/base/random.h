@@ -19,6 +19,7 @@ enum random_stream {
     RANDOM_TEST,    /* for tests only */
     RANDOM_ADAPTER, /* (factor, index high, index low): initial factors of an adapter */
     RANDOM_WINDOW,  /* (source, epoch, row, attempt): where a window of a text begins */
+    RANDOM_CLUSTER, /* (restart, draw): where the centres of k-means begin */
 };
 
 /* Ten rounds of Philox-4x32 on counter[4] under key[2];

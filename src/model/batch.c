@@ -116,6 +116,12 @@ enum status batch_append_text(struct batch *batch, const int32_t *tokens, int64_
     return STATUS_OK;
 }
 
+enum status batch_append_end(struct batch *batch, const int32_t *tokens, int64_t n) {
+    TRY(append(batch, -1, tokens, n, 1));
+    append_target(batch, batch->T - 1, tokens[n - 1]);
+    return STATUS_OK;
+}
+
 void batch_clear(struct batch *batch) {
     batch->T = batch->segment_count = batch->target_count = 0;
 }

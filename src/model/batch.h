@@ -44,6 +44,10 @@ enum status batch_append_turns(struct batch *batch, int32_t prompt_segment, cons
 /* Appends a text of its own (n ≥ 1 tokens) with n − 1 targets: its tokens from the second on. */
 enum status batch_append_text(struct batch *batch, const int32_t *tokens, int64_t n) MUST_USE;
 
+/* The same with one target, behind its last token: for what is wanted of the hidden state there. The
+ * token to predict is not known, and stands as the last one. */
+enum status batch_append_end(struct batch *batch, const int32_t *tokens, int64_t n) MUST_USE;
+
 void batch_clear(struct batch *batch); /* empties, keeps the memory */
 void batch_release(struct batch *batch);
 

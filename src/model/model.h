@@ -55,6 +55,11 @@ enum status model_refresh(struct model *model, const float *master) MUST_USE;
 enum status model_forward(struct model *model, const struct batch *batch, float temperature,
                           bool keep, float *logprob, float *entropy) MUST_USE;
 
+/* Runs the blocks over the batch and gives what the head would read: the hidden states behind the final
+ * norm at the rows of the targets, in fp32, states (target_count, C) on the host. Fails as
+ * model_forward does where one is not finite. */
+enum status model_states(struct model *model, const struct batch *batch, float *states) MUST_USE;
+
 /* A part of a gradient: elements [offset, offset + n) of it, or rows of the matrix that they are. */
 struct gradient_piece {
     int64_t offset, n;

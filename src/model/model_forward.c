@@ -151,6 +151,25 @@ static enum status head_forward(struct model *model, const float *x,
     return backend->ops->download(backend, entropy, scores + R, bytes);
 }
 
+/* --- hidden states in the place of the head --- */
+
+/* As head_open has them, but in fp32 whatever the activations are. */
+static enum status states_forward(struct model *model, const float *x, const int32_t *rows,
+                                  int64_t R, float *states) {
+    struct backend *backend = model->backend;
+    float *gathered = model->workspace->memory[SPACE_HEAD_X];
+    float *normed = model->workspace->memory[SPACE_STATES];
+    const int64_t C = model->hparams.C;
+    if (R == 0)
+        return STATUS_OK;
+    RUN(gather_rows, .x = x, .rows = rows, .out = gathered, .R = R, .C = C);
+    RUN(rmsnorm, .x = gathered, .weight = model->weights->final_norm, .y = normed,
+        .inverse_rms = model->workspace->memory[SPACE_HEAD_RMS], .dtype = DTYPE_F32, .T = R, .C = C,
+        .epsilon = model->hparams.rms_epsilon);
+    TRY(watch(model, model->hparams.layers, "the final norm", DTYPE_F32, normed, R, C));
+    return backend->ops->download(backend, states, normed, (size_t)(R * C) * sizeof(float));
+}
+
 /* --- the whole --- */
 
 static enum status check_batch(const struct model *model, const struct batch *batch) {
@@ -190,7 +209,8 @@ struct forward {
     const struct batch *batch;
     float temperature;
     struct space_shape shape;
-    float *logprob, *entropy;
+    float *logprob, *entropy; /* (R); or NULL, and then */
+    float *states;            /* (R, C) */
 };
 
 static enum status forward_run(void *context) {
@@ -208,33 +228,55 @@ static enum status forward_run(void *context) {
         TRY(layer_expand(model, l, &s, T));
         TRY(layer_close(model, l, &s, T));
     }
+    if (forward->shape.states)
+        return states_forward(model, s.next, in.target_rows, forward->shape.R, forward->states);
     return head_forward(model, s.next, &in, forward->shape.R, forward->temperature,
                         forward->logprob, forward->entropy);
 }
 
-enum status model_forward(struct model *model, const struct batch *batch, float temperature,
-                          bool keep, float *logprob, float *entropy) {
-    const int64_t T = batch->T, R = batch->target_count;
-    struct forward forward = {
-        .model = model,
-        .batch = batch,
-        .temperature = temperature,
-        .shape = {.T = T, .R = R, .keep = keep, .recompute = model->settings.recompute},
-        .logprob = logprob,
-        .entropy = entropy};
+static bool results_finite(const struct forward *forward) {
+    const int64_t R = forward->shape.R;
+    if (forward->shape.states)
+        return first_not_finite(forward->states, R * forward->model->hparams.C) < 0;
+    return first_not_finite(forward->logprob, R) < 0 && first_not_finite(forward->entropy, R) < 0;
+}
+
+static enum status forward_batch(struct forward *forward) {
+    struct model *model = forward->model;
+    const struct batch *batch = forward->batch;
+    forward->shape.T = batch->T;
+    forward->shape.R = batch->target_count;
+    forward->shape.recompute = model->settings.recompute;
     workspace_forget(model);
-    if (T == 0)
+    if (batch->T == 0)
         return STATUS_OK;
     TRY(check_batch(model, batch));
-    TRY(workspace_reserve(model, &forward.shape));
-    const struct batch_integers in = batch_integers(model, &forward.shape);
+    TRY(workspace_reserve(model, &forward->shape));
+    const struct batch_integers in = batch_integers(model, &forward->shape);
     TRY(upload_batch(model, batch, &in));
     TRY(workspace_plan(model, batch->segments, batch->segment_count));
-    TRY(forward_run(&forward));
-    if (first_not_finite(logprob, R) >= 0 || first_not_finite(entropy, R) >= 0)
-        return explain_not_finite(model, forward_run, &forward);
-    model->positions += T;
-    if (keep)
-        workspace_keep(model, &forward.shape);
+    TRY(forward_run(forward));
+    if (!results_finite(forward))
+        return explain_not_finite(model, forward_run, forward);
+    model->positions += batch->T;
+    if (forward->shape.keep)
+        workspace_keep(model, &forward->shape);
     return STATUS_OK;
+}
+
+enum status model_forward(struct model *model, const struct batch *batch, float temperature,
+                          bool keep, float *logprob, float *entropy) {
+    struct forward forward = {.model = model,
+                              .batch = batch,
+                              .temperature = temperature,
+                              .shape = {.keep = keep},
+                              .logprob = logprob,
+                              .entropy = entropy};
+    return forward_batch(&forward);
+}
+
+enum status model_states(struct model *model, const struct batch *batch, float *states) {
+    struct forward forward = {
+        .model = model, .batch = batch, .shape = {.states = true}, .states = states};
+    return forward_batch(&forward);
 }

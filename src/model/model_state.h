@@ -28,6 +28,7 @@ enum space {
     SPACE_HEAD_X,      /* (R, C) */
     SPACE_HEAD_RMS,    /* (R) */
     SPACE_HEAD_NORMED, /* * (R, C) */
+    SPACE_STATES,      /* (R, C): the same in fp32, where they are all that is asked for */
     SPACE_LOGITS,      /* (R, head_columns), or (R, V) for a draw */
     SPACE_HEAD_ROWS,   /* (R) struct head_row; not of a draw */
     SPACE_SCORES,      /* (R) log-probabilities, (R) entropies, (R) struct head_shift */
@@ -55,6 +56,7 @@ enum space {
 struct space_shape {
     int64_t T, R;
     bool keep, recompute;        /* keep: for a backward */
+    bool states;                 /* hidden states are asked for, no scores */
     bool backward, prompt, draw; /* prompt, draw: of a decoder */
     bool lasts;                  /* see struct gradient_sink */
     int64_t adapted,

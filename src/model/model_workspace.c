@@ -31,10 +31,12 @@ static int64_t most(int64_t a, int64_t b) {
     X(ADAPTED, "inputs of the adapter's second factors", T * s->adapted * a)                       \
     X(HEAD_X, "hidden rows of the targets", R *C *f)                                               \
     X(HEAD_RMS, "inverse rms of the targets", R *f)                                                \
-    X(HEAD_NORMED, "normed rows of the targets", R *C *a)                                          \
-    X(LOGITS, "logits", R *(s->draw ? h->V : block) * f)                                           \
-    X(HEAD_ROWS, "sums of the head", s->draw ? 0 : R *(int64_t)sizeof(struct head_row))            \
-    X(SCORES, "log-probabilities and entropies", 4 * R * f)                                        \
+    X(HEAD_NORMED, "normed rows of the targets", s->states ? 0 : R *C *a)                          \
+    X(STATES, "hidden states behind the final norm", s->states ? R *C *f : 0)                      \
+    X(LOGITS, "logits", s->states ? 0 : R *(s->draw ? h->V : block) * f)                           \
+    X(HEAD_ROWS, "sums of the head",                                                               \
+      s->draw || s->states ? 0 : R * (int64_t)sizeof(struct head_row))                             \
+    X(SCORES, "log-probabilities and entropies", s->states ? 0 : 4 * R * f)                        \
     X(INTEGERS, "tokens and positions",                                                            \
       ((s->prompt ? 4 : 2) * T + 2 * R) * (int64_t)sizeof(int32_t))                                \
     X(D_X, "gradient of the residual stream", back *T *C *f)                                       \

@@ -36,7 +36,6 @@ expect 0 "gradus 0." --version
 expect 1 "a command is needed"
 expect 1 "there is no command trian" trian
 expect 1 "there is no command --model" --model
-expect 1 "there is no command mauve: it is not there yet: " mauve
 expect 1 "takes a value, --restart FILE" train --restart
 
 commands=$("$gradus" --help | sed -n 's/^  \([a-z]*\) .*/\1/p')

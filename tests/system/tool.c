@@ -16,6 +16,7 @@
  *                                      for all in it
  *     list FILE GROUP                  the paths of the datasets below a group
  *     described FILE...                0 when every dataset says its units and what it is
+ *     make FILE PATH COLUMNS NUMBER... writes one: integers in a row where COLUMNS is 0, else rows of floats
  */
 #include <inttypes.h>
 #include <math.h>
@@ -363,6 +364,34 @@ static enum status described(char **files, int count) {
     return STATUS_OK;
 }
 
+/* --- make --- */
+
+static enum status fill(struct h5 *h5, const char *path, int64_t columns, char **numbers,
+                        int count) {
+    int64_t integers[256] = {0};
+    float floats[256] = {0};
+    const int64_t sizes[2] = {columns > 0 ? count / columns : count, columns};
+    ASSERT(count <= 256);
+    for (int i = 0; i < count; i++) {
+        integers[i] = columns == 0 ? strtoll(numbers[i], NULL, 10) : 0;
+        floats[i] = strtof(numbers[i], NULL);
+    }
+    if (columns == 0)
+        return h5_put_list(h5, path, H5_KIND_I64, count, integers);
+    return h5_put(h5, path, H5_KIND_F32, H5_STORAGE_PACKED, 2, sizes, floats);
+}
+
+static enum status make(char **arguments, int count) {
+    struct h5 *h5;
+    TRY(h5_create(&h5, H5_FORMAT_CHECKED));
+    const enum status status =
+        fill(h5, arguments[1], strtoll(arguments[2], NULL, 10), arguments + 3, count - 3);
+    if (status == STATUS_OK)
+        return h5_save(&h5, arguments[0]);
+    (void)h5_close(&h5);
+    return status;
+}
+
 /* --- the program --- */
 
 static const struct {
@@ -371,7 +400,8 @@ static const struct {
     enum status (*run)(char **arguments, int count);
 } questions[] = {{"same", 2, same},       {"value", 2, value},         {"positions", 1, positions},
                  {"prompts", 1, prompts}, {"rows", 3, rows},           {"finite", 1, finite},
-                 {"list", 2, list},       {"described", 1, described}, {"sum", 2, sum}};
+                 {"list", 2, list},       {"described", 1, described}, {"sum", 2, sum},
+                 {"make", 3, make}};
 
 int main(int argc, char **argv) {
     for (size_t i = 0; i < sizeof questions / sizeof *questions; i++)
@@ -381,7 +411,8 @@ int main(int argc, char **argv) {
                 fprintf(stderr, "%s: %s\n", argv[1], status_sentence());
             return status == STATUS_OK ? 0 : 1;
         }
-    fprintf(stderr,
-            "usage: tool same|value|sum|rows|positions|prompts|finite|list|described FILE [...]\n");
+    fprintf(
+        stderr,
+        "usage: tool same|value|sum|rows|positions|prompts|finite|list|described|make FILE [...]\n");
     return 2;
 }
