@@ -70,6 +70,10 @@ bits() {
     grep -q 'pass@3' again.table || fail "no pass@3: $(cat again.table)"
     "$GRADUS" inspect --verify again/eval.h5 >said || fail "inspect: $(cat said)"
     grep -q 'sums  *64 problems, 5 samples of each: pass@1 ' said || fail "inspect says $(head -n 3 said)"
+    # Which rows, and how they are asked.
+    good 1 asked "eval.sets=( { $set where = \"answer == '3'\"; }, { name = \"other\"; path = \"$SYSTEM_WORK/sums.jsonl\"; prompt = \"question\"; answer = \"answer\"; limit = 9; template = \"{prompt} \"; } )"
+    [ "$(awk '$1 == "sums" { print $2 }' asked.table)" = 8 ] || fail "where takes other rows: $(cat asked.table)"
+    [ "$(ids asked/eval.h5 other)" != "$(ids one/eval.h5 sums)" ] || fail "a template changes nothing"
     # The greedy answer is one and the same in each sample.
     good 1 greedy "eval.temperature=0" eval.samples=2 eval.pass_at='[1]'
     ids greedy/eval.h5 sums | awk 'NR % 2 { first = $0; next } $0 != first { exit 1 }' || fail "greedy samples differ"
