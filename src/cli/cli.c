@@ -13,9 +13,9 @@
 
 /* In the order of the help text. */
 static const struct cli_command *const commands[] = {
-    &cmd_train,  &cmd_eval,  &cmd_generate, &cmd_score,   &cmd_init,
-    &cmd_export, &cmd_plan,  &cmd_verify,   &cmd_inspect, &cmd_tokenize,
-    &cmd_params, &cmd_grade, &cmd_mauve,    &cmd_sweep,   &cmd_bench,
+    &cmd_train,  &cmd_eval,   &cmd_generate, &cmd_score,    &cmd_init,   &cmd_export,
+    &cmd_plan,   &cmd_verify, &cmd_inspect,  &cmd_tokenize, &cmd_params, &cmd_grade,
+    &cmd_traces, &cmd_mauve,  &cmd_sweep,    &cmd_bench,
 };
 
 /* Longest wait for another rank where no parameter says so. */

@@ -92,7 +92,7 @@ enum status cli_comm_close(struct cli *cli, struct comm *comm, enum status statu
 int cli_main(int argc, char **argv, const struct cli_host *host);
 
 extern const struct cli_command cmd_train, cmd_eval, cmd_generate, cmd_score, cmd_init, cmd_export,
-    cmd_plan, cmd_inspect, cmd_tokenize, cmd_params, cmd_bench, cmd_verify, cmd_grade, cmd_mauve,
-    cmd_sweep;
+    cmd_plan, cmd_inspect, cmd_tokenize, cmd_params, cmd_bench, cmd_verify, cmd_grade, cmd_traces,
+    cmd_mauve, cmd_sweep;
 
 #endif

@@ -77,4 +77,16 @@ GRADUS_FIBER_SEED=0
 export GRADUS_FIBER_SEED
 train 3 three "$@" parallel.shard=true
 same_whole one three
+
+# Thinking is closed by force there as on the CPU: the same tokens in fp32, for any number in flight.
+head -n 2 "$SYSTEM_WORK/sums.jsonl" >some.jsonl
+for how in cpu cuda few; do
+    device=${how#few}
+    job 1 generate "$SYSTEM_WORK/input.cfg" --input some.jsonl --output $how.jsonl model.precision=$precision run.device=${device:-cuda} \
+        rollout.answers_in_flight=$([ $how = few ] && echo 1 || echo 0) rollout.group_size=2 rollout.max_new_tokens=20 \
+        rollout.think_tokens=6 rollout.answer_tokens=5 'rollout.think_close="</t>"' reward.think_tag=t || fail "generate on $how: $(cat err)"
+done
+cmp cuda.jsonl few.jsonl || fail "forced answers depend on the number in flight"
+grep -q '"forced":\[6,10\]' cuda.jsonl || fail "nothing is forced: $(cat cuda.jsonl)"
+[ $precision != fp32 ] || cmp cpu.jsonl cuda.jsonl || fail "forced answers are not the CPU's"
 finish
