@@ -69,7 +69,7 @@ def hashed(key, n):
 
 
 # name, width, texts of p and of q, kinds of texts of each, size of the noise
-SETS = (("same", 24, 160, 160, 8, 8, 1.0), ("shifted", 24, 150, 210, 8, 5, 1.0), ("wide", 96, 40, 40, 6, 4, 2.0),
+SETS = (("same", 24, 160, 160, 8, 8, 1.0), ("shifted", 24, 150, 210, 8, 5, 1.0), ("wide", 200, 90, 70, 6, 4, 2.0),
         ("apart", 16, 60, 60, 4, -4, 0.5))
 
 

@@ -40,7 +40,7 @@ struct feature_set {
 static const struct feature_set feature_sets[] = {
     {"same", 24, 160, 160, 8, 8, 1.0f},
     {"shifted", 24, 150, 210, 8, 5, 1.0f},
-    {"wide", 96, 40, 40, 6, 4, 2.0f},
+    {"wide", 200, 90, 70, 6, 4, 2.0f},
     {"apart", 16, 60, 60, 4, -4, 0.5f},
 };
 enum { FEATURE_SETS = sizeof feature_sets / sizeof *feature_sets };
