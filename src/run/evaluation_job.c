@@ -136,18 +136,23 @@ static enum status claim(struct evaluating *e) {
 
 /* --- drawing --- */
 
+static void beat_lock(struct evaluating *e) {
+    if (e->lock == NULL || clock_now_s() - e->beat_s <= LOCK_BEAT_S)
+        return;
+    e->beat_s = clock_now_s();
+    lock_beat(e->lock);
+}
+
 static enum status beat(void *context) {
     struct evaluating *e = context;
-    if (e->lock != NULL && clock_now_s() - e->beat_s > LOCK_BEAT_S) {
-        e->beat_s = clock_now_s();
-        lock_beat(e->lock);
-    }
+    beat_lock(e);
     TRY(heartbeat_beat(e->heartbeat));
     return stop_requested() ? FAIL(STATUS_STOPPED, "%s", stop_reason()) : STATUS_OK;
 }
 
 static enum status beat_while_waiting(void *context, const char *what, double waited_s) {
     struct evaluating *e = context;
+    beat_lock(e);
     return heartbeat_wait(e->heartbeat, what, waited_s);
 }
 
@@ -173,8 +178,9 @@ static enum status draw(struct evaluating *e) {
                                   .journal = e->samples};
     if (e->comm->rank == 0)
         how.listener = (struct generate_listener){.hear = progress_hear, .context = &progress};
-    TRY(open_heartbeat(e));
-    const enum status status = evaluation_draw(&e->evaluation, &how);
+    enum status status = open_heartbeat(e);
+    if (status == STATUS_OK)
+        status = evaluation_draw(&e->evaluation, &how);
     log_live_end();
     comm_on_wait(e->comm, NULL, NULL);
     heartbeat_close(&e->heartbeat, true);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "eval/draw.h"
 #include "rollout/generate.h"
 #include "run/model_directory.h"
 #include "run/saving.h"
@@ -162,6 +163,43 @@ static enum status take_answers(struct run *run, int64_t group) {
     return reserve_turns(run, rollout_group_answers(rollout, group));
 }
 
+static enum status book_once(int64_t bytes, const char *label) {
+    char *block;
+    TRY(memory_pretend(&block, (size_t)bytes, 1, label));
+    memory_release(&block);
+    return STATUS_OK;
+}
+
+/* An evaluation on the way: as many samples as are decoded at once, at the longest problem and length, and
+ * on rank 0 the tokens of all. */
+static enum status draw_samples(struct run *run, const struct evaluation *problems) {
+    struct generate_settings how = generate_settings_of(&problems->sampling, NULL, 0, 0);
+    struct generate_request request = {.prompt_length = problems->longest_prompt};
+    struct generate_report report;
+    int64_t drawn;
+    int32_t *prompt = NULL;
+    struct rollout_answer *answers = NULL;
+    enum status status;
+    how.stop_text_count = 0;
+    how.budgets.think_tokens = 0;
+    request.answer_count = evaluation_in_flight(problems, run->comm);
+    TRY(memory_new(&answers, request.answer_count, "answers"));
+    TRY_ELSE(status, done, memory_new(&prompt, request.prompt_length, "token ids"));
+    request.prompt = prompt;
+    request.answers = answers;
+    status = generate_answers(run->lm.model, run->lm.tokenizer, &how, &request, 1,
+                              (struct rollout_columns){.sampler = false}, &report);
+done:
+    for (int64_t i = 0; i < request.answer_count; i++)
+        rollout_answer_release(&answers[i]);
+    memory_release(&answers);
+    memory_release(&prompt);
+    TRY(status);
+    return book_once(evaluation_total(problems, &drawn) * how.budgets.max_new_tokens *
+                         (int64_t)sizeof(int32_t),
+                     "answer tokens");
+}
+
 static enum status rehearse_rollout(struct run *run) {
     struct rollout *rollout = &run->step.rollout;
     const int64_t group_size = run->method->group_size(run->settings);
@@ -178,7 +216,7 @@ static enum status rehearse_rollout(struct run *run) {
         TRY(draw_answers(run));
     for (int64_t k = 0; k < rollout->group_count * group_size; k++)
         rollout->answers[k].n = answer_tokens(run);
-    return STATUS_OK;
+    return run->evaluation.on ? draw_samples(run, &run->evaluation.problems) : STATUS_OK;
 }
 
 /* --- training --- */
@@ -221,13 +259,6 @@ static enum status rehearse_training(struct run *run) {
 }
 
 /* --- writing --- */
-
-static enum status book_once(int64_t bytes, const char *label) {
-    char *block;
-    TRY(memory_pretend(&block, (size_t)bytes, 1, label));
-    memory_release(&block);
-    return STATUS_OK;
-}
 
 /* The answers of the other ranks come in one block, then each into its own. */
 static enum status gather_answers(struct run *run) {
