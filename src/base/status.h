@@ -21,6 +21,7 @@
     X(IO, 75, "a file could not be read or written")                                               \
     X(COMM, 75, "another process could not be reached")                                            \
     X(NUMERIC, 70, "a number was not finite")                                                      \
+    X(REWARD, 75, "a reward from outside could not be had")                                        \
     X(STOPPED, 85, "stopped on request, with a checkpoint of its last finished step")
 
 enum status {

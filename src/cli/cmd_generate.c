@@ -24,6 +24,7 @@ struct generation {
     const struct settings *settings;
     const char *path;
     struct generate_names names;
+    struct rewards *rewards; /* NULL: reward.parts is empty */
     struct language_model lm;
     struct generation_line {
         json_t *value;
@@ -33,6 +34,7 @@ struct generation {
     int64_t begin, end;                /* lines of this rank */
     struct generate_row *rows;         /* (end − begin) */
     struct token_list *prompts;        /* (end − begin) */
+    struct strbuf *texts;              /* (end − begin) of the prompts */
     struct rollout_answer *answers;    /* (end − begin) × group_size */
     struct generate_request *requests; /* (end − begin) */
     struct strbuf grades; /* of the graded answers of this rank: doubles, reward and its parts */
@@ -74,10 +76,9 @@ static enum status encode_prompt(struct generation *g, int64_t i) {
     TRY(generate_row_read(&g->names, line->row, line->value, row));
     if (row->ids != NULL) {
         TRY(take_ids(g, row->ids, line->row, out));
+        TRY(tokenizer_decode(g->lm.tokenizer, out->ids, out->count, false, &g->texts[i]));
     } else {
-        struct strbuf text = STRBUF_EMPTY;
-        const enum status status = prompt_encode_item(&g->lm.form, &row->item, &text, out);
-        strbuf_release(&text);
+        const enum status status = prompt_encode_item(&g->lm.form, &row->item, &g->texts[i], out);
         TRY(row->item.conversation.count > 0 ? dataset_place(status, g->path, line->row) : status);
     }
     if (out->count > room)
@@ -97,6 +98,7 @@ static enum status prepare(struct generation *g, const struct comm *comm) {
     g->end = g->count * (comm->rank + 1) / comm->size;
     TRY(memory_new(&g->rows, g->end - g->begin, "prompts"));
     TRY(memory_new(&g->prompts, g->end - g->begin, "prompts"));
+    TRY(memory_new(&g->texts, g->end - g->begin, "prompts"));
     TRY(memory_new(&g->requests, g->end - g->begin, "prompts"));
     TRY(memory_new(&g->answers, (g->end - g->begin) * group, "answers"));
     for (int64_t i = 0; i < g->end - g->begin; i++) {
@@ -132,8 +134,6 @@ static enum status answer(struct generation *g, const struct comm *comm) {
 
 /* --- the answers as JSON --- */
 
-static const char *const finish_names[] = {"stop", "length", "stop_text", "forced"};
-
 static json_t *completion_json(const struct rollout_answer *completion) {
     json_t *ids = json_array(), *object = json_object();
     for (int64_t t = 0; t < rollout_answer_id_count(completion); t++)
@@ -142,7 +142,7 @@ static json_t *completion_json(const struct rollout_answer *completion) {
                         json_stringn(strbuf_text(&completion->text), completion->text.length));
     json_object_set_new(object, "token_ids", ids);
     json_object_set_new(object, "finish_reason",
-                        json_string(finish_names[rollout_answer_finish(completion)]));
+                        json_string(finish_reason_word(rollout_answer_finish(completion))));
     if (completion->forced) /* tokens [begin, end) that nobody drew */
         json_object_set_new(
             object, "forced",
@@ -150,12 +150,40 @@ static json_t *completion_json(const struct rollout_answer *completion) {
     return object;
 }
 
-/* Rewards an answer by its line's reference, and adds what it got to its object. */
-static enum status grade(struct generation *g, const struct generate_row *row,
-                         struct rollout_answer *answer, json_t *object) {
+/* Whether the answers of a line are rewarded. */
+static bool is_graded(const struct generation *g, int64_t i) {
+    return g->rows[i].has_reference && g->settings->reward.parts_count > 0;
+}
+
+static struct rewards_item item_of(const struct generation *g, int64_t i, int64_t a) {
+    const struct generate_request *request = &g->requests[i];
+    return (struct rewards_item){.answer = &request->answers[a],
+                                 .prompt = &g->texts[i],
+                                 .reference = &g->rows[i].reference,
+                                 .group = g->begin + i,
+                                 .index = a,
+                                 .row = g->lines[g->begin + i].row};
+}
+
+/* Rewards the answers by their lines' references. */
+static enum status reward_answers(struct generation *g) {
+    struct rewards_item *items;
+    int64_t count = 0;
+    TRY(memory_new(&items, (g->end - g->begin) * g->settings->rollout.group_size, "answers"));
+    for (int64_t i = 0; i < g->end - g->begin; i++)
+        for (int64_t a = 0; is_graded(g, i) && a < g->requests[i].answer_count; a++)
+            items[count++] = item_of(g, i, a);
+    const enum status status =
+        count > 0 ? rewards_grade(g->rewards, items, count, NULL) : STATUS_OK;
+    memory_release(&items);
+    return status;
+}
+
+/* Adds to the object of an answer what it got. */
+static enum status put_grade(struct generation *g, const struct rollout_answer *answer,
+                             json_t *object) {
     const struct settings_reward *reward = &g->settings->reward;
     json_t *parts = json_object();
-    rewards_of_answer(g->settings, strbuf_text(&row->reference), row->reference.length, answer);
     for (int64_t p = 0; p < reward->parts_count; p++)
         json_object_set_new(parts, reward->parts[p].name, json_real(answer->parts[p]));
     json_object_set_new(object, "reward", json_real(answer->reward));
@@ -172,8 +200,8 @@ static enum status complete_line(struct generation *g, int64_t i, json_t *line) 
     for (int64_t a = 0; a < request->answer_count; a++) {
         json_t *object = completion_json(&request->answers[a]);
         json_array_append_new(completions, object);
-        if (g->rows[i].has_reference && g->settings->reward.parts_count > 0)
-            TRY(grade(g, &g->rows[i], &request->answers[a], object));
+        if (is_graded(g, i))
+            TRY(put_grade(g, &request->answers[a], object));
     }
     return STATUS_OK;
 }
@@ -245,9 +273,9 @@ static enum status report_end(struct generation *g, struct comm *comm, const cha
     return comm_agree(comm, status);
 }
 
-static enum status open_input(struct generation *g, int threads) {
+static enum status open_input(struct generation *g, const struct comm *comm, int threads) {
     if (g->settings->reward.parts_count > 0)
-        TRY(rewards_check(g->settings));
+        TRY(rewards_open(&g->rewards, g->settings, comm->rank, comm->size));
     TRY(generate_names_init(&g->names, g->settings, g->path));
     TRY(json_lines_read(g->path, keep_line, g));
     return language_model_open(&g->lm, g->settings, threads);
@@ -257,12 +285,14 @@ static enum status generate(struct generation *g, struct comm *comm, const char 
     struct strbuf mine = STRBUF_EMPTY;
     int threads;
     TRY(threads_choose(comm, (int)g->settings->parallel.threads, &threads));
-    enum status status = open_input(g, threads);
+    enum status status = open_input(g, comm, threads);
     if (status == STATUS_OK)
         status = prepare(g, comm);
     status = comm_agree(comm, status);
     if (status == STATUS_OK)
         status = comm_agree(comm, answer(g, comm));
+    if (status == STATUS_OK)
+        status = comm_agree(comm, reward_answers(g));
     if (status == STATUS_OK)
         status = comm_agree(comm, format_lines(g, &mine));
     if (status == STATUS_OK)
@@ -276,6 +306,8 @@ static enum status generate(struct generation *g, struct comm *comm, const char 
 static void generation_release(struct generation *g) {
     for (int64_t i = 0; g->prompts != NULL && i < g->end - g->begin; i++)
         memory_release(&g->prompts[i].ids);
+    for (int64_t i = 0; g->texts != NULL && i < g->end - g->begin; i++)
+        strbuf_release(&g->texts[i]);
     for (int64_t i = 0; g->rows != NULL && i < g->end - g->begin; i++)
         generate_row_release(&g->rows[i]);
     for (int64_t i = 0;
@@ -283,11 +315,13 @@ static void generation_release(struct generation *g) {
         rollout_answer_release(&g->answers[i]);
     for (int64_t i = 0; i < g->count; i++)
         json_decref(g->lines[i].value);
+    rewards_close(&g->rewards);
     generate_names_release(&g->names);
     strbuf_release(&g->grades);
     memory_release(&g->lines);
     memory_release(&g->rows);
     memory_release(&g->prompts);
+    memory_release(&g->texts);
     memory_release(&g->answers);
     memory_release(&g->requests);
     language_model_close(&g->lm);

@@ -134,7 +134,8 @@ static enum status read_places(const char *list, double tolerance, struct answer
 static enum status find_rule(const char *name, const struct reward_rule **rule) {
     char quoted[STATUS_QUOTE_MAX];
     *rule = reward_find(name != NULL ? name : "math");
-    if (*rule == NULL || *rule == &reward_length || *rule == &reward_overlong)
+    if (*rule == NULL || (*rule)->score == NULL || *rule == &reward_length ||
+        *rule == &reward_overlong)
         return FAIL(STATUS_USAGE, "--rule %s: texts are graded by format, answer or math",
                     status_quote(quoted, name, SIZE_MAX));
     return STATUS_OK;

@@ -234,7 +234,7 @@ static enum status read_text(const struct item *item, const struct parameter *pa
     const char *const given = config_setting_get_string(item->setting);
     if ((parameter->flags & PARAMETER_FILLED) != 0 && given[0] == '\0')
         return WRONG(item, "is empty; it is %s", parameter->sentence);
-    if ((parameter->flags & PARAMETER_PATH) != 0)
+    if ((parameter->flags & PARAMETER_PATH) != 0 && given[0] != '\0')
         return set_path(item, given, value);
     if (!utf8_is_valid(given, strlen(given)))
         return WRONG(item, "is %s", "not UTF-8");

@@ -23,6 +23,8 @@
 #include "rollout/tile.h"
 #include "text/tokenizer.h"
 
+struct rewards;
+
 /* What a run lends to its method. */
 struct method_context {
     const struct settings *settings;
@@ -30,6 +32,7 @@ struct method_context {
     struct model *model;
     struct model *reference; /* frozen copy, or NULL when no KL is asked for */
     struct tokenizer *tokenizer;
+    struct rewards *rewards;        /* NULL for a method without */
     const struct prompt_form *form; /* from a row's prompt to tokens */
     struct stream *stream;          /* advances by the prompts taken */
     struct corpus *corpus;          /* rows are texts, of which windows are taken; or NULL */

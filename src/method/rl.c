@@ -54,11 +54,32 @@ static enum status draw_answers(const struct method_context *context, int64_t st
     return status;
 }
 
-static void reward_group(const struct settings *settings, struct rollout *rollout, int64_t g) {
-    const struct strbuf *reference = &rollout->groups[g].reference;
-    for (int64_t i = 0; i < rollout->group_size; i++)
-        rewards_of_answer(settings, strbuf_text(reference), reference->length,
-                          &rollout_group_answers(rollout, g)[i]);
+static struct rewards_item item_of(const struct rollout *rollout, int64_t step, int64_t g,
+                                   int64_t i) {
+    const struct rollout_group *group = &rollout->groups[g];
+    return (struct rewards_item){.answer = &rollout_group_answers(rollout, g)[i],
+                                 .prompt = &group->text,
+                                 .reference = &group->reference,
+                                 .step = step,
+                                 .group = g,
+                                 .index = i,
+                                 .source = group->source,
+                                 .row = group->row};
+}
+
+/* Rewards of this rank's answers to the marked groups. */
+static enum status reward_answers(const struct method_context *context, int64_t step,
+                                  const bool *marked, struct rollout *rollout) {
+    struct rewards_item *items;
+    int64_t count = 0;
+    TRY(memory_new(&items, rollout->group_count * rollout->group_size, "answers to reward"));
+    for (int64_t g = 0; g < rollout->group_count; g++)
+        for (int64_t i = 0; marked[g] && i < rollout->group_size; i++)
+            if (groups_own(context->tiles, context->comm, g))
+                items[count++] = item_of(rollout, step, g, i);
+    const enum status status = rewards_grade(context->rewards, items, count, context->pulse);
+    memory_release(&items);
+    return status;
 }
 
 /* Groups to answer, and room for the rewards of one. */
@@ -74,9 +95,7 @@ static enum status answer_round(const struct method_context *context, int64_t st
     const double start_s = clock_now_s();
     TRY(comm_agree(context->comm, draw_answers(context, step, round, marked, rollout, report)));
     const double drawn_s = clock_now_s();
-    for (int64_t g = 0; g < rollout->group_count; g++)
-        if (marked[g] && groups_own(context->tiles, context->comm, g))
-            reward_group(context->settings, rollout, g);
+    TRY(comm_agree(context->comm, reward_answers(context, step, marked, rollout)));
     TRY(method_share_summaries(context, rollout));
     report->rollout_s += drawn_s - start_s;
     report->reward_s += clock_now_s() - drawn_s;

@@ -7,7 +7,18 @@
 #include <string.h>
 
 static const struct reward_rule *const rules[] = {
-    &reward_format, &reward_answer, &reward_math, &reward_length, &reward_overlong,
+    &reward_format,   &reward_answer,          &reward_math,           &reward_length,
+    &reward_overlong, &reward_outside_program, &reward_outside_plugin,
+};
+
+const struct reward_rule reward_outside_program = {
+    .name = "program",
+    .text = "what a program says that is asked by JSON lines",
+};
+
+const struct reward_rule reward_outside_plugin = {
+    .name = "plugin",
+    .text = "what a function in a shared object says",
 };
 
 const struct extract_tags *reward_think_tags(const struct reward_input *input) {

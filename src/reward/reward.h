@@ -4,6 +4,10 @@
  * takes time linear in the length of text and reference, beside a bounded part, so that no
  * answer can stall a run. To add one: write reward_NAME.c, declare it below, add a line to
  * reward.c.
+ *
+ * Two rules are not of this program and have no `score`: a program that is asked by JSON lines
+ * (reward/program.h), and a function in a shared object (reward/library.h), whose C interface is
+ * reward/plugin.h.
  */
 #ifndef REWARD_REWARD_H
 #define REWARD_REWARD_H
@@ -26,11 +30,17 @@ struct reward_input {
     const struct answer_rules *rules;   /* of math; NULL: the usual ones */
     /* Of format and answer; NULL: those of <think> and <answer> */
     const struct extract_tags *think, *answer;
+    /* What only rewards from outside look at */
+    const char *prompt; /* the user's turn, the template filled in */
+    size_t prompt_length;
+    const char *finish_reason;         /* "stop", "length", "stop_text", "forced" */
+    int64_t step, group, answer_index; /* from 1; from 0; from 0 */
+    int64_t source, row;               /* of the prompt: index into data.train, 0-based line */
 };
 
 struct reward_rule {
     const char *name, *text;
-    double (*score)(const struct reward_input *input);
+    double (*score)(const struct reward_input *input); /* NULL: a reward from outside */
     /* What it takes for the answer, a part of the text; false where the text gives none. NULL: the rule
      * looks for none, and its score is no verdict. */
     bool (*extract)(const struct reward_input *input, struct span *out);
@@ -54,7 +64,7 @@ struct reward_rule {
  *
  * White space is Unicode's, as Python's str.strip() has it. */
 extern const struct reward_rule reward_format, reward_answer, reward_math, reward_length,
-    reward_overlong;
+    reward_overlong, reward_outside_program, reward_outside_plugin;
 
 /* The tags of an input, or the usual ones. */
 const struct extract_tags *reward_think_tags(const struct reward_input *input);

@@ -5,6 +5,14 @@
 
 #include "base/memory.h"
 
+const char *finish_reason_word(enum finish_reason reason) {
+    static const char *const words[] = {[FINISH_STOP] = "stop",
+                                        [FINISH_LENGTH] = "length",
+                                        [FINISH_STOP_TEXT] = "stop_text",
+                                        [FINISH_FORCED] = "forced"};
+    return words[reason];
+}
+
 enum status rollout_init(struct rollout *rollout, int64_t group_count, int64_t group_size) {
     *rollout = (struct rollout){.group_count = group_count, .group_size = group_size};
     TRY(memory_new(&rollout->groups, group_count, "groups"));

@@ -18,6 +18,9 @@
 
 enum finish_reason { FINISH_STOP, FINISH_LENGTH, FINISH_STOP_TEXT, FINISH_FORCED };
 
+/* "stop", "length", "stop_text", "forced". */
+const char *finish_reason_word(enum finish_reason reason);
+
 enum { REWARD_PARTS_MAX = 8 };
 
 struct rollout_group {

@@ -75,6 +75,8 @@ static const struct {
     {"math", METRIC_MATH_MEAN, METRIC_MATH_STD},
     {"length", METRIC_LENGTH_MEAN, METRIC_LENGTH_STD},
     {"overlong", METRIC_OVERLONG_MEAN, METRIC_OVERLONG_STD},
+    {"program", METRIC_PROGRAM_MEAN, METRIC_PROGRAM_STD},
+    {"plugin", METRIC_PLUGIN_MEAN, METRIC_PLUGIN_STD},
 };
 
 static void measure_parts(const struct run *run, double *values, double *step) {

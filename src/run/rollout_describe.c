@@ -71,7 +71,6 @@ static enum status append_counts(const struct h5 *h5, struct strbuf *out, int64_
 }
 
 static enum status append_finish(const struct h5 *h5, struct strbuf *out) {
-    static const char *const names[] = {"stop", "length", "stop_text", "forced"};
     int64_t n, counts[4] = {0};
     uint8_t *finish;
     TRY(h5_get_list(h5, "/answer/finish_reason", H5_KIND_U8, &finish, &n));
@@ -82,7 +81,8 @@ static enum status append_finish(const struct h5 *h5, struct strbuf *out) {
     TRY(strbuf_append_text(out, "  finished by"));
     for (int i = 0; i < 4; i++)
         if (counts[i] > 0)
-            TRY(strbuf_append_format(out, " %s %lld", names[i], (long long)counts[i]));
+            TRY(strbuf_append_format(out, " %s %lld", finish_reason_word((enum finish_reason)i),
+                                     (long long)counts[i]));
     return strbuf_append_text(out, "\n");
 }
 

@@ -32,6 +32,7 @@
 #include "data/stream.h"
 #include "file/provenance.h"
 #include "method/method.h"
+#include "method/rewards.h"
 #include "model/fingerprint.h"
 #include "objective/loss.h"
 #include "objective/tau.h"
@@ -145,6 +146,7 @@ struct run {
     struct row_lengths longest; /* of the stream */
     int64_t max_positions;      /* of the longest sequence that the models take */
     struct tiles tiles;
+    struct rewards *rewards; /* NULL for a method without */
     int64_t
         algorithms[BACKEND_ALGORITHM_WORDS]; /* of the backend, when it was last saved or read */
     struct fingerprint fingerprint;          /* of the weights in model.path, in the making */

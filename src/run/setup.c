@@ -421,6 +421,8 @@ enum status run_open(struct run *run, const struct settings *settings, struct co
         status = run_reserve(run);
     if (status == STATUS_OK)
         status = share_fingerprint(run);
+    if (status == STATUS_OK && !run->method->likelihood)
+        status = comm_agree(comm, rewards_open(&run->rewards, settings, comm->rank, comm->size));
     if (status != STATUS_OK)
         run_close(run);
     return status;
@@ -468,6 +470,7 @@ void run_close(struct run *run) {
     saving_abandon(run);
     run_output_close(run);
     run_unreserve(run);
+    rewards_close(&run->rewards);
     stream_destroy(&run->stream);
     if (run->corpus != NULL)
         corpus_release(run->corpus);

@@ -42,6 +42,7 @@ static enum status run_step(struct run *run, struct metrics *metrics) {
                                            .model = run->lm.model,
                                            .reference = run->reference,
                                            .tokenizer = run->lm.tokenizer,
+                                           .rewards = run->rewards,
                                            .form = &run->lm.form,
                                            .stream = run->stream,
                                            .corpus = run->corpus,
@@ -144,12 +145,32 @@ static enum status drop_step(struct run *run) {
     return run_output_stop(run);
 }
 
+/* Rewards could not be had, which all ranks know: what the run has is kept as at a stop, so that the
+ * same command goes on once they can. */
+static enum status keep_what_is(struct run *run) {
+    char sentence[STATUS_SENTENCE_MAX], name[STEP_NAME_BYTES];
+    snprintf(sentence, sizeof sentence, "%s", status_sentence());
+    TRY(comm_agree(run->comm, stream_position_set(run->stream, run->position,
+                                                  stream_position_size(run->stream))));
+    TRY(run_output_stop(run));
+    if (run->counters.step == 0)
+        return comm_agree(run->comm, FAIL(STATUS_REWARD, "%s (in the first step)", sentence));
+    return comm_agree(
+        run->comm, FAIL(STATUS_REWARD,
+                        "%s (after step %lld, which %s/checkpoints/%s holds; the same command goes "
+                        "on from there)",
+                        sentence, (long long)run->counters.step, run->settings->run.directory,
+                        step_name(name, run->counters.step)));
+}
+
 static enum status take_step(struct run *run, struct metrics *metrics, bool *stop) {
     const enum status status = run_step(run, metrics);
     const bool last = run->counters.step == run->settings->run.steps;
     *stop = status == STATUS_STOPPED;
     if (*stop)
         return drop_step(run);
+    if (status == STATUS_REWARD)
+        return keep_what_is(run);
     TRY(status);
     if (!run->method->likelihood)
         warn_when_flat(run, metrics);

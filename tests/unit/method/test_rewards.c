@@ -21,10 +21,16 @@ static void reward_text(const char *reward, const char *text, const char *refere
                         struct rollout_answer *answer) {
     struct settings settings;
     open_settings(&settings, reward);
+    struct rewards *rewards;
+    struct strbuf its = STRBUF_EMPTY;
     *answer = (struct rollout_answer){.n = 3};
-    CHECK_OK(rewards_check(&settings));
+    CHECK_OK(rewards_open(&rewards, &settings, 0, 1));
     CHECK_OK(strbuf_append_text(&answer->text, text));
-    rewards_of_answer(&settings, reference, strlen(reference), answer);
+    CHECK_OK(strbuf_append_text(&its, reference));
+    const struct rewards_item item = {.answer = answer, .prompt = &its, .reference = &its};
+    CHECK_OK(rewards_grade(rewards, &item, 1, NULL));
+    rewards_close(&rewards);
+    strbuf_release(&its);
     strbuf_release(&answer->text);
     settings_release(&settings);
 }
@@ -114,6 +120,13 @@ static void test_refusals(void) {
     refuse("think_tag = \"answer\";", "both 'answer'");
     refuse("parts = ( { name = \"maths\"; } );", "no rule is called 'maths'");
     refuse("parts = ( { name = \"math\"; }, { name = \"math\"; } );", "twice");
+    refuse("parts = ( { name = \"external\"; } );", "it is called program here");
+    refuse("parts = ( { name = \"program\"; } );", "lacks program, the file to run");
+    refuse("parts = ( { name = \"program\"; program = \"no-such\"; } );", "cannot be found");
+    refuse("parts = ( { name = \"program\"; program = \"/bin/sh\"; library = \"x\"; } );",
+           "here stand beside program");
+    refuse("parts = ( { name = \"plugin\"; } );", "lacks library, the shared object");
+    refuse("parts = ( { name = \"format\"; arguments = \"x\"; } );", "here stand beside format");
 }
 
 int main(void) {

@@ -170,10 +170,11 @@ static void test_hostile(void) {
 }
 
 static void test_registry(void) {
-    static const char *const order[] = {"format", "answer", "math", "length", "overlong"};
+    static const char *const order[] = {"format",   "answer",  "math",  "length",
+                                        "overlong", "program", "plugin"};
     int count;
     const struct reward_rule *const *rules = reward_list(&count);
-    CHECK_EQ(count, 5);
+    CHECK_EQ(count, 7);
     for (int i = 0; i < count; i++)
         CHECK(strcmp(rules[i]->name, order[i]) == 0 && reward_find(order[i]) == rules[i]);
     CHECK(reward_find("maths") == NULL);

@@ -112,6 +112,7 @@ static inline struct method_context scene_context(const struct scene *scene) {
                                    .model = run->lm.model,
                                    .reference = run->reference,
                                    .tokenizer = run->lm.tokenizer,
+                                   .rewards = run->rewards,
                                    .form = &run->lm.form,
                                    .stream = run->stream,
                                    .tiles = &run->tiles,
