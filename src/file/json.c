@@ -6,6 +6,7 @@
  */
 #include "file/json.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/file_kind.h"
@@ -147,4 +148,17 @@ enum status json_lines_read(const char *path,
                             void *context) {
     struct value_visit values = {.path = path, .visit = visit, .context = context};
     return lines_read_file(path, visit_line, &values);
+}
+
+char *json_text(const json_t *value) {
+    for (size_t digits = 15; digits < 17; digits++) {
+        char *text = json_dumps(value, JSON_INDENT(2) | JSON_REAL_PRECISION(digits));
+        json_t *back = text != NULL ? json_loads(text, 0, NULL) : NULL;
+        const int same = json_equal(value, back);
+        json_decref(back);
+        if (same)
+            return text;
+        free(text);
+    }
+    return json_dumps(value, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
 }

@@ -35,6 +35,10 @@ enum status json_get_bool(const json_t *object, const char *path, const char *na
 enum status json_get_string(const json_t *object, const char *path, const char *name,
                             const char *otherwise, const char **out) MUST_USE;
 
+/* The value as text, indented, its real numbers with as few digits as give the same number; NULL when
+ * memory ran out. The caller frees it. */
+char *json_text(const json_t *value) MUST_USE;
+
 /* Calls `visit` for every line of a JSON-lines file, in order, with its 0-based number; blank lines
  * are passed over but counted. Stops at the first failure. A line that is not JSON is a sentence
  * with its 1-based line number. */

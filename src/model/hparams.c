@@ -456,3 +456,12 @@ enum status hparams_write(const struct hparams *hparams, const char *directory) 
                       json_pack("{s:o, s:o}", "bos_token_id", begin_value(hparams), "eos_token_id",
                                 stops_value(hparams)));
 }
+
+void hparams_make_rows(struct hparams *hparams, int64_t known, int64_t size) {
+    const int64_t stored = hparams->V;
+    if (size > stored)
+        hparams->V = (size + HPARAMS_ROWS - 1) / HPARAMS_ROWS * HPARAMS_ROWS;
+    hparams->made.stored = stored;
+    hparams->made.begin = known < stored ? known : stored;
+    hparams->made.end = size > stored ? hparams->V : size;
+}

@@ -35,11 +35,22 @@ struct hparams {
     /* bos −1 when absent; eos of generation_config.json, else of config.json */
     int32_t bos, eos[HPARAMS_STOP_MAX];
     int eos_count;
+    /* Rows [begin, end) of embedding and head are in no file, which holds `stored` rows: they are made
+     * of the mean of those before. All 0: there are none. */
+    struct {
+        int64_t begin, end, stored;
+    } made;
 };
 
 /* Reads DIR/config.json (and generation_config.json when there is one); whether the head is tied is
  * looked up in the weights, when they are there. */
 enum status hparams_read(const char *directory, struct hparams *out) MUST_USE;
+
+/* Tokens that the model does not have yet take the ids [known, size), and rows of embedding and head:
+ * first rows that the files hold beyond the tokenizer's ids, then new ones, up to a multiple of
+ * HPARAMS_ROWS. */
+enum { HPARAMS_ROWS = 8 }; /* what products in bf16 want */
+void hparams_make_rows(struct hparams *hparams, int64_t known, int64_t size);
 
 /* Writes config.json and generation_config.json as transformers writes them, into an existing
  * directory. */

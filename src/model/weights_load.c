@@ -16,7 +16,9 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { STACKED_MAX = 3 }; /* parameters of one matrix: q, k, v */
+enum {
+    STACKED_MAX = 3
+}; /* parameters of one matrix: q, k, v; or the parts of one with made rows */
 
 struct loading {
     struct weights *weights;
@@ -27,15 +29,27 @@ struct loading {
     bool plans;
 };
 
-static bool same_shape(const struct safetensor *tensor, const struct parameter *parameter) {
-    if (!parameter->matrix)
-        return tensor->rank == 1 && tensor->shape[0] == parameter->rows;
-    return tensor->rank == 2 && tensor->shape[0] == parameter->rows &&
-           tensor->shape[1] == parameter->columns;
+/* Whether some rows of a matrix are in no file. */
+static bool has_made_rows(const struct hparams *hparams, const struct parameter *parameter) {
+    return hparams->made.end > hparams->made.begin &&
+           (strcmp(parameter->name, EMBEDDING_NAME) == 0 ||
+            strcmp(parameter->name, HEAD_NAME) == 0);
 }
 
-static enum status refuse_shape(const struct safetensor *tensor,
-                                const struct parameter *parameter) {
+/* Rows of a parameter in its file. */
+static int64_t stored_rows(const struct hparams *hparams, const struct parameter *parameter) {
+    return has_made_rows(hparams, parameter) ? hparams->made.stored : parameter->rows;
+}
+
+static bool same_shape(const struct safetensor *tensor, const struct parameter *parameter,
+                       int64_t rows) {
+    if (!parameter->matrix)
+        return tensor->rank == 1 && tensor->shape[0] == rows;
+    return tensor->rank == 2 && tensor->shape[0] == rows && tensor->shape[1] == parameter->columns;
+}
+
+static enum status refuse_shape(const struct safetensor *tensor, const struct parameter *parameter,
+                                int64_t rows) {
     char have[200] = "";
     size_t used = 0;
     for (int i = 0; i < tensor->rank && used < sizeof have - 24; i++)
@@ -45,10 +59,10 @@ static enum status refuse_shape(const struct safetensor *tensor,
         return FAIL(STATUS_INPUT,
                     "%s: the tensor %s has shape (%s), config.json asks for (%" PRId64 ", %" PRId64
                     ")",
-                    tensor->path, parameter->name, have, parameter->rows, parameter->columns);
+                    tensor->path, parameter->name, have, rows, parameter->columns);
     return FAIL(STATUS_INPUT,
                 "%s: the tensor %s has shape (%s), config.json asks for (%" PRId64 ")",
-                tensor->path, parameter->name, have, parameter->rows);
+                tensor->path, parameter->name, have, rows);
 }
 
 /* A file with a head alone serves a tied model: the head is the embedding. */
@@ -64,8 +78,10 @@ static const char *stored_name(const struct safetensors *files, const struct hpa
 static enum status find_tensor(const struct safetensors *files, const struct hparams *hparams,
                                const struct parameter *parameter,
                                const struct safetensor **tensor) {
+    const int64_t rows = stored_rows(hparams, parameter);
     TRY(safetensors_weight(files, stored_name(files, hparams, parameter->name), tensor));
-    return same_shape(*tensor, parameter) ? STATUS_OK : refuse_shape(*tensor, parameter);
+    return same_shape(*tensor, parameter, rows) ? STATUS_OK
+                                                : refuse_shape(*tensor, parameter, rows);
 }
 
 /* The kind of number of a tensor that find_tensor gave, which is one of the three. */
@@ -93,6 +109,7 @@ enum status weights_read_tensor(const struct safetensors *files, const struct hp
                                 const struct parameter *parameter, float *out) {
     const int64_t n = parameter->rows * parameter->columns;
     const struct safetensor *tensor;
+    ASSERT(!has_made_rows(hparams, parameter));
     TRY(find_tensor(files, hparams, parameter, &tensor));
     dtype_to_f32(dtype_of(tensor), tensor->data, out, n);
     const int64_t bad = first_not_finite(out, n);
@@ -112,24 +129,99 @@ static enum status note_tensor(const struct loading *loading, int64_t index) {
     return fingerprint_add(loading->fingerprint, index, parameter, tensor);
 }
 
+static struct load_source source_of(const struct safetensor *tensor, int64_t begin, int64_t rows,
+                                    int64_t columns) {
+    const enum dtype dtype = dtype_of(tensor);
+    return (struct load_source){.values = (const char *)tensor->data +
+                                          (size_t)(begin * columns) * dtype_bytes(dtype),
+                                .mapping = tensor->mapping,
+                                .dtype = dtype,
+                                .rows = rows};
+}
+
+/* Fills `rows` rows of `out` with the mean of the first `count` rows of a tensor: one sum in double for
+ * each column, in the order of the rows. */
+static void fill_mean(const struct safetensor *tensor, int64_t count, int64_t columns, int64_t rows,
+                      double *sum, float *row, float *out) {
+    const enum dtype dtype = dtype_of(tensor);
+    const size_t bytes = (size_t)columns * dtype_bytes(dtype);
+    for (int64_t r = 0; r < count; r++) {
+        dtype_to_f32(dtype, (const char *)tensor->data + (size_t)r * bytes, row, columns);
+        for (int64_t c = 0; c < columns; c++)
+            sum[c] += (double)row[c];
+    }
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t c = 0; c < columns; c++)
+            out[r * columns + c] = (float)(sum[c] / (double)count);
+}
+
+/* The rows that no file holds, in *out, which the caller gives back. */
+static enum status make_rows(const struct loading *loading, const struct safetensor *tensor,
+                             int64_t columns, float **out) {
+    const struct hparams *hparams = &loading->weights->hparams;
+    const int64_t rows = hparams->made.end - hparams->made.begin;
+    double *sum = NULL;
+    float *row = NULL;
+    enum status status = memory_new(out, rows * columns, "rows of added tokens");
+    if (status == STATUS_OK)
+        status = memory_new(&sum, columns, "rows of added tokens");
+    if (status == STATUS_OK)
+        status = memory_new(&row, columns, "rows of added tokens");
+    if (status == STATUS_OK && !loading->plans)
+        fill_mean(tensor, hparams->made.begin, columns, rows, sum, row, *out);
+    memory_release(&row);
+    memory_release(&sum);
+    return status;
+}
+
+/* Gives a matrix to the backend; *bad: its first element that is not finite, −1 for none. */
+static enum status load_sources(const struct loading *loading, const struct weight_block *block,
+                                const struct load_source *sources, int64_t count, int64_t *bad) {
+    *bad = -1;
+    return backend_run(loading->weights->backend, load, .sources = sources, .source_count = count,
+                       .weight = *block->weight,
+                       .out = loading->master != NULL ? loading->master + block->offset : NULL,
+                       .bad = bad);
+}
+
+/* Embedding or head with made rows: those before them, they, and what the file has behind them. */
+static enum status load_with_rows(const struct loading *loading, const struct weight_block *block,
+                                  const struct parameter *parameter) {
+    const struct hparams *hparams = &loading->weights->hparams;
+    const int64_t begin = hparams->made.begin, end = hparams->made.end,
+                  rest = hparams->made.stored - end, columns = parameter->columns;
+    const struct safetensor *tensor;
+    float *made = NULL;
+    int64_t bad;
+    TRY(find_tensor(loading->files, hparams, parameter, &tensor));
+    enum status status = make_rows(loading, tensor, columns, &made);
+    if (status == STATUS_OK) {
+        struct load_source sources[STACKED_MAX] = {
+            source_of(tensor, 0, begin, columns),
+            {.values = made, .dtype = DTYPE_F32, .rows = end - begin}};
+        if (rest > 0)
+            sources[2] = source_of(tensor, end, rest, columns);
+        status = load_sources(loading, block, sources, rest > 0 ? 3 : 2, &bad);
+    }
+    if (status == STATUS_OK && bad >= 0)
+        status = refuse_number(tensor, parameter, bad);
+    memory_release(&made);
+    return status;
+}
+
 /* A stack of parameters is one matrix. */
 static enum status load_matrix(const struct loading *loading, const struct weight_block *block,
                                const struct parameter *parameters, int64_t count) {
-    struct weights *weights = loading->weights;
+    const struct weights *weights = loading->weights;
     struct load_source sources[STACKED_MAX];
     const struct safetensor *tensors[STACKED_MAX];
-    int64_t bad = -1;
+    int64_t bad;
     ASSERT(count <= STACKED_MAX);
     for (int64_t i = 0; i < count; i++) {
         TRY(find_tensor(loading->files, &weights->hparams, &parameters[i], &tensors[i]));
-        sources[i] = (struct load_source){.values = tensors[i]->data,
-                                          .mapping = tensors[i]->mapping,
-                                          .dtype = dtype_of(tensors[i]),
-                                          .rows = parameters[i].rows};
+        sources[i] = source_of(tensors[i], 0, parameters[i].rows, parameters[i].columns);
     }
-    TRY(backend_run(
-        weights->backend, load, .sources = sources, .source_count = count, .weight = *block->weight,
-        .out = loading->master != NULL ? loading->master + block->offset : NULL, .bad = &bad));
+    TRY(load_sources(loading, block, sources, count, &bad));
     if (bad < 0)
         return STATUS_OK;
     int64_t i = count - 1;
@@ -164,7 +256,9 @@ static enum status load_blocks(const struct loading *loading) {
         const int64_t end = block->offset + block->elements, first = next;
         for (; next < set->count && set->items[next].offset < end; next++)
             TRY(note_tensor(loading, next));
-        if (block->weight != NULL)
+        if (block->weight != NULL && has_made_rows(&weights->hparams, &set->items[first]))
+            TRY(load_with_rows(loading, block, &set->items[first]));
+        else if (block->weight != NULL)
             TRY(load_matrix(loading, block, &set->items[first], next - first));
         else if (!loading->plans)
             TRY(load_vectors(loading, block, &set->items[first], next - first));

@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "run/adapter_directory.h"
+#include "run/added_tokens.h"
+#include "run/model_directory.h"
 
 #include "base/log.h"
 #include "base/memory.h"
@@ -25,8 +27,33 @@ static void log_end(const struct language_model *lm, const char *what, int32_t i
                  what, id);
 }
 
+/* Tokens that the model does not have yet get rows. An adapter has none for them: they would stay as
+ * they are made, and be missing beside it. */
+static enum status make_rows(struct language_model *lm, const struct settings *settings,
+                             int64_t known, int64_t size) {
+    if (settings->lora.rank > 0 || settings->lora.adapter != NULL)
+        return FAIL(
+            STATUS_INPUT,
+            "model.added_tokens holds %lld tokens that the model in %s does not have, and an "
+            "adapter holds no rows for them: begin with all weights (lora.rank = 0), a short "
+            "sft will do, and adapt the model directory that this gives",
+            (long long)(size - known), settings->model.path);
+    hparams_make_rows(&lm->hparams, known, size);
+    log_info("text",
+             "added tokens = %lld, ids from %lld on, rows of the embedding = %lld (%lld in the "
+             "files)",
+             (long long)(size - known), (long long)known, (long long)lm->hparams.V,
+             (long long)lm->hparams.made.stored);
+    return STATUS_OK;
+}
+
 static enum status open_tokenizer(struct language_model *lm, const struct settings *settings) {
-    TRY(tokenizer_open(&lm->tokenizer, settings->model.path));
+    TRY(tokenizer_open_with(&lm->tokenizer, settings->model.path,
+                            (const char *const *)settings->model.added_tokens,
+                            settings->model.added_tokens_count));
+    const int64_t known = tokenizer_own_size(lm->tokenizer), size = tokenizer_size(lm->tokenizer);
+    if (size > known)
+        TRY(make_rows(lm, settings, known, size));
     return tokenizer_fit(lm->tokenizer, lm->hparams.V, settings->model.path);
 }
 
@@ -206,6 +233,13 @@ enum status language_model_find_end(struct language_model *lm, const struct sett
     if (settings->prompt.answer_end != NULL || chat_turn_end(&lm->style) == NULL)
         log_end(lm, "answers end", end->ids[end->count - 1]);
     return STATUS_OK;
+}
+
+enum status language_model_files(const struct language_model *lm, const struct settings *settings,
+                                 struct model_files *files) {
+    TRY(model_files_read(files, settings->model.path));
+    return lm->tokenizer != NULL ? added_tokens_write(files, lm->tokenizer, &lm->hparams)
+                                 : STATUS_OK;
 }
 
 void language_model_close(struct language_model *lm) {

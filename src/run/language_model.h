@@ -72,6 +72,12 @@ enum dtype language_model_dtype(const struct settings *settings);
 
 void language_model_close(struct language_model *lm);
 
+/* The files beside the weights in model.path (model_directory.h), with model.added_tokens in those of
+ * the tokenizer and in config.json. */
+struct model_files;
+enum status language_model_files(const struct language_model *lm, const struct settings *settings,
+                                 struct model_files *files) MUST_USE;
+
 /* Longest prompt that leaves room for `answer` more tokens and for prompt.max_tokens; a sentence
  * when there is none. */
 enum status language_model_prompt_limit(const struct language_model *lm,

@@ -56,6 +56,16 @@ enum status model_files_read(struct model_files *files, const char *directory) {
     return STATUS_OK;
 }
 
+enum status model_files_replace(struct model_files *files, const char *name, const json_t *value) {
+    char *text = json_text(value);
+    if (text == NULL)
+        return FAIL(STATUS_MEMORY, "%s: memory ran out", name);
+    model_files_remove(files, name);
+    const enum status status = model_files_add(files, name, text, strlen(text));
+    free(text);
+    return status;
+}
+
 enum status model_files_add(struct model_files *files, const char *name, const char *bytes,
                             size_t length) {
     struct strbuf *copy;
@@ -100,20 +110,6 @@ static int set_dtype(json_t *config, enum dtype dtype) {
     return failed;
 }
 
-/* The value as text, its real numbers with as few digits as give the same number; free() it. */
-static char *shortest_text(const json_t *value) {
-    for (size_t digits = 15; digits < 17; digits++) {
-        char *text = json_dumps(value, JSON_INDENT(2) | JSON_REAL_PRECISION(digits));
-        json_t *back = text != NULL ? json_loads(text, 0, NULL) : NULL;
-        const int same = json_equal(value, back);
-        json_decref(back);
-        if (same)
-            return text;
-        free(text);
-    }
-    return json_dumps(value, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
-}
-
 static bool has_head(const struct model_directory *model) {
     for (int64_t i = 0; i < model->parameter_count; i++)
         if (strcmp(model->parameters[i].name, HEAD_NAME) == 0)
@@ -137,7 +133,7 @@ static enum status write_config(const struct model_file *file, const char *path,
         return FAIL(STATUS_INPUT, "%s: it is not a JSON object", file->name);
     }
     const int failed = set_dtype(config, model->dtype) | set_tied(config, model);
-    char *text = failed ? NULL : shortest_text(config);
+    char *text = failed ? NULL : json_text(config);
     json_decref(config);
     if (text == NULL)
         return FAIL(STATUS_MEMORY, "%s: memory ran out", file->name);

@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <jansson.h>
+
 #include "base/status.h"
 #include "base/strbuf.h"
 #include "model/model.h"
@@ -34,6 +36,10 @@ void model_files_release(struct model_files *files);
 /* Adds one; the bytes are copied. */
 enum status model_files_add(struct model_files *files, const char *name, const char *bytes,
                             size_t length) MUST_USE;
+
+/* Puts a JSON value in the place of the file of that name, if there is one. */
+enum status model_files_replace(struct model_files *files, const char *name,
+                                const json_t *value) MUST_USE;
 
 /* The file of that name; NULL when there is none. */
 const struct model_file *model_files_find(const struct model_files *files, const char *name);

@@ -135,7 +135,7 @@ static enum status read_model_files(struct run *run) {
     const struct settings *settings = run->settings;
     struct strbuf text = STRBUF_EMPTY;
     TRY(memory_new(&run->files.model, 1, "model files"));
-    TRY(model_files_read(run->files.model, settings->model.path));
+    TRY(language_model_files(&run->lm, settings, run->files.model));
     if (run->lm.adapter == NULL)
         return STATUS_OK;
     enum status status =

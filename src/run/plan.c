@@ -54,7 +54,7 @@ static enum status choose_threads(struct plan *plan, const struct plan_options *
 /* As the run that writes them holds them. */
 static enum status read_files(struct run *run) {
     TRY(memory_new(&run->files.model, 1, "model files"));
-    return model_files_read(run->files.model, run->settings->model.path);
+    return language_model_files(&run->lm, run->settings, run->files.model);
 }
 
 static enum status count_factors(struct plan *plan) {

@@ -176,7 +176,7 @@ static enum status check_model(const struct run *run, const struct checkpoint *c
     TRY(memory_new(&files, 2, "model files"));
     enum status status = checkpoint_files(checkpoint, &files[0]);
     if (status == STATUS_OK)
-        status = model_files_read(&files[1], run->settings->model.path);
+        status = language_model_files(&run->lm, run->settings, &files[1]);
     if (status == STATUS_OK)
         status = compare_files(run, &files[0], &files[1]);
     if (status == STATUS_OK)

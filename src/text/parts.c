@@ -421,8 +421,16 @@ static enum status complete_added(const struct source *source, json_t *root, con
     if (*added == NULL && json_object_set_new(root, "added_tokens", list) != 0)
         return FAIL(STATUS_MEMORY, "%s: memory ran out for added tokens", source->path);
     *added = list;
-    return tokenizer_config_complete(
-        source->beside, json_object_get(json_object_get(root, "model"), "vocab"), list);
+    struct tokenizer_own own;
+    TRY(tokenizer_config_complete(
+        source->beside, json_object_get(json_object_get(root, "model"), "vocab"), list, &own));
+    source->tokenizer->own_size = own.size;
+    for (size_t i = own.added; i < json_array_size(list); i++) {
+        const json_t *id = json_object_get(json_array_get(list, i), "id");
+        const int32_t further = (int32_t)json_integer_value(id);
+        TRY(token_list_append(&source->tokenizer->further, &further, 1));
+    }
+    return STATUS_OK;
 }
 
 static enum status read_root(const struct source *source, json_t *root) {

@@ -24,6 +24,8 @@ struct tokenizer {
     struct token_list before, after; /* what the post-processor puts around a text */
     int32_t end;                     /* id of eos_token, −1: none */
     int32_t id_limit;                /* ids from here on are none of the model */
+    int32_t own_size;          /* ids of its files; those behind were added when it was opened */
+    struct token_list further; /* the tokens that were, of ids that may be of the files */
     struct strbuf repaired, composed;
 };
 

@@ -9,12 +9,15 @@
 #include "text/parts.h"
 #include "text/unicode.h"
 
-static enum status read_files(struct tokenizer *tokenizer, const char *directory) {
+static enum status read_files(struct tokenizer *tokenizer, const char *directory,
+                              const char *const *contents, int64_t count) {
     struct strbuf path = STRBUF_EMPTY;
     struct tokenizer_config beside = {.directory = NULL};
     enum status status;
     TRY_ELSE(status, done, strbuf_append_format(&path, "%s/tokenizer.json", directory));
     TRY_ELSE(status, done, tokenizer_config_open(&beside, directory));
+    beside.more = contents;
+    beside.more_count = count;
     TRY_ELSE(status, done, parts_read(tokenizer, path.text, &beside));
     const char *end = tokenizer_config_token(&beside, "eos_token");
     tokenizer->end = end != NULL ? tokenizer_find(tokenizer, end) : -1;
@@ -26,9 +29,14 @@ done:
 }
 
 enum status tokenizer_open(struct tokenizer **tokenizer, const char *directory) {
+    return tokenizer_open_with(tokenizer, directory, NULL, 0);
+}
+
+enum status tokenizer_open_with(struct tokenizer **tokenizer, const char *directory,
+                                const char *const *contents, int64_t count) {
     *tokenizer = NULL;
     TRY(memory_new(tokenizer, 1, "tokenizer"));
-    const enum status status = read_files(*tokenizer, directory);
+    const enum status status = read_files(*tokenizer, directory, contents, count);
     if (status != STATUS_OK)
         tokenizer_destroy(tokenizer);
     return status;
@@ -45,6 +53,7 @@ void tokenizer_destroy(struct tokenizer **tokenizer) {
     added_set_release(&t->normal);
     memory_release(&t->before.ids);
     memory_release(&t->after.ids);
+    memory_release(&t->further.ids);
     strbuf_release(&t->repaired);
     strbuf_release(&t->composed);
     memory_release(tokenizer);
@@ -140,6 +149,21 @@ enum status tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *i
 
 int32_t tokenizer_size(const struct tokenizer *tokenizer) {
     return tokenizer->vocabulary.size;
+}
+
+int32_t tokenizer_own_size(const struct tokenizer *tokenizer) {
+    return tokenizer->own_size < tokenizer->vocabulary.size ? tokenizer->own_size
+                                                            : tokenizer->vocabulary.size;
+}
+
+const struct token_list *tokenizer_further(const struct tokenizer *tokenizer) {
+    return &tokenizer->further;
+}
+
+const char *tokenizer_content(const struct tokenizer *tokenizer, int32_t id, size_t *length) {
+    const struct vocabulary_token *token = &tokenizer->vocabulary.tokens[id];
+    *length = token->length;
+    return tokenizer->vocabulary.texts.text + token->start;
 }
 
 int32_t tokenizer_find(const struct tokenizer *tokenizer, const char *token) {

@@ -22,6 +22,12 @@ struct tokenizer;
 /* Reads DIR/tokenizer.json and the added and special tokens of the files beside it
  * (tokenizer_config.h). The caller destroys it. A tokenizer may be used by one thread at a time. */
 enum status tokenizer_open(struct tokenizer **tokenizer, const char *directory) MUST_USE;
+
+/* The same with further tokens: of the `count` contents, those that the tokenizer does not know take
+ * the next free ids. They are found whole in texts, and are not special: they stay in what is decoded. */
+enum status tokenizer_open_with(struct tokenizer **tokenizer, const char *directory,
+                                const char *const *contents, int64_t count) MUST_USE;
+
 void tokenizer_destroy(struct tokenizer **tokenizer);
 
 /* Appends the ids of the text. special: apply the post-processor as `tokenizer(text)` does. */
@@ -37,6 +43,16 @@ enum status tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *i
 
 /* Largest id + 1 over vocabulary and added tokens. */
 int32_t tokenizer_size(const struct tokenizer *tokenizer);
+
+/* The same without the further tokens of tokenizer_open_with, whose ids begin there. */
+int32_t tokenizer_own_size(const struct tokenizer *tokenizer);
+
+/* The tokens that tokenizer_open_with has added; an id below tokenizer_own_size is that of a piece of
+ * text in the vocabulary, which is found whole now. */
+const struct token_list *tokenizer_further(const struct tokenizer *tokenizer);
+
+/* The text of a token as its content is written, of the length *length; not terminated. */
+const char *tokenizer_content(const struct tokenizer *tokenizer, int32_t id, size_t *length);
 
 /* Id of a token by its exact content (an added token, or a vocabulary entry in byte-level letters),
  * −1 when absent. */

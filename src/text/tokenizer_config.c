@@ -80,18 +80,21 @@ static json_t *find_entry(const json_t *added, const char *content) {
     return NULL;
 }
 
-/* The id that `tokenizers` gives to a token that is added now. */
-static json_int_t id_for(const struct completion *c, const char *content) {
-    const json_t *known = json_object_get(c->vocab, content);
+/* The first id that no token has. */
+static json_int_t next_id(const struct completion *c) {
     json_int_t next = (json_int_t)json_object_size(c->vocab);
-    if (known != NULL)
-        return json_integer_value(known);
     for (size_t i = 0; i < json_array_size(c->added); i++) {
         const json_int_t id =
             json_integer_value(json_object_get(json_array_get(c->added, i), "id"));
         next = id >= next ? id + 1 : next;
     }
     return next;
+}
+
+/* The id that `tokenizers` gives to a token that is added now. */
+static json_int_t id_for(const struct completion *c, const char *content) {
+    const json_t *known = json_object_get(c->vocab, content);
+    return known != NULL ? json_integer_value(known) : next_id(c);
 }
 
 static enum status check_id(const struct completion *c, const char *content, json_int_t have,
@@ -265,8 +268,20 @@ done:
     return status;
 }
 
+/* Tokens that nobody's files have. */
+static enum status add_more(struct completion *c) {
+    json_t *flags = json_pack("{s:b}", "normalized", 0);
+    enum status status = STATUS_OK;
+    c->place = "tokenizer.json";
+    for (int64_t i = 0; i < c->files->more_count && status == STATUS_OK; i++)
+        if (find_entry(c->added, c->files->more[i]) == NULL)
+            status = add_token(c, c->files->more[i], -1, flags);
+    json_decref(flags);
+    return status;
+}
+
 enum status tokenizer_config_complete(const struct tokenizer_config *files, const json_t *vocab,
-                                      json_t *added) {
+                                      json_t *added, struct tokenizer_own *own) {
     struct completion c = {.files = files, .vocab = vocab, .added = added};
     json_t *decoder = json_object_get(files->config, "added_tokens_decoder");
     if (json_is_true(json_object_get(files->config, "split_special_tokens")))
@@ -280,5 +295,7 @@ enum status tokenizer_config_complete(const struct tokenizer_config *files, cons
     if (files->added != NULL)
         TRY(add_added_file(&c));
     c.place = "tokenizer_config.json";
-    return each_special(files, &c, add_special);
+    TRY(each_special(files, &c, add_special));
+    *own = (struct tokenizer_own){.size = (int32_t)next_id(&c), .added = json_array_size(added)};
+    return add_more(&c);
 }

@@ -8,6 +8,8 @@
 #ifndef TEXT_TOKENIZER_CONFIG_H
 #define TEXT_TOKENIZER_CONFIG_H
 
+#include <stdint.h>
+
 #include <jansson.h>
 
 #include "base/status.h"
@@ -15,6 +17,8 @@
 struct tokenizer_config {
     const char *directory;        /* borrowed */
     json_t *config, *map, *added; /* NULL: no such file, or not looked at */
+    const char *const *more;      /* (more_count) contents of further tokens, borrowed */
+    int64_t more_count;
 };
 
 /* Reads them; tokenizer_config_close in any case. */
@@ -26,8 +30,14 @@ const char *tokenizer_config_token(const struct tokenizer_config *files, const c
 
 /* Completes `added`, the added_tokens of tokenizer.json, by those of the other files: a new token
  * takes its id of `vocab`, else the next free one; one that is there already takes the flags of
- * added_tokens_decoder. Files that give one token two ids are refused. */
+ * added_tokens_decoder. Files that give one token two ids are refused. Then come the further tokens,
+ * as far as they are not there: found whole in a text, as it stands, and part of what is decoded (not
+ * special). *own: what there was before them. */
+struct tokenizer_own {
+    int32_t size; /* ids */
+    size_t added; /* elements of `added` */
+};
 enum status tokenizer_config_complete(const struct tokenizer_config *files, const json_t *vocab,
-                                      json_t *added) MUST_USE;
+                                      json_t *added, struct tokenizer_own *own) MUST_USE;
 
 #endif

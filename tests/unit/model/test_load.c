@@ -239,6 +239,87 @@ static void test_tied(struct backend *backend) {
     memory_release(&parameters);
 }
 
+/* Row `row` of a matrix of the files with rows made for the ids [known, size). */
+static void check_row(const float *have, const float *stored, int64_t row, int64_t known,
+                      int64_t stored_rows, int64_t size, int64_t columns) {
+    const bool made = row >= stored_rows || (row >= known && row < size);
+    const int64_t before = known < stored_rows ? known : stored_rows;
+    for (int64_t c = 0; c < columns; c++) {
+        long double mean = 0.0L;
+        for (int64_t r = 0; made && r < before; r++)
+            mean += (long double)stored[r * columns + c] / (long double)before;
+        const double want = made ? (double)mean : (double)stored[row * columns + c];
+        CHECK_NEAR((double)have[row * columns + c], want, made ? 1e-9 : 0.0);
+    }
+}
+
+static const struct parameter *find(const struct parameter *list, int64_t count, const char *name) {
+    for (int64_t i = 0; i < count; i++)
+        if (strcmp(list[i].name, name) == 0)
+            return &list[i];
+    return NULL;
+}
+
+/* Added tokens: rows that the files have beyond the tokenizer's ids are taken first, then new ones, to a
+ * multiple of 8; they are the mean of the rows before, all else is what is stored. */
+static void check_made(struct backend *backend, const struct hparams *h, const float *values,
+                       int64_t known, int64_t size, int64_t rows) {
+    struct hparams more = *h;
+    struct parameter *before = NULL, *after = NULL;
+    struct model *model = NULL;
+    float *master = NULL, *host = NULL;
+    int64_t count;
+    hparams_make_rows(&more, known, size);
+    CHECK_EQ(more.V, rows);
+    CHECK_OK(parameters_list(h, &before, &count));
+    CHECK_OK(parameters_list(&more, &after, &count));
+    const int64_t n = parameters_elements(&more);
+    CHECK_OK(tiny_create(&model, backend, &more, &(struct model_settings){.max_positions = 8}));
+    CHECK_OK(backend_new(backend, &master, n, "master"));
+    CHECK_OK(memory_new(&host, n, "master on the host"));
+    CHECK_OK(weights_load(model_weights(model), folder_path, master, NULL));
+    CHECK_OK(backend->ops->download(backend, host, master, (size_t)n * sizeof *host));
+    for (int64_t i = 0; i < count; i++) {
+        const struct parameter *p = find(before, count, after[i].name);
+        const bool table = after[i].rows != p->rows || strcmp(p->name, "lm_head.weight") == 0 ||
+                           strcmp(p->name, "model.embed_tokens.weight") == 0;
+        for (int64_t r = table ? known - 2 : 0; r < after[i].rows; r++)
+            check_row(host + after[i].offset, values + p->offset, r, table ? known : p->rows,
+                      p->rows, table ? size : p->rows, p->columns);
+    }
+    tiny_close(&model);
+    backend_release(backend, &master);
+    memory_release(&host);
+    memory_release(&before);
+    memory_release(&after);
+}
+
+static void test_made(struct backend *backend) {
+    static const char *const names[] = {"qwen2", "qwen3"};
+    for (int i = 0; i < 2; i++) {
+        char path[200];
+        struct hparams h;
+        struct parameter *parameters = NULL;
+        float *values = NULL;
+        int64_t count;
+        snprintf(path, sizeof path, TINY_DATA "/%s", names[i]);
+        CHECK_OK(hparams_read(path, &h));
+        h.tied = i == 0;
+        CHECK_OK(parameters_list(&h, &parameters, &count));
+        CHECK_OK(memory_new(&values, parameters_elements(&h), "values"));
+        tiny_fill(parameters, count, values);
+        folder_make();
+        write_model(parameters, count, values, &(struct written){.dtype = DTYPE_F32, .files = 1});
+        check_made(backend, &h, values, 1000, 1003, 1100);
+        check_made(backend, &h, values, 1099, 1101, 1104);
+        check_made(backend, &h, values, 1100, 1104, 1104);
+        check_made(backend, &h, values, 1103, 1105, 1112); /* ids of the tokenizer without a row */
+        folder_remove();
+        memory_release(&values);
+        memory_release(&parameters);
+    }
+}
+
 /* The flat vector has no gaps, and q, k, v and gate, up stand together. */
 static void test_layout(void) {
     for (int i = 0; i < TINY_COUNT; i++) {
@@ -273,6 +354,7 @@ int main(void) {
         for (int i = 0; i < TINY_COUNT; i++)
             test_model(&backend, tiny_names[i]);
         test_tied(&backend);
+        test_made(&backend);
         backend_close(&backend);
     }
     CHECK_EQ(memory_totals().bytes, 0);
