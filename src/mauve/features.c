@@ -52,7 +52,7 @@ static enum status compute_part(struct model *model, const struct feature_texts 
         } while (status == STATUS_OK && at < last &&
                  texts->ends[at] - begin_of(texts, begin) <= tokens_per_pass);
         if (status == STATUS_OK)
-            status = model_states(model, &batch, features + (begin - first) * C);
+            status = model_states(model, &batch, false, features + (begin - first) * C);
     }
     batch_release(&batch);
     return status;

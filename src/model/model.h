@@ -56,9 +56,10 @@ enum status model_forward(struct model *model, const struct batch *batch, float 
                           bool keep, float *logprob, float *entropy) MUST_USE;
 
 /* Runs the blocks over the batch and gives what the head would read: the hidden states behind the final
- * norm at the rows of the targets, in fp32, states (target_count, C) on the host. Fails as
- * model_forward does where one is not finite. */
-enum status model_states(struct model *model, const struct batch *batch, float *states) MUST_USE;
+ * norm at the rows of the targets, in fp32, states (target_count, C) on the host. keep: activations stay
+ * for model_states_backward. Fails as model_forward does where one is not finite. */
+enum status model_states(struct model *model, const struct batch *batch, bool keep,
+                         float *states) MUST_USE;
 
 /* A part of a gradient: elements [offset, offset + n) of it, or rows of the matrix that they are. */
 struct gradient_piece {
@@ -92,6 +93,12 @@ struct gradient_piece model_gradient_piece(const struct model *model, int64_t i)
 enum status model_backward(struct model *model, const struct batch *batch, float temperature,
                            const float *d_logprob, const float *d_entropy,
                            const struct gradient_sink *sink) MUST_USE;
+
+/* The same of a loss over hidden states, with the derivatives by those of the last model_states (host,
+ * (target_count, C)). Gives the same pieces; where weights are trained those of the output head are
+ * zeros. */
+enum status model_states_backward(struct model *model, const struct batch *batch,
+                                  const float *d_states, const struct gradient_sink *sink) MUST_USE;
 
 /* Makes room for forwards and backwards of so many positions and targets, so that none of them takes
  * memory later but for scratch; `lasts` as the sink's. */

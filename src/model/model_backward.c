@@ -118,13 +118,10 @@ static enum status head_block_backward(struct model *model, int64_t begin, int64
     return give(model, sink, begin / model->head_columns);
 }
 
-static enum status head_backward(struct model *model, const struct batch_integers *in, int64_t R,
-                                 float temperature, const struct gradient_sink *sink) {
-    const int64_t V = model->hparams.V, C = model->hparams.C;
-    const int64_t block = model->head_columns, ld = V < block ? V : block;
-    for (int64_t begin = 0; begin < V; begin += block)
-        TRY(head_block_backward(model, begin, V - begin < ld ? V - begin : ld, ld, R,
-                                in->target_tokens, temperature, sink));
+/* From the gradient of the normed rows of the targets, in SPACE_D_HEAD, to that of the last layer. */
+static enum status final_norm_backward(struct model *model, const struct batch_integers *in,
+                                       int64_t R, const struct gradient_sink *sink) {
+    const int64_t C = model->hparams.C;
     TRY(clear(model, SPACE(D_HEAD_X), R * C));
     TRY(norm_backward(model, SPACE(HEAD_X), model->weights->final_norm, SPACE(HEAD_RMS),
                       SPACE(D_HEAD), DTYPE_F32, SPACE(D_HEAD_X),
@@ -134,6 +131,28 @@ static enum status head_backward(struct model *model, const struct batch_integer
     RUN(scatter_rows, .x = SPACE(D_HEAD_X), .rows = in->target_rows, .out = SPACE(D_X), .R = R,
         .C = C);
     return STATUS_OK;
+}
+
+static enum status head_backward(struct model *model, const struct batch_integers *in, int64_t R,
+                                 float temperature, const struct gradient_sink *sink) {
+    const int64_t V = model->hparams.V;
+    const int64_t block = model->head_columns, ld = V < block ? V : block;
+    for (int64_t begin = 0; begin < V; begin += block)
+        TRY(head_block_backward(model, begin, V - begin < ld ? V - begin : ld, ld, R,
+                                in->target_tokens, temperature, sink));
+    return final_norm_backward(model, in, R, sink);
+}
+
+/* Hidden states that no head read: the pieces of the head are zeros, for those who wait for them. */
+static enum status states_backward(struct model *model, const struct batch_integers *in, int64_t R,
+                                   const float *d_states, const struct gradient_sink *sink) {
+    struct backend *b = model->backend;
+    for (int64_t i = 0; trains_weights(model) && i < head_block_count(model); i++) {
+        TRY(clear(model, SPACE(GRADIENT), model_gradient_piece(model, i).n));
+        TRY(give(model, sink, i));
+    }
+    TRY(b->ops->upload(b, SPACE(D_HEAD), d_states, (size_t)(R * model->hparams.C) * sizeof(float)));
+    return final_norm_backward(model, in, R, sink);
 }
 
 /* --- one layer --- */
@@ -295,25 +314,54 @@ static enum status embedding_backward(struct model *model, const struct batch *b
     return sink->add(sink->context, &piece);
 }
 
+/* --- the whole --- */
+
+/* The shape of a backward of the batch whose forward, of that kind, came last. */
+static enum status open_backward(struct model *model, const struct batch *batch, bool states,
+                                 const struct gradient_sink *sink, struct space_shape *shape) {
+    *shape = model->workspace->kept;
+    if (model->workspace->keeper != model || shape->T != batch->T ||
+        shape->R != batch->target_count || shape->states != states)
+        return FAIL(STATUS_DEFECT, "the activations of this batch are not kept: its forward must "
+                                   "come last, with keep");
+    shape->backward = true;
+    shape->lasts = sink->lasts;
+    model->sink = sink;
+    TRY(workspace_reserve(model, shape));
+    return clear(model, SPACE(D_X), batch->T * model->hparams.C);
+}
+
+/* What follows from the gradient of the last layer's output, in SPACE_D_X. */
+static enum status blocks_backward(struct model *model, const struct batch *batch,
+                                   const struct space_shape *shape,
+                                   const struct gradient_sink *sink) {
+    const struct batch_integers in = batch_integers(model, shape);
+    for (int64_t l = model->hparams.layers; l-- > 0;)
+        TRY(layer_backward(model, batch, shape, l, in.positions, sink));
+    return trains_weights(model) ? embedding_backward(model, batch, &in, sink) : STATUS_OK;
+}
+
 enum status model_backward(struct model *model, const struct batch *batch, float temperature,
                            const float *d_logprob, const float *d_entropy,
                            const struct gradient_sink *sink) {
-    struct space_shape shape = model->workspace->kept;
-    const int64_t T = batch->T, R = batch->target_count;
-    if (T == 0 || R == 0)
+    struct space_shape shape;
+    const int64_t R = batch->target_count;
+    if (batch->T == 0 || R == 0)
         return STATUS_OK;
-    if (model->workspace->keeper != model || shape.T != T || shape.R != R)
-        return FAIL(STATUS_DEFECT, "the activations of this batch are not kept: its forward must "
-                                   "come last, with keep");
-    shape.backward = true;
-    shape.lasts = sink->lasts;
-    model->sink = sink;
-    TRY(workspace_reserve(model, &shape));
+    TRY(open_backward(model, batch, false, sink, &shape));
     const struct batch_integers in = batch_integers(model, &shape);
     TRY(upload_scores(model, R, d_logprob, d_entropy));
-    TRY(clear(model, SPACE(D_X), T * model->hparams.C));
     TRY(head_backward(model, &in, R, temperature, sink));
-    for (int64_t l = model->hparams.layers; l-- > 0;)
-        TRY(layer_backward(model, batch, &shape, l, in.positions, sink));
-    return trains_weights(model) ? embedding_backward(model, batch, &in, sink) : STATUS_OK;
+    return blocks_backward(model, batch, &shape, sink);
+}
+
+enum status model_states_backward(struct model *model, const struct batch *batch,
+                                  const float *d_states, const struct gradient_sink *sink) {
+    struct space_shape shape;
+    if (batch->T == 0 || batch->target_count == 0)
+        return STATUS_OK;
+    TRY(open_backward(model, batch, true, sink, &shape));
+    const struct batch_integers in = batch_integers(model, &shape);
+    TRY(states_backward(model, &in, batch->target_count, d_states, sink));
+    return blocks_backward(model, batch, &shape, sink);
 }

@@ -275,8 +275,8 @@ enum status model_forward(struct model *model, const struct batch *batch, float 
     return forward_batch(&forward);
 }
 
-enum status model_states(struct model *model, const struct batch *batch, float *states) {
+enum status model_states(struct model *model, const struct batch *batch, bool keep, float *states) {
     struct forward forward = {
-        .model = model, .batch = batch, .shape = {.states = true}, .states = states};
+        .model = model, .batch = batch, .shape = {.keep = keep, .states = true}, .states = states};
     return forward_batch(&forward);
 }

@@ -46,7 +46,7 @@ static int64_t most(int64_t a, int64_t b) {
     X(D_ATTENTION, "gradient of the attention outputs", back *T *Q *a)                             \
     X(D_QKV, "gradient of queries, keys, values", back *T *S *a)                                   \
     X(D_ADAPTED, "gradient of the adapter's inputs", back *T * s->adapted * a)                     \
-    X(D_LOGITS, "gradient of the logits", a < f ? back * R * block * a : 0)                        \
+    X(D_LOGITS, "gradient of the logits", a < f && !s->states ? back * R * block * a : 0)          \
     X(D_HEAD_X, "gradient of the targets' hidden rows", back *R *C *f)                             \
     X(D_HEAD, "gradient of the targets' normed rows", back *R *C *f)                               \
     X(D_SCORES, "gradient of the scores", back * 2 * R * f)                                        \

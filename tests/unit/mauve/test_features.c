@@ -122,10 +122,10 @@ static void check_not_finite(void) {
     CHECK_OK(backend.ops->upload(&backend, master, &broken, sizeof broken));
     CHECK_OK(model_refresh(model, master));
     CHECK_OK(batch_append_end(&batch, (const int32_t[]){0}, 1));
-    CHECK_STATUS(model_states(model, &batch, states), STATUS_NUMERIC, "embed_tokens");
+    CHECK_STATUS(model_states(model, &batch, false, states), STATUS_NUMERIC, "embed_tokens");
     batch_clear(&batch);
     CHECK_OK(batch_append_end(&batch, &token, 1));
-    CHECK_OK(model_states(model, &batch, states));
+    CHECK_OK(model_states(model, &batch, false, states));
     batch_release(&batch);
     backend_release(&backend, &master);
     tiny_close(&model);

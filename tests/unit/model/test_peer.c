@@ -29,24 +29,6 @@ static void check_list(const struct peer *peer, const char *name, const float *h
         CHECK_NEAR(have[i], json_real_value(json_array_get(list, i)), tolerance);
 }
 
-/* Product of a parameter's numbers with the fixed vector of that name, and their norm. */
-static void project(const struct parameter *p, const float *values, double *norm, double *product) {
-    char name[160];
-    float *fixed = NULL;
-    const int64_t n = p->rows * p->columns;
-    double squares = 0.0;
-    snprintf(name, sizeof name, "projection %s", p->name);
-    CHECK_OK(memory_new(&fixed, n, "fixed vector"));
-    tiny_hashed(name, fixed, n);
-    *product = 0.0;
-    for (int64_t i = 0; i < n; i++) {
-        squares += (double)values[i] * (double)values[i];
-        *product += (double)values[i] * (double)fixed[i];
-    }
-    *norm = sqrt(squares);
-    memory_release(&fixed);
-}
-
 static void check_gradient(const struct peer *peer, const float *gradient) {
     const struct parameter *p = model_trained(peer->model)->items;
     const int64_t count = model_trained(peer->model)->count;
@@ -57,7 +39,7 @@ static void check_gradient(const struct peer *peer, const float *gradient) {
         const json_t *want = json_object_get(all, p[i].name);
         const double want_norm = json_real_value(json_array_get(want, 0));
         const double want_product = json_real_value(json_array_get(want, 1));
-        project(&p[i], gradient + p[i].offset, &norm, &product);
+        tiny_project(&p[i], gradient + p[i].offset, &norm, &product);
         /* the gradient of a key bias is zero but for rounding */
         const double tolerance = 1e-5 * want_norm + 1e-6;
         if (!(fabs(norm - want_norm) <= tolerance && fabs(product - want_product) <= tolerance))
@@ -95,7 +77,7 @@ static void check_stepped(struct peer *peer, float *host) {
     CHECK_OK(b->ops->download(b, host, peer->master, (size_t)elements * sizeof(float)));
     for (int64_t i = 0; i < count; i++) {
         double norm, product;
-        project(&p[i], host + p[i].offset, &norm, &product);
+        tiny_project(&p[i], host + p[i].offset, &norm, &product);
         const double want = json_real_value(json_object_get(all, p[i].name));
         if (!(fabs(product - want) <= 2e-6 * (norm + 1.0)))
             CHECK_FAILED("%s after the step: product %.9g, expected %.9g", p[i].name, product,

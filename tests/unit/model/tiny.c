@@ -3,6 +3,7 @@
 
 #include "base/memory.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -55,6 +56,23 @@ static void fill(const struct parameter *p, float *out) {
 void tiny_fill(const struct parameter *parameters, int64_t count, float *out) {
     for (int64_t i = 0; i < count; i++)
         fill(&parameters[i], out + parameters[i].offset);
+}
+
+void tiny_project(const struct parameter *p, const float *values, double *norm, double *product) {
+    char name[160];
+    float *fixed = NULL;
+    const int64_t n = p->rows * p->columns;
+    double squares = 0.0;
+    snprintf(name, sizeof name, "projection %s", p->name);
+    ASSERT(memory_new(&fixed, n, "fixed vector") == STATUS_OK);
+    tiny_hashed(name, fixed, n);
+    *product = 0.0;
+    for (int64_t i = 0; i < n; i++) {
+        squares += (double)values[i] * (double)values[i];
+        *product += (double)values[i] * (double)fixed[i];
+    }
+    *norm = sqrt(squares);
+    memory_release(&fixed);
 }
 
 enum status tiny_create(struct model **model, struct backend *backend,

@@ -23,6 +23,9 @@ void tiny_tokens(const char *name, int64_t V, int32_t *out, int64_t n);
 /* The flat vector of all parameters (host). */
 void tiny_fill(const struct parameter *parameters, int64_t count, float *out);
 
+/* Of the numbers of a parameter, as of its gradient: norm, and product with the fixed vector of that name. */
+void tiny_project(const struct parameter *p, const float *values, double *norm, double *product);
+
 /* A model of that name with its weights, which also go to *master (backend memory, the caller
  * releases it) unless that is NULL. The caller closes it with tiny_close. */
 enum status tiny_open(struct model **model, struct backend *backend, const char *name,
