@@ -296,8 +296,9 @@ SIMD vec v_expm1(vec x) {
     return v_fma(power, v_exp_less_one(x_.r), v_sub(power, v_set1(1.0f)));
 }
 
-/* log(1 + x) for −1 < x ≤ 0, by the polynomial of Cephes' logf; 0 at 0, anything at NaN. 1 + x is
- * 2^k (1 + f) with 1/√2 ≤ 1 + f < √2; where k is 0, f is x, which has not been rounded. */
+/* log(1 + x) for −1 < x ≤ 0 within 2.5 units of the last place, by the polynomial of Cephes' logf; 0 at
+ * 0, anything at NaN. 1 + x is 2^k (1 + f) with 1/√2 ≤ 1 + f < √2; where k is 0, f is x, which has not
+ * been rounded. */
 SIMD vec v_log1p(vec x) {
     const vec_int bits = (vec_int)v_add(x, v_set1(1.0f));
     const vec_int k = (bits - 0x3f3504f3) >> 23;
