@@ -42,7 +42,9 @@ static const struct next {
 enum { STATES = sizeof table / sizeof *table };
 
 static const int32_t stop_ids[] = {STOP};
-static const char *const stop_texts[] = {"!!"};
+/* The second does not end an answer where its line end is the forced one. */
+enum { STOP_TEXTS = 2 };
+static const char *const stop_texts[STOP_TEXTS] = {"!!", "\nbb"};
 static const char closing[] = "</t>\n";
 static struct backend backend;
 static struct tokenizer *tokenizer;
@@ -153,8 +155,9 @@ static struct expected expect(int prompt, int answer, const struct budget_settin
         e.n++;
         if (e.tokens[e.n - 1] == STOP)
             e.finish = FINISH_STOP;
-        else if (ends_with(&e, from, stop_texts[0]))
-            e.finish = FINISH_STOP_TEXT;
+        for (int i = 0; i < STOP_TEXTS && e.finish == FINISH_LENGTH; i++)
+            if (ends_with(&e, from, stop_texts[i]))
+                e.finish = FINISH_STOP_TEXT;
         if (e.finish != FINISH_LENGTH)
             return e;
         if (begin < 0 && ends_with(&e, 0, "</t>")) {
@@ -181,7 +184,7 @@ static void draw(struct model *model, const struct budget_settings *budgets, int
                                           .stop_ids = stop_ids,
                                           .stop_id_count = 1,
                                           .stop_texts = stop_texts,
-                                          .stop_text_count = 1,
+                                          .stop_text_count = STOP_TEXTS,
                                           .seed = SEED,
                                           .step = STEP};
     struct generate_request requests[PROMPTS];
