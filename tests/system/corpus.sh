@@ -67,8 +67,12 @@ done
 windows 1 again run.steps=3
 windows 2 again
 same_whole run again
-windows 1 seed run.seed=1
-differ run/rollouts/step-000001.h5 seed/rollouts/step-000001.h5 /provenance
+windows 1 order data.shuffle=false run.steps=1
+windows 1 seed data.shuffle=false run.steps=1 run.seed=1
+[ "$("$SYSTEM_TOOL" prompts order/rollouts/step-000001.h5)" = "$("$SYSTEM_TOOL" prompts seed/rollouts/step-000001.h5)" ] ||
+    fail "the order of the file depends on the seed"
+[ "$(rows order 1 /prompt/text /prompt/text_offsets)" != "$(rows seed 1 /prompt/text /prompt/text_offsets)" ] ||
+    fail "another seed takes the same windows"
 
 # Of sft the completion is the answer: 10 tokens, and what ends it. A plain file is one text.
 awk -F '"' 'NR == 1 { printf "%s", $4 }' texts.jsonl >plain.txt

@@ -13,19 +13,11 @@ train 1 other run.seed=3 rollout.temperature=1.2
 # All answers, but those that say the same to the same prompt.
 traces run other --output all.jsonl
 says err "answers = 144, "
-for run in run other; do
-    for step in 1 2 3; do
-        "$SYSTEM_TOOL" rows $run/rollouts/step-00000$step.h5 /prompt/text /prompt/text_offsets |
-            awk '{ for (i = 0; i < 4; i++) print }' >prompts
-        "$SYSTEM_TOOL" rows $run/rollouts/step-00000$step.h5 /answer/text /answer/text_offsets | tr '\t' ' ' >answers
-        [ "$(wc -l <answers)" = 24 ] && paste -d '\t' prompts answers >>pairs
-    done
-done
 lines=$(wc -l <all.jsonl)
+[ -z "$(sed 's/,"reasoning":.*//' all.jsonl | sort | uniq -d)" ] || fail "rows come twice"
 says err "written = $lines, again = $((144 - lines)), below_reward = 0"
-# Texts with line ends of their own leave their step out of this count.
-[ "$(wc -l <pairs)" -lt 144 ] || [ "$(sort -u pairs | wc -l)" = "$lines" ] ||
-    fail "$lines rows, but $(sort -u pairs | wc -l) different answers"
+traces run other run --output twice.jsonl
+cmp all.jsonl twice.jsonl || fail "a run that is named twice adds rows"
 head -n 1 all.jsonl | grep -q '"run":"run","step":1,"source":0,' || fail "no row says where it is from: $(head -n 1 all.jsonl)"
 grep -q '"run":"other","step":3,' all.jsonl || fail "rows of the second run are missing"
 cp all.jsonl first.jsonl
