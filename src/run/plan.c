@@ -182,7 +182,9 @@ static enum status draw_samples(struct run *run, const struct evaluation *proble
     enum status status;
     how.stop_text_count = 0;
     how.budgets.think_tokens = 0;
-    request.answer_count = evaluation_in_flight(problems, run->comm);
+    const int64_t at_once = evaluation_in_flight(problems, run->comm),
+                  share = evaluation_share(problems, run->comm);
+    request.answer_count = at_once < share ? at_once : share;
     TRY(memory_new(&answers, request.answer_count, "answers"));
     TRY_ELSE(status, done, memory_new(&prompt, request.prompt_length, "token ids"));
     request.prompt = prompt;

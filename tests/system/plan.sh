@@ -58,7 +58,7 @@ for ranks in 1 2; do
     foretold $ranks lora.rank=8 lora.alpha=16 model.precision=bf16 model.recompute=true
     foretold $ranks parallel.tokens_per_pass=112 parallel.reduction=fast rollout.answers_in_flight=3
     # Evaluations that decode more and longer answers than the steps do.
-    foretold $ranks eval.every=2 eval.samples=8 eval.pass_at='[1]' eval.max_new_tokens=90 eval.answers_in_flight=48 \
+    foretold $ranks eval.every=2 eval.samples=8 eval.pass_at='[1]' eval.max_new_tokens=60 eval.answers_in_flight=32 \
         "eval.sets=( { name = \"rows\"; path = \"$work/rows.jsonl\"; prompt = \"question\"; answer = \"answer\"; } )"
 done
 
