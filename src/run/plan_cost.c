@@ -211,9 +211,10 @@ static enum status try_training(const struct plan *plan, int64_t peak, struct pl
         TRY_CHANGE(other.objective.kl_coef = 0,
                    "objective.kl_coef = 0: no reference model; another objective");
     if (settings->update.optimizer_state == SETTING_OPTIMIZER_STATE_TRANSACTIONAL)
-        TRY_CHANGE(other.update.optimizer_state = SETTING_OPTIMIZER_STATE_FAST_STATE,
-                   "update.optimizer_state = \"fast_state\": moments are not kept to be taken back; "
-                   "another update");
+        TRY_CHANGE(
+            other.update.optimizer_state = SETTING_OPTIMIZER_STATE_FAST_STATE,
+            "update.optimizer_state = \"fast_state\": moments are not kept to be taken back; "
+            "another update");
     return STATUS_OK;
 }
 
