@@ -19,6 +19,25 @@ static void check_ids(struct tokenizer *tokenizer, const char *text, const int32
     memory_release(&ids.ids);
 }
 
+/* What the files say of a token counts, not that it is given again. */
+static void test_flags(void) {
+    static const char *const contents[] = {"<left>", "<right>", "<both>", "word", "Ab"};
+    static const char text[] = "a <left> b <right> c <both> words word Ab abAb";
+    struct tokenizer *plain = cases_open(DATA "flags"), *tokenizer = NULL;
+    struct token_list want = {.ids = NULL}, have = {.ids = NULL};
+    CHECK_OK(tokenizer_open_with(&tokenizer, DATA "flags", contents, 5));
+    CHECK_EQ(tokenizer_further(tokenizer)->count, 0);
+    CHECK_OK(tokenizer_encode(plain, text, strlen(text), false, &want));
+    CHECK_OK(tokenizer_encode(tokenizer, text, strlen(text), false, &have));
+    CHECK_EQ(have.count, want.count);
+    for (int64_t i = 0; i < want.count && i < have.count; i++)
+        CHECK_EQ(have.ids[i], want.ids[i]);
+    memory_release(&want.ids);
+    memory_release(&have.ids);
+    tokenizer_destroy(&plain);
+    tokenizer_destroy(&tokenizer);
+}
+
 int main(void) {
     static const char *const contents[] = {"<think>", "<|im_end|>", "old", "<think>", "</think>"};
     struct tokenizer *plain = cases_open(DATA "smollm2"), *tokenizer = NULL;
@@ -45,6 +64,7 @@ int main(void) {
               4);
     tokenizer_destroy(&plain);
     tokenizer_destroy(&tokenizer);
+    test_flags();
     CHECK_EQ(memory_totals().bytes, 0);
     return CHECK_END();
 }
