@@ -290,6 +290,7 @@ def draw_costs(axis, cost, settings, styles, marked):
         axis.plot(x, y, linewidth=1.6, marker=MARKERS[i % len(MARKERS)], markersize=4, markevery=1 if marked else max(1, len(x) // 8), **style)
         ends.append((x[-1], y[-1], name, style["color"]))
     axis.set_xlabel(COSTS[cost], fontsize=9)
+    axis.xaxis.get_major_formatter().set_powerlimits((-3, 5))  # of tokens, whose numbers would meet
     name_lines(axis, ends)
 
 
