@@ -99,6 +99,34 @@ refused "takes a number of steps from 1" clip-1 --smooth 0
 compare clip-1 sft --metric reward
 grep -q '^sft has no values of reward: it is left out$' err || fail "compare.py does not say what it leaves out: $(cat err)"
 
+# What a run itself leaves of its evaluations is found: before the first step, after each.
+tiny_model
+"$python" "$root/jobs/quickstart_data.py" "$work" || fail "quickstart_data.py"
+"$gradus" train "$root/input/quickstart_rl.cfg" model.path="$work/model" run.directory="$work/real" run.steps=2 rollout.max_new_tokens=4 \
+    rollout.prompts_per_step=2 optimizer.warmup_steps=0 "data.train=( { path = \"$work/train.jsonl\"; prompt = \"question\"; answer = \"answer\"; } )" eval.every=1 \
+    "eval.sets=( { name = \"sums\"; path = \"$work/test.jsonl\"; prompt = \"prompt\"; answer = \"answer\"; rule = \"answer\"; limit = 3; } )" \
+    eval.samples=2 2>err || fail "a run with evaluations: $(tail -n 3 err)"
+compare real
+grep -q '^accuracy on sums$' out || fail "compare.py does not find the evaluations of a run: $(cat out)"
+(cd "$root/analysis" && "$python" -c '
+import sys
+from compare import COSTS, curve_of, group_runs
+run = group_runs(sys.argv[1:])[0].runs[0]
+curve = curve_of(run, "eval/sums", 1)
+for name in COSTS:
+    print(name, *(curve.cost[name] if name != "hours" else curve.cost[name] > 0))
+print(run.column("num_tokens")[0], run.column("positions").sum())' "$work/real") >have
+steps= passes= hours= drawn= trained= tokens= positions=
+{
+    read -r steps && read -r passes && read -r hours && read -r drawn && read -r trained && read -r tokens positions
+} <have || fail "compare.py reads of the run: $(cat have)"
+[ "$steps" = "steps 0.0 1.0 2.0" ] && [ "$passes" = "passes 0.0 2.0 4.0" ] && [ "$hours" = "hours False True True" ] ||
+    fail "compare.py reads of the run: $(cat have)"
+case "$drawn/$trained" in
+"drawn 0.0 $tokens "*"/trained 0.0 "*" $positions") ;;
+*) fail "compare.py reads of the run: $(cat have)" ;;
+esac
+
 # --- gates ---
 
 "$gradus" params --gates objective.tau_pos=8.0 objective.tau_neg=4.0 objective.clip_high=0.3 >gates.jsonl || fail "gradus params --gates"
