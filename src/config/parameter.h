@@ -118,4 +118,13 @@ enum status settings_set_defaults(struct settings *settings) MUST_USE;
 enum status settings_validate(struct settings *settings, enum settings_purpose purpose,
                               const char *path) MUST_USE;
 
+/* A value that another choice brings along, where nobody gave one: whether that is so, and then its
+ * origin (validate.c). */
+enum status settings_derives(struct settings *settings, enum setting_id id, const char *origin,
+                             bool *so) MUST_USE;
+
+/* The same two of settings_validate, of run.method = "opsd" (distill.c). */
+enum status settings_derive_distill(struct settings *settings) MUST_USE;
+enum status settings_check_distill(const struct settings *settings) MUST_USE;
+
 #endif

@@ -85,6 +85,9 @@ struct settings {
     char *origins[SETTINGS_COUNT];
 };
 
+/* The place in distill.teacher_template of what the teacher writes first. */
+#define SETTINGS_REASON "{reason}"
+
 /* What the settings are for decides which parameters must be given: a training run needs
  * run.directory, run.steps and data.train besides model.path, an evaluation run.directory and
  * eval.sets. */

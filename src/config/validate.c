@@ -30,10 +30,8 @@ static enum status check_given(const struct settings *settings, enum settings_pu
     return STATUS_OK;
 }
 
-/* A value that another choice brings along, where nobody gave one: whether that is so, and then its
- * origin. */
-static enum status derives(struct settings *settings, enum setting_id id, const char *origin,
-                           bool *so) {
+enum status settings_derives(struct settings *settings, enum setting_id id, const char *origin,
+                             bool *so) {
     *so = settings->origins[id] == NULL;
     return *so ? parameter_set_text(&settings->origins[id], origin, strlen(origin)) : STATUS_OK;
 }
@@ -41,7 +39,7 @@ static enum status derives(struct settings *settings, enum setting_id id, const 
 static enum status derive(struct settings *settings, enum setting_id id, double *value,
                           double derived, const char *origin) {
     bool so;
-    TRY(derives(settings, id, origin, &so));
+    TRY(settings_derives(settings, id, origin, &so));
     *value = so ? derived : *value;
     return STATUS_OK;
 }
@@ -65,7 +63,7 @@ static enum status derive_sfpo(struct settings *settings) {
     TRY(derive(settings, SETTING_ID_update_reposition, &update->reposition, 0.8, origin));
     TRY(derive(settings, SETTING_ID_update_shutoff_threshold, &update->shutoff_threshold, 1.0,
                origin));
-    TRY(derives(settings, SETTING_ID_update_shutoff_inclusive, origin, &so));
+    TRY(settings_derives(settings, SETTING_ID_update_shutoff_inclusive, origin, &so));
     update->shutoff_inclusive = so || update->shutoff_inclusive;
     return STATUS_OK;
 }
@@ -76,8 +74,8 @@ static enum status derive_gxpo(struct settings *settings) {
     struct settings_update *const update = &settings->update;
     bool so = false;
     if (update->retention == SETTING_RETENTION_ADAMW)
-        TRY(derives(settings, SETTING_ID_update_activity_kind, "derived from update.retention",
-                    &so));
+        TRY(settings_derives(settings, SETTING_ID_update_activity_kind,
+                             "derived from update.retention", &so));
     update->activity_kind = so ? SETTING_ACTIVITY_KIND_RELATIVE : update->activity_kind;
     if (update->activity_kind == SETTING_ACTIVITY_KIND_RELATIVE)
         TRY(derive(settings, SETTING_ID_update_activity, &update->activity, 1e-3,
@@ -97,7 +95,7 @@ static enum status derive_rule(struct settings *settings) {
 static enum status derive_integer(struct settings *settings, enum setting_id id, int64_t *value,
                                   int64_t derived, const char *origin) {
     bool so;
-    TRY(derives(settings, id, origin, &so));
+    TRY(settings_derives(settings, id, origin, &so));
     *value = so ? derived : *value;
     return STATUS_OK;
 }
@@ -105,7 +103,8 @@ static enum status derive_integer(struct settings *settings, enum setting_id id,
 static enum status derive_close(struct settings *settings) {
     const char *const close = settings->rollout.think_close;
     bool so;
-    TRY(derives(settings, SETTING_ID_eval_think_close, "derived from rollout.think_close", &so));
+    TRY(settings_derives(settings, SETTING_ID_eval_think_close, "derived from rollout.think_close",
+                         &so));
     if (!so)
         return STATUS_OK;
     memory_release(&settings->eval.think_close);
@@ -116,7 +115,7 @@ static enum status derive_stop(struct settings *settings) {
     struct settings_eval *const eval = &settings->eval;
     const struct settings_rollout *const rollout = &settings->rollout;
     bool so;
-    TRY(derives(settings, SETTING_ID_eval_stop, "derived from rollout.stop", &so));
+    TRY(settings_derives(settings, SETTING_ID_eval_stop, "derived from rollout.stop", &so));
     if (!so)
         return STATUS_OK;
     TRY(memory_new(&eval->stop, rollout->stop_count, "a list of texts of the settings"));
@@ -139,7 +138,7 @@ static enum status derive_pass_at(struct settings *settings) {
     if (kept == eval->pass_at_count)
         return STATUS_OK;
     eval->pass_at_count = kept;
-    return derives(settings, SETTING_ID_eval_pass_at, "derived from eval.samples", &so);
+    return settings_derives(settings, SETTING_ID_eval_pass_at, "derived from eval.samples", &so);
 }
 
 /* Answers are drawn as in rollout unless eval says otherwise. */
@@ -416,6 +415,7 @@ enum status settings_validate(struct settings *settings, enum settings_purpose p
     TRY(check_given(settings, purpose, path));
     TRY(derive_clip_bounds(settings));
     TRY(derive_rule(settings));
+    TRY(settings_derive_distill(settings));
     TRY(derive_eval(settings));
     TRY(check_texts(settings));
     TRY(check_sources(settings));
@@ -428,5 +428,6 @@ enum status settings_validate(struct settings *settings, enum settings_purpose p
     TRY(check_thinking(settings));
     TRY(check_tau(settings));
     TRY(check_rule(settings));
+    TRY(settings_check_distill(settings));
     return check_training(settings);
 }

@@ -20,7 +20,8 @@
 struct dataset_entry {
     int64_t row;
     size_t prompt, prompt_length, reference, reference_length; /* offsets into dataset.text */
-    int64_t turn, turn_count;                                  /* into dataset.turns */
+    size_t solution, solution_length;
+    int64_t turn, turn_count; /* into dataset.turns */
 };
 
 struct reader {
@@ -160,23 +161,43 @@ static enum status keep_last_turn(struct reader *reader, struct dataset_entry *e
     return status;
 }
 
-static enum status keep_answer(struct reader *reader, struct dataset_entry *entry) {
-    const char *name = reader->source->answer;
-    struct utf8_span text = {"", 0};
-    char number[32];
+/* The text of a field, or of the number in it, which is written to `number`. */
+static enum status text_of(const struct reader *reader, const char *name, char number[32],
+                           struct utf8_span *text) {
     const json_t *field = NULL;
     TRY(field_of(reader, reader->row, reader->value, name, &field));
-    if (json_is_string(field))
-        text = (struct utf8_span){json_string_value(field), json_string_length(field)};
-    else if (json_is_integer(field))
-        snprintf(number, sizeof number, "%lld", (long long)json_integer_value(field));
+    if (json_is_integer(field))
+        snprintf(number, 32, "%lld", (long long)json_integer_value(field));
     else if (json_is_real(field))
         real_text(json_real_value(field), number);
-    else
+    else if (!json_is_string(field))
         return wrong_type(reader, reader->row, name, "a text or a number");
-    if (json_is_number(field))
-        text = utf8_span(number);
+    *text = json_is_string(field)
+                ? (struct utf8_span){json_string_value(field), json_string_length(field)}
+                : utf8_span(number);
+    return STATUS_OK;
+}
+
+static enum status keep_answer(struct reader *reader, struct dataset_entry *entry) {
+    struct utf8_span text;
+    char number[32];
+    TRY(text_of(reader, reader->source->answer, number, &text));
     return keep_cut(reader, text, entry);
+}
+
+/* The field of the solution, or of the answer, as it is. */
+static enum status keep_solution(struct reader *reader, struct dataset_entry *entry) {
+    const struct dataset_source *source = reader->source;
+    const char *name = given(source->solution) ? source->solution : source->answer;
+    struct utf8_span text;
+    char number[32];
+    if (source->solution == NULL || !given(name)) {
+        entry->solution = entry->reference + entry->reference_length; /* an end of text */
+        return STATUS_OK;
+    }
+    TRY(text_of(reader, name, number, &text));
+    return keep_text(reader->dataset, text.text, text.length, &entry->solution,
+                     &entry->solution_length);
 }
 
 static enum status keep_reference(struct reader *reader, struct dataset_entry *entry) {
@@ -237,6 +258,7 @@ static enum status read_texts(struct reader *reader) {
         TRY(keep_conversation(reader, entry));
     }
     TRY(keep_reference(reader, entry));
+    TRY(keep_solution(reader, entry));
     reader->texts_read = true;
     return STATUS_OK;
 }
@@ -248,6 +270,8 @@ static struct dataset_item item_of(const struct dataset *dataset,
                                  .prompt_length = entry->prompt_length,
                                  .reference = dataset->text.text + entry->reference,
                                  .reference_length = entry->reference_length,
+                                 .solution = dataset->text.text + entry->solution,
+                                 .solution_length = entry->solution_length,
                                  .conversation = conversation_of(dataset, entry)};
 }
 
@@ -382,11 +406,13 @@ static enum status check_taken(const struct dataset *dataset, const struct datas
 static enum status list_fields(struct reader *reader) {
     size_t count;
     const char *const *fields = filter_fields(reader->filter, &count);
-    TRY(memory_new(&reader->fields, count + 2, "fields of a data file"));
+    TRY(memory_new(&reader->fields, count + 3, "fields of a data file"));
     reader->fields[reader->field_count++] =
         given(reader->source->messages) ? reader->source->messages : reader->source->prompt;
     if (given(reader->source->answer))
         reader->fields[reader->field_count++] = reader->source->answer;
+    if (given(reader->source->solution))
+        reader->fields[reader->field_count++] = reader->source->solution;
     for (size_t i = 0; i < count; i++)
         reader->fields[reader->field_count++] = fields[i];
     return STATUS_OK;

@@ -21,6 +21,8 @@ struct dataset_item {
     int64_t row; /* 0-based line of the file */
     const char *prompt, *reference;
     size_t prompt_length, reference_length;
+    const char *solution; /* "" where the source asks for none */
+    size_t solution_length;
     struct conversation conversation; /* of a row with messages, whose prompt is empty */
 };
 
@@ -37,6 +39,8 @@ struct dataset_source {
     /* The reference is what follows its last occurrence in the answer, without white space
      * around; NULL or "": the whole field as it is */
     const char *answer_after;
+    /* field, a text or a number; "": the whole answer, before answer_after; NULL: none */
+    const char *solution;
     bool skip_bad; /* a row that cannot be used is left out and counted; else it is a failure */
     /* Tokens of a row as the model reads it, for `tokens` in `where`; NULL: cannot be told. */
     enum status (*count_tokens)(void *context, const struct dataset_item *item, int64_t *tokens);

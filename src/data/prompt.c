@@ -5,8 +5,6 @@
 
 #include "base/memory.h"
 
-#define PLACE "{prompt}"
-
 enum status prompt_form_check(const struct prompt_form *form) {
     if (form->style->form == CHAT_NONE && form->system != NULL && form->system[0] != '\0')
         return FAIL(STATUS_INPUT, "prompt.system has no place in prompt.chat = \"none\": write it "
@@ -22,16 +20,41 @@ enum status prompt_form_check_messages(const struct prompt_form *form) {
     return STATUS_OK;
 }
 
-/* As Python's template.replace("{prompt}", prompt):
- * what the prompt brings is not looked at again. */
-static enum status fill_template(const struct prompt_form *form, struct utf8_span prompt,
-                                 struct strbuf *out) {
-    const char *at = form->template_text, *const wanted = form->place != NULL ? form->place : PLACE;
-    for (const char *place; (place = strstr(at, wanted)) != NULL; at = place + strlen(wanted)) {
-        TRY(strbuf_append(out, at, (size_t)(place - at)));
-        TRY(strbuf_append(out, prompt.text, prompt.length));
+#define PLACE "{prompt}"
+
+/* A placeholder of a template, and what takes its place. */
+struct place {
+    const char *name;
+    struct utf8_span text;
+};
+
+/* The placeholder that comes first in the text, and where; NULL: none is left. */
+static const struct place *next_place(const char *text, const struct place *places, int count,
+                                      const char **at) {
+    const struct place *first = NULL;
+    for (int i = 0; i < count; i++) {
+        const char *found = strstr(text, places[i].name);
+        if (found != NULL && (first == NULL || found < *at)) {
+            first = &places[i];
+            *at = found;
+        }
     }
-    return strbuf_append_text(out, at);
+    return first;
+}
+
+/* In one pass: what a row brings is not looked at again. */
+static enum status fill_template(const struct prompt_form *form, struct utf8_span prompt,
+                                 struct utf8_span solution, struct strbuf *out) {
+    const struct place places[] = {{form->place != NULL ? form->place : PLACE, prompt},
+                                   {"{solution}", solution}};
+    const char *text = form->template_text, *at = text;
+    for (const struct place *place;
+         (place = next_place(text, places, form->solution ? 2 : 1, &at)) != NULL;
+         text = at + strlen(place->name)) {
+        TRY(strbuf_append(out, text, (size_t)(at - text)));
+        TRY(strbuf_append(out, place->text.text, place->text.length));
+    }
+    return strbuf_append_text(out, text);
 }
 
 static enum status render_chat(const struct prompt_form *form, struct utf8_span user,
@@ -54,11 +77,12 @@ static enum status encode_chat(const struct prompt_form *form, struct utf8_span 
     return status;
 }
 
-enum status prompt_encode(const struct prompt_form *form, struct utf8_span prompt,
-                          struct strbuf *text, struct token_list *ids) {
+enum status prompt_encode_solution(const struct prompt_form *form, struct utf8_span prompt,
+                                   struct utf8_span solution, struct strbuf *text,
+                                   struct token_list *ids) {
     const size_t begin = text->length;
     const int64_t before = ids->count;
-    TRY(fill_template(form, prompt, text));
+    TRY(fill_template(form, prompt, solution, text));
     const struct utf8_span user = {strbuf_text(text) + begin, text->length - begin};
     if (form->style->form == CHAT_NONE)
         TRY(tokenizer_encode(form->tokenizer, user.text, user.length, true, ids));
@@ -68,6 +92,11 @@ enum status prompt_encode(const struct prompt_form *form, struct utf8_span promp
         return FAIL(STATUS_INPUT, "a prompt is empty, so that the model has nothing to continue: "
                                   "write something around {prompt} in prompt.template");
     return STATUS_OK;
+}
+
+enum status prompt_encode(const struct prompt_form *form, struct utf8_span prompt,
+                          struct strbuf *text, struct token_list *ids) {
+    return prompt_encode_solution(form, prompt, utf8_span(""), text, ids);
 }
 
 enum status prompt_messages(const struct prompt_form *form, const struct conversation *conversation,
@@ -113,7 +142,9 @@ enum status prompt_encode_item(const struct prompt_form *form, const struct data
                                struct strbuf *text, struct token_list *ids) {
     if (item->conversation.count > 0)
         return encode_messages(form, &item->conversation, text, ids);
-    return prompt_encode(form, (struct utf8_span){item->prompt, item->prompt_length}, text, ids);
+    return prompt_encode_solution(form, (struct utf8_span){item->prompt, item->prompt_length},
+                                  (struct utf8_span){item->solution, item->solution_length}, text,
+                                  ids);
 }
 
 /* One token, or added tokens one after another: not what an ordinary text breaks into. */

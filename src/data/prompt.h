@@ -18,6 +18,7 @@
 struct prompt_form {
     const char *template_text;      /* each place in it gives way to the row's prompt */
     const char *place;              /* NULL: {prompt} */
+    bool solution;                  /* and each {solution} to the row's solution */
     const char *system;             /* NULL: no system turn; "": an empty one */
     const struct chat_style *style; /* resolved: its form is not CHAT_AUTO */
     bool thinking;                  /* as chat_render takes them */
@@ -42,6 +43,11 @@ enum status prompt_form_check_messages(const struct prompt_form *form) MUST_USE;
  * where the conversation has no system turn of its own; the caller gives *messages back. */
 enum status prompt_messages(const struct prompt_form *form, const struct conversation *conversation,
                             int64_t count, struct chat_message **messages, int64_t *n) MUST_USE;
+
+/* As prompt_encode, with a text for {solution} where the form has that. */
+enum status prompt_encode_solution(const struct prompt_form *form, struct utf8_span prompt,
+                                   struct utf8_span solution, struct strbuf *text,
+                                   struct token_list *ids) MUST_USE;
 
 /* As prompt_encode, for what a row holds: its prompt, or its messages up to an assistant's turn at
  * the end, which stand as they are, without template; `text` takes the last user's turn of them. */

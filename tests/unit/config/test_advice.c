@@ -101,8 +101,9 @@ static void sentences(void) {
     check_override("optimizer.lr=1", "unknown parameter optimizer.lr: it is called "
                                      "optimizer.learning_rate here");
     check_override("rollout.num-generations=8", "it is called rollout.group_size here");
-    check_override("objective.beta=0.1", "it is called objective.kl_coef here");
-    check_override("distill.beta=1", "distill.beta: it is not there yet: self-distillation has");
+    check_override("objective.kl_beta=0.1", "it is called objective.kl_coef here");
+    check_override("adversarial.d_scale=1",
+                   "adversarial.d_scale: it is not there yet: the adversarial method is not");
     check_override("rollout.batch_size=8", "rollout.prompts_per_step counts the prompts");
     check_override("rollout.zzz=1",
                    "rollout.zzz; `gradus params rollout` lists those of its group");
