@@ -10,8 +10,9 @@
 #define SPACE(name) model->workspace->memory[SPACE_##name]
 
 /* u = x Aᵀ of all targets of the group, (T, count rank). */
-static enum status shrink(struct model *model, int64_t layer, int g, const void *x, int64_t T) {
-    const struct weight *a = &model->adapter->layers[layer].a[g];
+static enum status shrink(struct model *model, const struct adapter *adapter, int64_t layer, int g,
+                          const void *x, int64_t T) {
+    const struct weight *a = &adapter->layers[layer].a[g];
     return backend_run(model->backend, gemm, .x = x, .weight = *a, .y = SPACE(ADAPTED), .M = T,
                        .x_dtype = model->activations, .y_dtype = model->activations,
                        .ldx = a->columns, .ldy = a->rows);
@@ -22,16 +23,16 @@ static void *column_of(const void *matrix, enum dtype dtype, int64_t column) {
     return (char *)matrix + column * (int64_t)dtype_bytes(dtype);
 }
 
-enum status adapt(struct model *model, int64_t layer, enum layer_part part, const void *x, void *y,
-                  int64_t T) {
-    const struct adapter *adapter = model->adapter;
+/* y += what one adapter, or none, makes of x. */
+static enum status adapt_by(struct model *model, const struct adapter *adapter, int64_t layer,
+                            enum layer_part part, const void *x, void *y, int64_t T) {
     const int g = adapter_group_of(adapter, part);
     if (g < 0)
         return STATUS_OK;
     const struct adapter_group *group = &adapter->groups[g];
     const int64_t rank = adapter->settings.rank, width = model->weights->layout.parts[part].rows;
     const enum dtype inner = model->activations, outer = product_dtype(model, part);
-    TRY(shrink(model, layer, g, x, T));
+    TRY(shrink(model, adapter, layer, g, x, T));
     for (int i = 0; i < group->count; i++) {
         void *out = column_of(y, outer, group->row_begin[i]);
         TRY(backend_run(model->backend, gemm, .x = column_of(SPACE(ADAPTED), inner, i * rank),
@@ -40,6 +41,20 @@ enum status adapt(struct model *model, int64_t layer, enum layer_part part, cons
                         .ldy = width, .scale = adapter->scale));
     }
     return STATUS_OK;
+}
+
+enum status adapt(struct model *model, int64_t layer, enum layer_part part, const void *x, void *y,
+                  int64_t T) {
+    const struct part_place *place = &model->weights->layout.parts[part];
+    const struct guest *guest = model->guest;
+    const bool apart = guest != NULL && guest->adapter != model->adapter;
+    const int64_t own = apart ? guest->first : T;
+    TRY(adapt_by(model, model->adapter, layer, part, x, y, own));
+    if (own == T)
+        return STATUS_OK;
+    return adapt_by(model, guest->adapter, layer, part,
+                    column_of(x, model->activations, own * place->columns),
+                    column_of(y, product_dtype(model, part), own * place->rows), T - own);
 }
 
 /* du, and the gradient of a target's B. */
@@ -71,7 +86,7 @@ enum status adapt_backward(struct model *model, int64_t layer, enum layer_part p
     const struct weight *a = &adapter->layers[layer].a[g];
     const enum dtype inner = model->activations;
     float *gradient = SPACE(GRADIENT);
-    TRY(shrink(model, layer, g, x, T));
+    TRY(shrink(model, adapter, layer, g, x, T));
     for (int i = 0; i < group->count; i++)
         TRY(expand_backward(model, layer, g, i, dy, T));
     TRY(backend_run(model->backend, gemm_dw, .dy = SPACE(D_ADAPTED), .x = x,

@@ -95,22 +95,31 @@ static enum status upload_scores(struct model *model, int64_t R, const float *d_
     return b->ops->upload(b, scores + R, d_entropy, (size_t)R * sizeof(float));
 }
 
+/* Of a loss over log-probabilities and entropies. */
+static enum status scores_gradient(struct model *model, const struct head_loss *loss, int64_t begin,
+                                   int64_t columns, int64_t ld, void *out) {
+    const int64_t R = loss->R;
+    float *scores = SPACE(SCORES), *d_scores = SPACE(D_SCORES);
+    TRY(head_logits(model, begin, columns, ld, R));
+    return backend_run(model->backend, head_backward, .logits = SPACE(LOGITS),
+                       .targets = loss->in->target_tokens, .shift = head_shifts(model, R),
+                       .entropy = scores + R, .d_logprob = d_scores, .d_entropy = d_scores + R,
+                       .out = out, .R = R, .columns = columns, .ld = ld, .begin = begin,
+                       .temperature = loss->temperature, .dtype = model->activations);
+}
+
 /* One block of the vocabulary: its logits again, their gradient, and what follows from it. */
 static enum status head_block_backward(struct model *model, int64_t begin, int64_t columns,
-                                       int64_t ld, int64_t R, const int32_t *targets,
-                                       float temperature, const struct gradient_sink *sink) {
-    const int64_t C = model->hparams.C;
+                                       int64_t ld, const struct head_loss *loss,
+                                       const struct gradient_sink *sink) {
+    const int64_t R = loss->R, C = model->hparams.C;
     const enum dtype dtype = model->activations;
-    float *scores = SPACE(SCORES), *d_scores = SPACE(D_SCORES);
     void *d_logits = dtype == DTYPE_F32 ? SPACE(LOGITS) : SPACE(D_LOGITS);
-    TRY(head_logits(model, begin, columns, ld, R));
-    RUN(head_backward, .logits = SPACE(LOGITS), .targets = targets, .shift = head_shifts(model, R),
-        .entropy = scores + R, .d_logprob = d_scores, .d_entropy = d_scores + R, .out = d_logits,
-        .R = R, .columns = columns, .ld = ld, .begin = begin, .temperature = temperature,
-        .dtype = dtype);
-    RUN(gemm_dx, .dy = d_logits, .weight = weight_view(&model->weights->head, begin, columns),
-        .dx = SPACE(D_HEAD), .dy_dtype = dtype, .dx_dtype = DTYPE_F32, .M = R, .ldy = ld, .ldx = C,
-        .add = begin > 0);
+    TRY(loss->gradient(model, loss, begin, columns, ld, d_logits));
+    if (!loss->rows_known)
+        RUN(gemm_dx, .dy = d_logits, .weight = weight_view(&model->weights->head, begin, columns),
+            .dx = SPACE(D_HEAD), .dy_dtype = dtype, .dx_dtype = DTYPE_F32, .M = R, .ldy = ld,
+            .ldx = C, .add = begin > 0);
     if (!trains_weights(model))
         return STATUS_OK;
     RUN(gemm_dw, .dy = d_logits, .x = SPACE(HEAD_NORMED), .dw = SPACE(GRADIENT), .dy_dtype = dtype,
@@ -133,14 +142,14 @@ static enum status final_norm_backward(struct model *model, const struct batch_i
     return STATUS_OK;
 }
 
-static enum status head_backward(struct model *model, const struct batch_integers *in, int64_t R,
-                                 float temperature, const struct gradient_sink *sink) {
+static enum status head_backward(struct model *model, const struct head_loss *loss,
+                                 const struct gradient_sink *sink) {
     const int64_t V = model->hparams.V;
     const int64_t block = model->head_columns, ld = V < block ? V : block;
-    for (int64_t begin = 0; begin < V; begin += block)
-        TRY(head_block_backward(model, begin, V - begin < ld ? V - begin : ld, ld, R,
-                                in->target_tokens, temperature, sink));
-    return final_norm_backward(model, in, R, sink);
+    const bool blocks = !loss->rows_known || trains_weights(model);
+    for (int64_t begin = 0; blocks && begin < V; begin += block)
+        TRY(head_block_backward(model, begin, V - begin < ld ? V - begin : ld, ld, loss, sink));
+    return final_norm_backward(model, loss->in, loss->R, sink);
 }
 
 /* Hidden states that no head read: the pieces of the head are zeros, for those who wait for them. */
@@ -316,11 +325,10 @@ static enum status embedding_backward(struct model *model, const struct batch *b
 
 /* --- the whole --- */
 
-/* The shape of a backward of the batch whose forward, of that kind, came last. */
-static enum status open_backward(struct model *model, const struct batch *batch, bool states,
-                                 const struct gradient_sink *sink, struct space_shape *shape) {
+enum status backward_open(struct model *model, const struct batch *batch, bool states,
+                          const struct gradient_sink *sink, struct space_shape *shape) {
     *shape = model->workspace->kept;
-    if (model->workspace->keeper != model || shape->T != batch->T ||
+    if (model->workspace->keeper != model || shape->T - shape->guests != batch->T ||
         shape->R != batch->target_count || shape->states != states)
         return FAIL(STATUS_DEFECT, "the activations of this batch are not kept: its forward must "
                                    "come last, with keep");
@@ -341,18 +349,28 @@ static enum status blocks_backward(struct model *model, const struct batch *batc
     return trains_weights(model) ? embedding_backward(model, batch, &in, sink) : STATUS_OK;
 }
 
+enum status backward_run(struct model *model, const struct batch *batch,
+                         const struct space_shape *shape, const struct head_loss *loss,
+                         const struct gradient_sink *sink) {
+    TRY(head_backward(model, loss, sink));
+    return blocks_backward(model, batch, shape, sink);
+}
+
 enum status model_backward(struct model *model, const struct batch *batch, float temperature,
                            const float *d_logprob, const float *d_entropy,
                            const struct gradient_sink *sink) {
-    struct space_shape shape;
     const int64_t R = batch->target_count;
+    struct space_shape shape;
     if (batch->T == 0 || R == 0)
         return STATUS_OK;
-    TRY(open_backward(model, batch, false, sink, &shape));
+    TRY(backward_open(model, batch, false, sink, &shape));
     const struct batch_integers in = batch_integers(model, &shape);
     TRY(upload_scores(model, R, d_logprob, d_entropy));
-    TRY(head_backward(model, &in, R, temperature, sink));
-    return blocks_backward(model, batch, &shape, sink);
+    return backward_run(
+        model, batch, &shape,
+        &(struct head_loss){
+            .gradient = scores_gradient, .in = &in, .R = R, .temperature = temperature},
+        sink);
 }
 
 enum status model_states_backward(struct model *model, const struct batch *batch,
@@ -360,7 +378,7 @@ enum status model_states_backward(struct model *model, const struct batch *batch
     struct space_shape shape;
     if (batch->T == 0 || batch->target_count == 0)
         return STATUS_OK;
-    TRY(open_backward(model, batch, true, sink, &shape));
+    TRY(backward_open(model, batch, true, sink, &shape));
     const struct batch_integers in = batch_integers(model, &shape);
     TRY(states_backward(model, &in, batch->target_count, d_states, sink));
     return blocks_backward(model, batch, &shape, sink);

@@ -172,7 +172,7 @@ static enum status states_forward(struct model *model, const float *x, const int
 
 /* --- the whole --- */
 
-static enum status check_batch(const struct model *model, const struct batch *batch) {
+enum status check_batch(const struct model *model, const struct batch *batch) {
     for (int64_t i = 0; i < batch->T; i++) {
         if (batch->tokens[i] < 0 || batch->tokens[i] >= model->hparams.V)
             return FAIL(STATUS_INPUT, "token id %d is outside the model's vocabulary of %" PRId64,
@@ -213,25 +213,32 @@ struct forward {
     float *states;            /* (R, C) */
 };
 
-static enum status forward_run(void *context) {
-    const struct forward *forward = context;
-    struct model *model = forward->model;
-    const struct batch *batch = forward->batch;
-    const int64_t T = batch->T, layers = model->hparams.layers;
-    const struct batch_integers in = batch_integers(model, &forward->shape);
-    struct layer_state s = layer_state(model, &forward->shape, 0);
+enum status blocks_forward(struct model *model, const struct space_shape *shape, float **x) {
+    const int64_t T = shape->T, layers = model->hparams.layers;
+    const struct batch_integers in = batch_integers(model, shape);
+    struct layer_state s = layer_state(model, shape, 0);
     RUN(embed, .table = model->weights->embed, .tokens = in.tokens, .out = s.x, .T = T);
     for (int64_t l = 0; l < layers; l++) {
-        s = layer_state(model, &forward->shape, l);
+        s = layer_state(model, shape, l);
         TRY(layer_project(model, l, &s, T, in.positions));
         TRY(layer_attend(model, l, &s));
         TRY(layer_expand(model, l, &s, T));
         TRY(layer_close(model, l, &s, T));
     }
+    *x = s.next;
+    return STATUS_OK;
+}
+
+static enum status forward_run(void *context) {
+    const struct forward *forward = context;
+    struct model *model = forward->model;
+    const struct batch_integers in = batch_integers(model, &forward->shape);
+    float *x;
+    TRY(blocks_forward(model, &forward->shape, &x));
     if (forward->shape.states)
-        return states_forward(model, s.next, in.target_rows, forward->shape.R, forward->states);
-    return head_forward(model, s.next, &in, forward->shape.R, forward->temperature,
-                        forward->logprob, forward->entropy);
+        return states_forward(model, x, in.target_rows, forward->shape.R, forward->states);
+    return head_forward(model, x, &in, forward->shape.R, forward->temperature, forward->logprob,
+                        forward->entropy);
 }
 
 static bool results_finite(const struct forward *forward) {

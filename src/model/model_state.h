@@ -7,6 +7,7 @@
 #define MODEL_MODEL_STATE_H
 
 #include "model/adapter_state.h"
+#include "model/distill_head.h"
 #include "model/model.h"
 #include "model/weights_state.h"
 
@@ -32,8 +33,11 @@ enum space {
     SPACE_LOGITS,      /* (R, head_columns), or (R, V) for a draw */
     SPACE_HEAD_ROWS,   /* (R) struct head_row; not of a draw */
     SPACE_SCORES,      /* (R) log-probabilities, (R) entropies, (R) struct head_shift */
-    /* (2 T + 2 R): tokens, positions, target rows, target tokens; of a prompt 2 T more: pages, slots */
+    /* (2 T + 2 R): tokens, positions, target rows, target tokens; of a prompt 2 T more: pages, slots;
+     * beside a teacher R more: its target rows */
     SPACE_INTEGERS,
+    SPACE_TEACHER_NORMED, /* * (R, C), of a distillation */
+    SPACE_TEACHER_LOGITS, /* (R, head_columns), for the gradient of the head's weights */
     /* the backward */
     SPACE_D_X,         /* (T, C) */
     SPACE_D_PRODUCT,   /* * (T, F) */
@@ -55,6 +59,8 @@ enum space {
 /* What a batch asks of the workspace. */
 struct space_shape {
     int64_t T, R;
+    int64_t guests;              /* the last rows of T, of which no activations are kept */
+    bool distill;                /* beside a teacher */
     bool keep, recompute;        /* keep: for a backward */
     bool states;                 /* hidden states are asked for, no scores */
     bool backward, prompt, draw; /* prompt, draw: of a decoder */
@@ -68,9 +74,16 @@ struct space_shape {
 struct workspace {
     void *memory[SPACE_COUNT];
     int64_t bytes[SPACE_COUNT];
-    struct attention_plan plan; /* of the batch whose activations the spaces hold */
+    struct attention_plan plan;    /* of the batch whose activations the spaces hold */
+    struct distill_memory distill; /* numbers and logits of a distillation */
     const struct model *keeper; /* whose activations are kept, in the shape `kept`; NULL for none */
     struct space_shape kept;
+};
+
+/* Rows from `first` on go through another adapter than the model's own; NULL: through none. */
+struct guest {
+    int64_t first;
+    struct adapter *adapter;
 };
 
 const char *space_name(enum space space);
@@ -90,6 +103,7 @@ struct model {
     struct workspace *workspace; /* likewise */
 
     const struct gradient_sink *sink; /* of the backward at work */
+    const struct guest *guest;        /* of the forward at work, or NULL */
     int32_t *token_places;            /* host, (V): scratch of the embedding's backward */
     int32_t *row_places, *row_tokens; /* host, (row_capacity): the same */
     int64_t row_capacity;
@@ -124,10 +138,18 @@ struct layer_state layer_state(const struct model *model, const struct space_sha
 /* Integers of a batch in backend memory. */
 struct batch_integers {
     int32_t *tokens, *positions, *target_rows, *target_tokens, *pages, *slots;
+    int32_t *teacher_rows; /* where the pages would be */
 };
 struct batch_integers batch_integers(const struct model *model, const struct space_shape *shape);
 
-/* model_forward.c: the three pieces of a layer around its attention, for T rows. */
+/* model_forward.c: token ids, positions and lengths that the model can take, or a sentence. */
+enum status check_batch(const struct model *model, const struct batch *batch) MUST_USE;
+
+/* All layers over the shape's T rows, whose integers and plan are in place; *x is their output. */
+enum status blocks_forward(struct model *model, const struct space_shape *shape,
+                           float **x) MUST_USE;
+
+/* The three pieces of a layer around its attention, for T rows. */
 enum status layer_project(struct model *model, int64_t layer, const struct layer_state *state,
                           int64_t T, const int32_t *positions) MUST_USE; /* x → qkv */
 enum status layer_expand(struct model *model, int64_t layer, const struct layer_state *state,
@@ -157,5 +179,27 @@ enum status head_open(struct model *model, const float *x, const int32_t *rows, 
 enum status head_logits(struct model *model, int64_t begin, int64_t columns, int64_t ld,
                         int64_t R) MUST_USE;
 struct head_shift *head_shifts(const struct model *model, int64_t R); /* in SPACE_SCORES */
+
+/* model_backward.c: what of the head is not common to all losses. `gradient` computes the logits of
+ * a block, of entries from `begin` on, and their gradient, (R, columns) with row stride ld. */
+struct head_loss {
+    enum status (*gradient)(struct model *model, const struct head_loss *loss, int64_t begin,
+                            int64_t columns, int64_t ld, void *out);
+    bool rows_known; /* the gradient of the normed rows is in SPACE_D_HEAD already */
+    const struct batch_integers *in;
+    int64_t R;
+    float temperature;
+    const void *context;
+};
+
+/* From the head down to the embedding; the weights of the loss are in place. */
+enum status backward_run(struct model *model, const struct batch *batch,
+                         const struct space_shape *shape, const struct head_loss *loss,
+                         const struct gradient_sink *sink) MUST_USE;
+
+/* The shape that a backward over the batch whose forward, of that kind, came last works in, with its
+ * memory; the gradient of the last layer begins as zeros. */
+enum status backward_open(struct model *model, const struct batch *batch, bool states,
+                          const struct gradient_sink *sink, struct space_shape *shape) MUST_USE;
 
 #endif

@@ -15,17 +15,19 @@ static int64_t most(int64_t a, int64_t b) {
     return a > b ? a : b;
 }
 
-/* name, bytes for T rows and R targets; `each`: layers whose values are kept */
+/* name, bytes for T rows and R targets. Of N rows the activations of all layers are kept; where one
+ * layer's T rows end behind its N, the next one's take over, which come later: `each` is the rows
+ * of all layers whose values are kept. */
 #define SPACES(X)                                                                                  \
-    X(X, "layer inputs", s->keep ? (h->layers + 1) * T *C *f : T *C *f)                            \
-    X(RMS1, "inverse rms of the inputs", s->keep ? each *T *f : 0)                                 \
-    X(RAW, "q and k before their norms", h->qk_norm ? each *T *S *a : 0)                           \
-    X(QKV, "queries, keys, values", each *T *S *a)                                                 \
-    X(ATTENTION, "attention outputs", each *T *Q *a)                                               \
-    X(LOG_SUM, "attention sums", s->keep ? each *T * h->H *f : 0)                                  \
-    X(X2, "layer middles", s->keep ? each *T *C *f : 0)                                            \
-    X(RMS2, "inverse rms of the middles", s->keep ? each *T *f : 0)                                \
-    X(GATE_UP, "gate and up", each *T * 2 * F * a)                                                 \
+    X(X, "layer inputs", (s->keep ? h->layers * N + T : T) * C * f)                                \
+    X(RMS1, "inverse rms of the inputs", s->keep ? each *f : 0)                                    \
+    X(RAW, "q and k before their norms", h->qk_norm ? each *S *a : 0)                              \
+    X(QKV, "queries, keys, values", each *S *a)                                                    \
+    X(ATTENTION, "attention outputs", each *Q *a)                                                  \
+    X(LOG_SUM, "attention sums", s->keep ? each * h->H *f : 0)                                     \
+    X(X2, "layer middles", s->keep ? each *C *f : 0)                                               \
+    X(RMS2, "inverse rms of the middles", s->keep ? each *f : 0)                                   \
+    X(GATE_UP, "gate and up", each * 2 * F * a)                                                    \
     X(NORMED, "normed rows", T *C *a)                                                              \
     X(PRODUCT, "gated product", T *F *a)                                                           \
     X(ADAPTED, "inputs of the adapter's second factors", T * s->adapted * a)                       \
@@ -33,20 +35,22 @@ static int64_t most(int64_t a, int64_t b) {
     X(HEAD_RMS, "inverse rms of the targets", R *f)                                                \
     X(HEAD_NORMED, "normed rows of the targets", s->states ? 0 : R *C *a)                          \
     X(STATES, "hidden states behind the final norm", s->states ? R *C *f : 0)                      \
-    X(LOGITS, "logits", s->states ? 0 : R *(s->draw ? h->V : block) * f)                           \
+    X(LOGITS, "logits", logits *f)                                                                 \
     X(HEAD_ROWS, "sums of the head",                                                               \
       s->draw || s->states ? 0 : R * (int64_t)sizeof(struct head_row))                             \
     X(SCORES, "log-probabilities and entropies", s->states ? 0 : 4 * R * f)                        \
     X(INTEGERS, "tokens and positions",                                                            \
-      ((s->prompt ? 4 : 2) * T + 2 * R) * (int64_t)sizeof(int32_t))                                \
-    X(D_X, "gradient of the residual stream", back *T *C *f)                                       \
-    X(D_PRODUCT, "gradient of the gated product", back *T *F *a)                                   \
-    X(D_GATE_UP, "gradient of gate and up", back *T * 2 * F * a)                                   \
-    X(D_NORMED, "gradient of the normed rows", back *T *C *a)                                      \
-    X(D_ATTENTION, "gradient of the attention outputs", back *T *Q *a)                             \
-    X(D_QKV, "gradient of queries, keys, values", back *T *S *a)                                   \
-    X(D_ADAPTED, "gradient of the adapter's inputs", back *T * s->adapted * a)                     \
-    X(D_LOGITS, "gradient of the logits", a < f && !s->states ? back * R * block * a : 0)          \
+      ((s->prompt ? 4 : 2) * T + (s->distill ? 3 : 2) * R) * (int64_t)sizeof(int32_t))             \
+    X(TEACHER_NORMED, "normed rows of the teacher", teacher *R *C *a)                              \
+    X(TEACHER_LOGITS, "logits of the teacher", teacher *logits *f)                                 \
+    X(D_X, "gradient of the residual stream", back *N *C *f)                                       \
+    X(D_PRODUCT, "gradient of the gated product", back *N *F *a)                                   \
+    X(D_GATE_UP, "gradient of gate and up", back *N * 2 * F * a)                                   \
+    X(D_NORMED, "gradient of the normed rows", back *N *C *a)                                      \
+    X(D_ATTENTION, "gradient of the attention outputs", back *N *Q *a)                             \
+    X(D_QKV, "gradient of queries, keys, values", back *N *S *a)                                   \
+    X(D_ADAPTED, "gradient of the adapter's inputs", back *N * s->adapted * a)                     \
+    X(D_LOGITS, "gradient of the logits", a < f ? back * logits * a : 0)                           \
     X(D_HEAD_X, "gradient of the targets' hidden rows", back *R *C *f)                             \
     X(D_HEAD, "gradient of the targets' normed rows", back *R *C *f)                               \
     X(D_SCORES, "gradient of the scores", back * 2 * R * f)                                        \
@@ -60,7 +64,7 @@ static int64_t gradient_floats(const struct hparams *h, const struct space_shape
     if (s->layer_factors > 0)
         return s->layer_factors;
     parameters_layout(h, &layout);
-    return most(layout.layer_elements, most(block, least(s->T, h->V)) * h->C);
+    return most(layout.layer_elements, most(block, least(s->T - s->guests, h->V)) * h->C);
 }
 
 const char *space_name(enum space space) {
@@ -76,7 +80,10 @@ int64_t space_bytes(const struct hparams *h, const struct space_shape *s, enum s
     const int64_t T = s->T, R = s->R, C = h->C, F = h->F, Q = h->H * h->D, f = sizeof(float);
     const int64_t a = (int64_t)dtype_bytes(s->activations);
     const int64_t S = (h->H + 2 * h->K) * h->D, block = least(s->head_columns, h->V);
-    const int64_t each = s->keep && !s->recompute ? h->layers : 1, back = s->backward ? 1 : 0;
+    const int64_t N = T - s->guests, each = s->keep && !s->recompute ? (h->layers - 1) * N + T : T;
+    const int64_t back = s->backward ? 1 : 0, teacher = s->distill ? 1 : 0;
+    const bool blocks = !s->distill || s->layer_factors == 0; /* an adapter leaves the head alone */
+    const int64_t logits = s->states ? 0 : s->draw ? R * h->V : blocks ? R * block : 0;
     switch (space) {
 #define X(space, name, bytes)                                                                      \
     case SPACE_##space:                                                                            \
@@ -128,6 +135,8 @@ void workspace_release(struct model *model) {
         backend_release(model->backend, &model->workspace->memory[i]);
     if (model->workspace != NULL)
         attention_plan_release(model->backend, &model->workspace->plan);
+    if (model->workspace != NULL)
+        distill_memory_release(model->backend, &model->workspace->distill);
     memory_release(&model->workspace);
 }
 
@@ -178,7 +187,7 @@ static void *activations_at(const struct model *model, enum space space, int64_t
 struct layer_state layer_state(const struct model *model, const struct space_shape *shape,
                                int64_t layer) {
     const struct hparams *h = &model->hparams;
-    const int64_t T = shape->T, C = h->C, S = (h->H + 2 * h->K) * h->D;
+    const int64_t T = shape->T - shape->guests, C = h->C, S = (h->H + 2 * h->K) * h->D;
     const bool keep = shape->keep;
     const int64_t l = keep && !shape->recompute ? layer : 0;
     struct layer_state s = {
@@ -201,5 +210,5 @@ struct batch_integers batch_integers(const struct model *model, const struct spa
     int32_t *targets = tokens + 2 * shape->T;
     int32_t *pages = targets + 2 * shape->R;
     return (struct batch_integers){tokens, tokens + shape->T, targets, targets + shape->R,
-                                   pages,  pages + shape->T};
+                                   pages,  pages + shape->T,  pages};
 }
