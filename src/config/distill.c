@@ -166,6 +166,11 @@ enum status settings_check_distill(const struct settings *settings) {
                         "%s: data.train[%lld] gives messages, and the teacher of opsd reads a "
                         "prompt and its solution: give prompt, answer and solution",
                         settings_origin(settings, "data.train"), (long long)i);
+    if (settings->data.corpus_count > 0)
+        return FAIL(STATUS_INPUT,
+                    "%s: data.corpus has no solutions, and the teacher of opsd reads one: give "
+                    "data.train",
+                    settings_origin(settings, "data.corpus"));
     TRY(check_template(settings));
     TRY(check_estimator(settings));
     return check_rule(settings);

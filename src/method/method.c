@@ -5,10 +5,11 @@
 
 #include "base/memory.h"
 #include "method/groups.h"
+#include "method/opsd.h"
 #include "method/rl.h"
 #include "method/sft.h"
 
-static const struct method *const methods[] = {&method_rl, &method_sft};
+static const struct method *const methods[] = {&method_rl, &method_sft, &method_opsd};
 enum { METHODS = sizeof methods / sizeof *methods };
 
 const struct method *const *method_list(int *count) {
@@ -51,12 +52,11 @@ enum status method_take_row(const struct method_context *context, struct rollout
 }
 
 enum status method_take_prompt(const struct method_context *context, struct rollout *rollout,
-                               int64_t group) {
+                               int64_t group, struct dataset_item *item) {
     struct rollout_group *into = &rollout->groups[group];
     struct token_list ids = {.ids = NULL};
-    struct dataset_item item;
-    TRY(method_take_row(context, rollout, group, &item));
-    const enum status status = prompt_encode_item(context->form, &item, &into->text, &ids);
+    TRY(method_take_row(context, rollout, group, item));
+    const enum status status = prompt_encode_item(context->form, item, &into->text, &ids);
     into->prompt = ids.ids;
     into->prompt_length = ids.count;
     return status;

@@ -32,10 +32,12 @@ struct method_context {
     struct model *model;
     struct model *reference; /* frozen copy, or NULL when no KL is asked for */
     struct tokenizer *tokenizer;
-    struct rewards *rewards;        /* NULL for a method without */
-    const struct prompt_form *form; /* from a row's prompt to tokens */
-    struct stream *stream;          /* advances by the prompts taken */
-    struct corpus *corpus;          /* rows are texts, of which windows are taken; or NULL */
+    struct rewards *rewards;         /* NULL for a method without */
+    const struct prompt_form *form;  /* from a row's prompt to tokens */
+    struct model *teacher;           /* of opsd, what teaches now; or NULL */
+    const struct teaching *teaching; /* and what it reads; or NULL */
+    struct stream *stream;           /* advances by the prompts taken */
+    struct corpus *corpus;           /* rows are texts, of which windows are taken; or NULL */
     const struct tiles *tiles;
     const int32_t *stop_ids;
     int64_t stop_id_count;
@@ -53,9 +55,12 @@ struct collect_report {
     double reward_mean; /* of the rewards that the advantages are made of */
 };
 
+struct teaching;
+
 struct method {
     const char *name, *text;
-    bool likelihood; /* the loss is −log π of the answers; no rewards, no gates */
+    bool likelihood; /* the loss is −log π of given answers; no rewards, no gates */
+    bool distils;    /* it is how far a teacher is from the model at the answers that it draws */
 
     /* Answers per prompt. */
     int64_t (*group_size)(const struct settings *settings);
@@ -73,6 +78,11 @@ struct method {
                            struct rollout *rollout, struct collect_report *report);
 };
 
+/* Whether rewards say what is learned from the answers. */
+static inline bool method_rewards(const struct method *method) {
+    return !method->likelihood && !method->distils;
+}
+
 const struct method *const *method_list(int *count);
 const struct method *method_find(const char *name);
 
@@ -85,7 +95,7 @@ enum status method_take_row(const struct method_context *context, struct rollout
 
 /* Takes the next row and its prompt. */
 enum status method_take_prompt(const struct method_context *context, struct rollout *rollout,
-                               int64_t group) MUST_USE;
+                               int64_t group, struct dataset_item *item) MUST_USE;
 
 /* Log-probabilities and entropies of the answers of this rank's tiles under `model`; visit gets
  * those of one answer. */

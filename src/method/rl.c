@@ -6,52 +6,18 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/statistics.h"
+#include "method/draw.h"
 #include "method/groups.h"
 #include "method/rewards.h"
 #include "objective/advantage.h"
-#include "rollout/generate.h"
 
 static int64_t group_size(const struct settings *settings) {
     return settings->rollout.group_size;
 }
 
 static enum status check(const struct settings *settings) {
-    if (settings->rollout.temperature <= 0.0)
-        return FAIL(
-            STATUS_INPUT,
-            "rollout.temperature = 0 draws the same answer every time, so nothing can be learned "
-            "from a group: set it above 0");
+    TRY(draw_check(settings, "nothing can be learned from a group"));
     return rewards_check(settings);
-}
-
-/* Draws the answers of the groups that are marked and belong to this rank. `round` counts the
- * resamplings, so that a replaced prompt has noise of its own. */
-static enum status draw_answers(const struct method_context *context, int64_t step, int round,
-                                const bool *marked, struct rollout *rollout,
-                                struct collect_report *report) {
-    struct generate_settings how =
-        generate_settings_of(context->settings, context->stop_ids, context->stop_id_count, step);
-    how.pulse = context->pulse;
-    struct generate_request *requests;
-    TRY(memory_new(&requests, rollout->group_count, "prompts to answer"));
-    int64_t count = 0;
-    for (int64_t g = 0; g < rollout->group_count; g++)
-        if (marked[g] && groups_own(context->tiles, context->comm, g))
-            requests[count++] = (struct generate_request){
-                .prompt = rollout->groups[g].prompt,
-                .prompt_length = rollout->groups[g].prompt_length,
-                .prompt_index = (uint32_t)(g + round * rollout->group_count),
-                .answers = rollout_group_answers(rollout, g),
-                .answer_count = rollout->group_size};
-    struct generate_report drawn;
-    const struct rollout_columns columns = {
-        .sampler = true, .reference = context->reference != NULL, .gate = true};
-    const enum status status = generate_answers(context->model, context->tokenizer, &how, requests,
-                                                count, columns, &drawn);
-    report->tokens += drawn.tokens;
-    report->positions += drawn.positions;
-    memory_release(&requests);
-    return status;
 }
 
 static struct rewards_item item_of(const struct rollout *rollout, int64_t step, int64_t g,
@@ -93,7 +59,12 @@ static enum status answer_round(const struct method_context *context, int64_t st
                                 const bool *marked, struct rollout *rollout,
                                 struct collect_report *report) {
     const double start_s = clock_now_s();
-    TRY(comm_agree(context->comm, draw_answers(context, step, round, marked, rollout, report)));
+    const struct draw_call call = {
+        .step = step,
+        .round = round,
+        .marked = marked,
+        .columns = {.sampler = true, .reference = context->reference != NULL, .gate = true}};
+    TRY(comm_agree(context->comm, draw_answers(context, &call, rollout, report)));
     const double drawn_s = clock_now_s();
     TRY(comm_agree(context->comm, reward_answers(context, step, marked, rollout)));
     TRY(method_share_summaries(context, rollout));
@@ -107,8 +78,9 @@ static enum status take_prompts(const struct method_context *context, const bool
                                 struct rollout *rollout) {
     for (int64_t g = 0; g < rollout->group_count; g++)
         if (marked[g]) {
+            struct dataset_item item;
             rollout_clear_group(rollout, g);
-            TRY(method_take_prompt(context, rollout, g));
+            TRY(method_take_prompt(context, rollout, g, &item));
         }
     return STATUS_OK;
 }

@@ -22,9 +22,8 @@ static double larger(double a, double b) {
     return isnan(b) || b > a ? b : a;
 }
 
-/* The share of one token in the aggregate. */
-static double token_weight(const struct loss_settings *settings, const struct loss_scope *scope,
-                           int64_t n) {
+double loss_token_weight(const struct loss_settings *settings, const struct loss_scope *scope,
+                         int64_t n) {
     switch (settings->aggregation) {
     case AGGREGATE_SEQUENCE_MEAN:
         return 1 / ((double)scope->answers * (double)n);
@@ -139,7 +138,7 @@ static void entropy_terms(const struct loss_answer *answer, double factor, struc
 
 void loss_answer(const struct loss_settings *settings, const struct loss_scope *scope,
                  const struct loss_answer *answer, struct loss_sums *sums) {
-    const double weight = token_weight(settings, scope, answer->n);
+    const double weight = loss_token_weight(settings, scope, answer->n);
     const double entropy_factor = settings->likelihood ? 0 : settings->entropy_coef * weight;
     struct loss_sums own = {.answers = 1, .tokens = (double)answer->n};
     if (settings->likelihood)
@@ -148,6 +147,24 @@ void loss_answer(const struct loss_settings *settings, const struct loss_scope *
         policy_terms(settings, answer, weight, &own);
     entropy_terms(answer, entropy_factor, &own);
     own.loss = own.policy_loss + own.kl_loss - entropy_factor * own.entropy;
+    loss_sums_add(sums, &own);
+}
+
+void loss_taught(const struct loss_settings *settings, const struct loss_scope *scope,
+                 const struct loss_taught *answer, struct loss_sums *sums) {
+    const double weight = loss_token_weight(settings, scope, answer->n);
+    struct loss_sums own = {.answers = 1, .tokens = (double)answer->n};
+    for (int64_t t = 0; t < answer->n; t++) {
+        own.loss += weight * (double)answer->loss[t];
+        own.divergence += (double)answer->divergence[t];
+        own.entropy += (double)answer->entropy[t];
+        own.entropy_teacher += (double)answer->entropy_teacher[t];
+        own.probability_teacher += exp((double)answer->logprob_teacher[t]);
+        own.agreement += answer->agreement[t];
+        own.clipped_entries += answer->clipped[t];
+        own.clipped_tokens += answer->clipped[t] > 0;
+    }
+    own.policy_loss = own.loss;
     loss_sums_add(sums, &own);
 }
 
@@ -167,6 +184,12 @@ void loss_sums_add(struct loss_sums *sums, const struct loss_sums *other) {
     sums->clip_low += other->clip_low;
     sums->clip_high += other->clip_high;
     sums->clipped += other->clipped;
+    sums->divergence += other->divergence;
+    sums->entropy_teacher += other->entropy_teacher;
+    sums->probability_teacher += other->probability_teacher;
+    sums->agreement += other->agreement;
+    sums->clipped_entries += other->clipped_entries;
+    sums->clipped_tokens += other->clipped_tokens;
     sums->ratio += other->ratio;
     sums->ratio_max = larger(sums->ratio_max, other->ratio_max);
 }

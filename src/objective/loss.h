@@ -67,6 +67,11 @@ struct loss_sums {
      * and all beyond their bound by the rule of the gate paper's eq. 12, where A = 0 goes with
      * A < 0 and the dual bound counts: for the gate `clip` these are the tokens with f' = 0. */
     double clip_low, clip_high, clipped;
+    /* Of a teacher: divergences before any clip, the teacher's entropies, its probabilities of the
+     * tokens; tokens whose most probable one both share; entries that the clip took, and tokens
+     * with such */
+    double divergence, entropy_teacher, probability_teacher, agreement;
+    double clipped_entries, clipped_tokens;
     double ratio;     /* Σ r */
     double ratio_max; /* largest r (maximum, not sum) */
 };
@@ -76,6 +81,23 @@ struct loss_sums {
  * number stays so in the derivatives and the sums. */
 void loss_answer(const struct loss_settings *settings, const struct loss_scope *scope,
                  const struct loss_answer *answer, struct loss_sums *sums);
+
+/* The share of a token in the aggregate, of an answer of n tokens. */
+double loss_token_weight(const struct loss_settings *settings, const struct loss_scope *scope,
+                         int64_t n);
+
+/* One answer against its teacher: L = aggregate(loss of the token), the numbers of each token being
+ * known (backend.h, "Distillation"). */
+struct loss_taught {
+    int64_t n;                          /* tokens of the answer, ≥ 1 */
+    const float *logprob_teacher;       /* (n) */
+    const float *entropy;               /* (n) of the student, of the teacher */
+    const float *entropy_teacher;       /* (n) */
+    const float *divergence, *loss;     /* (n) before the clip, and after it */
+    const int32_t *clipped, *agreement; /* (n) */
+};
+void loss_taught(const struct loss_settings *settings, const struct loss_scope *scope,
+                 const struct loss_taught *answer, struct loss_sums *sums);
 
 void loss_sums_add(struct loss_sums *sums, const struct loss_sums *other);
 

@@ -20,7 +20,7 @@ enum status rollout_init(struct rollout *rollout, int64_t group_count, int64_t g
 }
 
 /* The numbers per token of an answer, in the order in which they travel. */
-enum { COLUMNS = 6 };
+enum { COLUMNS = 9 };
 static void columns_of(struct rollout_answer *answer, float **columns[COLUMNS]) {
     columns[0] = &answer->logprob_sampler;
     columns[1] = &answer->logprob;
@@ -28,6 +28,9 @@ static void columns_of(struct rollout_answer *answer, float **columns[COLUMNS]) 
     columns[3] = &answer->entropy;
     columns[4] = &answer->ratio;
     columns[5] = &answer->gate_derivative;
+    columns[6] = &answer->logprob_teacher;
+    columns[7] = &answer->entropy_teacher;
+    columns[8] = &answer->divergence;
 }
 
 void rollout_answer_release(struct rollout_answer *answer) {
@@ -36,6 +39,8 @@ void rollout_answer_release(struct rollout_answer *answer) {
     memory_release(&answer->tokens);
     for (int i = 0; i < COLUMNS; i++)
         memory_release(columns[i]);
+    memory_release(&answer->agreement);
+    memory_release(&answer->clipped);
     strbuf_release(&answer->text);
     memory_release(&answer->sequence);
     memory_release(&answer->turn_begins);
@@ -46,6 +51,7 @@ void rollout_answer_release(struct rollout_answer *answer) {
 void rollout_clear_group(struct rollout *rollout, int64_t group) {
     struct rollout_group *prompt = &rollout->groups[group];
     memory_release(&prompt->prompt);
+    memory_release(&prompt->teacher);
     strbuf_release(&prompt->text);
     strbuf_release(&prompt->reference);
     *prompt = (struct rollout_group){.source = 0};
@@ -63,8 +69,9 @@ void rollout_release(struct rollout *rollout) {
 
 enum status rollout_answer_reserve(struct rollout_answer *answer, int64_t n,
                                    struct rollout_columns wanted) {
-    const bool present[COLUMNS] = {wanted.sampler, true,        wanted.reference,
-                                   true,           wanted.gate, wanted.gate};
+    const bool present[COLUMNS] = {wanted.sampler, true,           wanted.reference,
+                                   true,           wanted.gate,    wanted.gate,
+                                   wanted.teacher, wanted.teacher, wanted.teacher};
     float **columns[COLUMNS];
     columns_of(answer, columns);
     answer->n = n;
@@ -72,7 +79,10 @@ enum status rollout_answer_reserve(struct rollout_answer *answer, int64_t n,
     for (int i = 0; i < COLUMNS; i++)
         if (present[i])
             TRY(memory_new(columns[i], n, "numbers per token"));
-    return STATUS_OK;
+    if (!wanted.teacher)
+        return STATUS_OK;
+    TRY(memory_new(&answer->agreement, n, "numbers per token"));
+    return memory_new(&answer->clipped, n, "numbers per token");
 }
 
 /* Copies n ids into a new array. */

@@ -30,6 +30,8 @@ struct rollout_group {
     int32_t *prompt; /* (prompt_length) token ids */
     int64_t prompt_length;
     struct strbuf text, reference; /* the prompt as text, the reference answer */
+    int32_t *teacher;              /* (teacher_length) what the teacher of opsd reads; or NULL */
+    int64_t teacher_length;
 };
 
 struct rollout_answer {
@@ -51,7 +53,11 @@ struct rollout_answer {
     float *logprob_reference;       /* under the frozen copy */
     float *entropy;                 /* first pass */
     float *ratio, *gate_derivative; /* last pass */
-    struct strbuf text;             /* without special tokens */
+    /* Of opsd, first pass: of the token under the teacher, of its distribution, the divergence of the
+     * two before any clip; and, which the owner keeps for itself, whether both hold the same token
+     * most probable, and the share of entries over the clip (of clip_at = token, 0 or 1) */
+    float *logprob_teacher, *entropy_teacher, *divergence, *agreement, *clipped;
+    struct strbuf text; /* without special tokens */
     /* Where between > 0: all n + between tokens behind the prompt, and the turns of the answer in
      * them, [turn_begins[i], turn_ends[i]) */
     int32_t *sequence, *turn_begins, *turn_ends;
@@ -95,7 +101,7 @@ void rollout_answer_release(struct rollout_answer *answer);
 
 /* Which numbers per token an answer holds. */
 struct rollout_columns {
-    bool sampler, reference, gate;
+    bool sampler, reference, gate, teacher;
 };
 
 /* Allocates the token arrays of an answer of n tokens: tokens, logprob and entropy always, the

@@ -79,9 +79,11 @@ static void microbatch_end(const struct rollout *rollout, const struct tile *til
     const int64_t first_group = *group, first_answer = *answer;
     int64_t tokens = 0, prompt_of = -1;
     while (*group < tile->end) {
-        const int64_t prompt = prompt_of == *group ? 0 : rollout->groups[*group].prompt_length;
-        const int64_t more =
-            prompt + rollout_answer_length(&rollout_group_answers(rollout, *group)[*answer]);
+        const struct rollout_group *of = &rollout->groups[*group];
+        const int64_t prompt = prompt_of == *group ? 0 : of->prompt_length + of->teacher_length;
+        const int64_t length =
+            rollout_answer_length(&rollout_group_answers(rollout, *group)[*answer]);
+        const int64_t more = prompt + (of->teacher_length > 0 ? 2 : 1) * length;
         const bool first = *group == first_group && *answer == first_answer;
         if (!first && tokens + more > tokens_per_pass)
             return;
@@ -102,8 +104,32 @@ int64_t tile_microbatch_count(const struct rollout *rollout, const struct tile *
     return count;
 }
 
+/* The segments of a prompt, and of the teacher's, −1 without one. */
+struct segments {
+    int32_t student, teacher;
+};
+
+static enum status append_prompt(struct microbatch *microbatch, const struct rollout_group *group,
+                                 struct segments *segments) {
+    segments->teacher = -1;
+    TRY(batch_append_prompt(&microbatch->batch, group->prompt, group->prompt_length,
+                            &segments->student));
+    if (group->teacher_length == 0)
+        return STATUS_OK;
+    return batch_append_prompt(&microbatch->teacher, group->teacher, group->teacher_length,
+                               &segments->teacher);
+}
+
+static enum status append_tokens(struct batch *batch, int32_t segment,
+                                 const struct rollout_answer *answer) {
+    if (answer->between == 0)
+        return batch_append_answer(batch, segment, answer->tokens, answer->n);
+    return batch_append_turns(batch, segment, answer->sequence, rollout_answer_length(answer),
+                              answer->turn_begins, answer->turn_ends, answer->turn_count);
+}
+
 static enum status append_answer(struct microbatch *microbatch, const struct rollout_answer *answer,
-                                 int32_t segment) {
+                                 const struct segments *segments) {
     if (microbatch->answer_count == microbatch->answer_capacity) {
         microbatch->answer_capacity = 2 * microbatch->answer_capacity + 16;
         TRY(memory_grow(&microbatch->answers, microbatch->answer_capacity,
@@ -113,32 +139,30 @@ static enum status append_answer(struct microbatch *microbatch, const struct rol
         (struct microbatch_answer){.group = microbatch->next_group,
                                    .answer = microbatch->next_answer,
                                    .target = microbatch->batch.target_count};
-    if (answer->between == 0)
-        return batch_append_answer(&microbatch->batch, segment, answer->tokens, answer->n);
-    return batch_append_turns(&microbatch->batch, segment, answer->sequence,
-                              rollout_answer_length(answer), answer->turn_begins, answer->turn_ends,
-                              answer->turn_count);
+    if (segments->teacher >= 0)
+        TRY(append_tokens(&microbatch->teacher, segments->teacher, answer));
+    return append_tokens(&microbatch->batch, segments->student, answer);
 }
 
 enum status microbatch_next(struct microbatch *microbatch, const struct rollout *rollout,
                             const struct tile *tile, int64_t tokens_per_pass) {
     int64_t end_group = microbatch->next_group, end_answer = microbatch->next_answer,
             prompt_of = -1;
-    int32_t segment = -1;
+    struct segments segments = {-1, -1};
     microbatch->answer_count = 0;
     batch_clear(&microbatch->batch);
+    batch_clear(&microbatch->teacher);
     microbatch_end(rollout, tile, tokens_per_pass, &end_group, &end_answer);
     while (microbatch->next_group < end_group ||
            (microbatch->next_group == end_group && microbatch->next_answer < end_answer)) {
         const struct rollout_group *group = &rollout->groups[microbatch->next_group];
         if (prompt_of != microbatch->next_group)
-            TRY(batch_append_prompt(&microbatch->batch, group->prompt, group->prompt_length,
-                                    &segment));
+            TRY(append_prompt(microbatch, group, &segments));
         prompt_of = microbatch->next_group;
         TRY(append_answer(
             microbatch,
             &rollout_group_answers(rollout, microbatch->next_group)[microbatch->next_answer],
-            segment));
+            &segments));
         if (++microbatch->next_answer == rollout->group_size) {
             microbatch->next_group++;
             microbatch->next_answer = 0;
@@ -149,6 +173,7 @@ enum status microbatch_next(struct microbatch *microbatch, const struct rollout 
 
 void microbatch_release(struct microbatch *microbatch) {
     batch_release(&microbatch->batch);
+    batch_release(&microbatch->teacher);
     memory_release(&microbatch->answers);
     microbatch->answer_count = microbatch->answer_capacity = 0;
 }

@@ -44,22 +44,23 @@ const struct tile *tiles_of_group(const struct tiles *tiles, int64_t group);
 /* What is computed at once of a tile: a packed batch of consecutive answers behind their prompts. */
 struct microbatch {
     struct batch batch;
+    struct batch teacher; /* the same answers behind their teacher's prompts; empty without these */
     struct microbatch_answer {
         int64_t group, answer; /* answer counts inside the group */
-        int64_t target;        /* its first target in the batch */
+        int64_t target;        /* its first target in the batch, and in the teacher's */
     } * answers;               /* (answer_count) */
     int64_t answer_count, answer_capacity;
     int64_t next_group, next_answer; /* where the following microbatch begins */
 };
 
-#define MICROBATCH_EMPTY ((struct microbatch){.batch = BATCH_EMPTY})
+#define MICROBATCH_EMPTY ((struct microbatch){.batch = BATCH_EMPTY, .teacher = BATCH_EMPTY})
 
 /* Before the first microbatch of a tile. */
 void microbatch_begin(struct microbatch *microbatch, const struct tile *tile);
 
-/* Packs the answers that come next, as many as fit into tokens_per_pass positions (at least one);
- * answer_count is 0 when the tile is done. A prompt stands once in each microbatch that has answers
- * of it. */
+/* Packs the answers that come next, as many as fit into tokens_per_pass positions (at least one),
+ * those of the teacher counted; answer_count is 0 when the tile is done. A prompt stands once in
+ * each microbatch that has answers of it. */
 enum status microbatch_next(struct microbatch *microbatch, const struct rollout *rollout,
                             const struct tile *tile, int64_t tokens_per_pass) MUST_USE;
 void microbatch_release(struct microbatch *microbatch);

@@ -4,6 +4,7 @@
  *
  *     /parameters/<name>  /optimizer/exp_avg/<name>  /optimizer/exp_avg_sq/<name>   fp32, as in the
  *                         model: (rows, columns) or (n)
+ *     /teacher/<name>     the same, where the teacher of opsd is a moving mean
  *     /state/<name>       the table of run/state.h    /settings     text of settings.cfg
  *     /model/<file>       bytes of config.json, tokenizer.json, …
  *     /manifest/{name, sha256}   a checksum of every other dataset
@@ -34,11 +35,12 @@ struct checkpoint_value {
     void *numbers; /* (count), borrowed */
 };
 
-/* The flat vectors of a checkpoint. */
+/* The flat vectors of a checkpoint, of which the first, the first three or all are there. */
 enum checkpoint_section {
     CHECKPOINT_PARAMETERS,
     CHECKPOINT_EXP_AVG,
     CHECKPOINT_EXP_AVG_SQ,
+    CHECKPOINT_TEACHER,
     CHECKPOINT_SECTIONS
 };
 

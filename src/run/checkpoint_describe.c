@@ -94,8 +94,9 @@ enum status checkpoint_describe(const struct h5 *h5, struct strbuf *out) {
     TRY(strbuf_append_text(out, "checkpoint\n"));
     TRY(append_adapter(h5, out));
     for (int section = 0; section < CHECKPOINT_SECTIONS; section++)
-        TRY(append_tensors(&report, checkpoint_sections[section].group,
-                           checkpoint_sections[section].group + 1));
+        if (h5_has(h5, checkpoint_sections[section].group))
+            TRY(append_tensors(&report, checkpoint_sections[section].group,
+                               checkpoint_sections[section].group + 1));
     if (h5_has(h5, "/state"))
         TRY(h5_walk(h5, "/state", append_value, &report));
     return h5_has(h5, "/model") ? h5_list(h5, "/model", append_file, &report) : STATUS_OK;

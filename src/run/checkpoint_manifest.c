@@ -11,6 +11,7 @@ const struct checkpoint_section_info checkpoint_sections[CHECKPOINT_SECTIONS] = 
     [CHECKPOINT_EXP_AVG] = {"/optimizer/exp_avg", "AdamW's mean of the parameter's gradients"},
     [CHECKPOINT_EXP_AVG_SQ] = {"/optimizer/exp_avg_sq",
                                "AdamW's mean of the parameter's squared gradients"},
+    [CHECKPOINT_TEACHER] = {"/teacher", "the teacher's moving mean of the parameter"},
 };
 
 int64_t checkpoint_elements(const struct parameter *parameter) {

@@ -81,9 +81,13 @@ static enum status put_files(struct h5 *h5, const struct model_files *files) {
     return STATUS_OK;
 }
 
+static int sections_of(const struct checkpoint_content *content) {
+    const int state = content->teacher ? CHECKPOINT_SECTIONS : CHECKPOINT_TEACHER;
+    return content->optimizer ? state : 1;
+}
+
 static enum status put_content(struct h5 *h5, const struct checkpoint_content *content) {
-    const int sections = content->optimizer ? CHECKPOINT_SECTIONS : 1;
-    for (int section = 0; section < sections; section++)
+    for (int section = 0; section < sections_of(content); section++)
         TRY(put_section(h5, (enum checkpoint_section)section, content));
     for (int64_t i = 0; i < content->state_count; i++)
         TRY(put_value(h5, &content->state[i]));
@@ -111,10 +115,9 @@ static enum status put_manifest(struct checkpoint_writer *writer, struct h5 *h5)
 }
 
 static enum status note_places(struct checkpoint_writer *writer, const struct h5 *h5,
-                               bool optimizer) {
+                               int sections) {
     char name[CHECKPOINT_NAME_BYTES];
     int64_t bytes;
-    const int sections = optimizer ? CHECKPOINT_SECTIONS : 1;
     for (int section = 0; section < sections; section++) {
         TRY(memory_new(&writer->places[section], writer->parameter_count, "places"));
         for (int64_t i = 0; i < writer->parameter_count; i++) {
@@ -135,7 +138,7 @@ static enum status lay_out(struct checkpoint_writer *writer,
     if (status == STATUS_OK)
         status = put_manifest(writer, h5);
     if (status == STATUS_OK)
-        status = note_places(writer, h5, content->optimizer);
+        status = note_places(writer, h5, sections_of(content));
     const enum status closed = h5_close(&h5);
     writer->manifest.h5 = NULL;
     return status != STATUS_OK ? status : closed;

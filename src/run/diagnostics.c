@@ -16,6 +16,12 @@ enum { NAME_BYTES = 128, ROOM_BYTES = 1 << 26 };
 
 #define VALID_PATH "/step/valid"
 
+/* "/step/distill/position/divergence" */
+static const char *position_name(char out[NAME_BYTES], int metric) {
+    snprintf(out, NAME_BYTES, "/step/%s", position_table[metric].path);
+    return out;
+}
+
 static const char *dataset_name(char out[NAME_BYTES], const char *group, enum metric metric) {
     snprintf(out, NAME_BYTES, "/%s/%s", group, metric_table[metric].path);
     return out;
@@ -35,12 +41,13 @@ struct making {
     const struct h5 *before; /* NULL: none */
     int64_t steps, rows, passes, kept;
     const struct diagnostics_tensors *tensors; /* NULL: none */
-    const struct diagnostics_sets *sets;       /* NULL: none */
+    bool positions;
+    const struct diagnostics_sets *sets; /* NULL: none */
 };
 
 static int64_t row_bytes(const struct diagnostics *diagnostics) {
     const struct diagnostics_tensors *tensors = diagnostics->tensors;
-    int64_t numbers = 0;
+    int64_t numbers = diagnostics->positions ? POSITION_METRICS * POSITION_BINS : 0;
     for (enum metric metric = 0; metric < METRIC_COUNT; metric++)
         numbers += metric_table[metric].per_pass ? 1 + diagnostics->passes : 1;
     if (tensors != NULL)
@@ -112,6 +119,36 @@ static enum status put_metric(const struct making *making, enum metric metric) {
     return describe_dataset(making->h5, path, info, info->reduction);
 }
 
+/* --- by place in the answer --- */
+
+/* "0 1 … 15 16-31 32-63 …" */
+static void list_places(char out[512]) {
+    int n = 0;
+    for (int bin = 0; bin < POSITION_FIRST; bin++)
+        n += snprintf(out + n, (size_t)(512 - n), "%d ", bin);
+    for (int bin = POSITION_FIRST; bin < POSITION_BINS; bin++) {
+        const long first = (long)POSITION_FIRST << (bin - POSITION_FIRST);
+        n += snprintf(out + n, (size_t)(512 - n), "%ld-%ld%s", first, 2 * first - 1,
+                      bin + 1 < POSITION_BINS ? " " : "");
+    }
+}
+
+static enum status put_positions(const struct making *making) {
+    char path[NAME_BYTES], places[512];
+    list_places(places);
+    for (int metric = 0; metric < POSITION_METRICS; metric++) {
+        const struct metric_info *info = &position_table[metric];
+        position_name(path, metric);
+        TRY(put_column(
+            making, path,
+            &(struct column){
+                .rank = 2, .rows = making->rows, .width = POSITION_BINS, .kept = making->kept}));
+        TRY(describe_dataset(making->h5, path, info, info->reduction));
+        TRY(h5_put_attribute(making->h5, path, "places", places));
+    }
+    return STATUS_OK;
+}
+
 /* --- counts of tensors --- */
 
 static enum status put_edges(struct h5 *h5, const char *path, const double *edges,
@@ -160,6 +197,8 @@ static enum status fill_file(const struct making *making, const struct provenanc
     TRY(h5_put_attribute(h5, VALID_PATH, "steps", steps));
     for (enum metric metric = 0; metric < METRIC_COUNT; metric++)
         TRY(put_metric(making, metric));
+    if (making->positions)
+        TRY(put_positions(making));
     if (making->tensors != NULL && making->rows >= making->tensors->every)
         TRY(put_tensors(making));
     if (making->sets != NULL)
@@ -188,7 +227,8 @@ enum status diagnostics_create(const struct diagnostics *diagnostics, int64_t ke
                             .passes = diagnostics->passes,
                             .kept = kept,
                             .tensors = diagnostics->tensors,
-                            .sets = diagnostics->sets};
+                            .sets = diagnostics->sets,
+                            .positions = diagnostics->positions};
     struct h5 *before;
     ASSERT(making.steps > 0 && making.passes > 0 && kept >= 0 && kept <= making.steps);
     TRY(h5_create(&making.h5, H5_FORMAT_LIVE));
@@ -209,7 +249,7 @@ struct row {
         int64_t offset;
         const double *values;
         int n;
-    } places[2 * METRIC_COUNT];
+    } places[2 * METRIC_COUNT + POSITION_METRICS];
     int count;
     int64_t valid_offset;
 };
@@ -237,7 +277,7 @@ static enum status add_place(const struct h5 *h5, const char *path, const char *
 }
 
 static enum status find_places(const struct h5 *h5, const char *path, int64_t index,
-                               const struct metrics *metrics, struct row *row) {
+                               const struct metrics *metrics, bool positions, struct row *row) {
     char name[NAME_BYTES];
     int64_t bytes;
     TRY(h5_place(h5, VALID_PATH, &row->valid_offset, &bytes));
@@ -250,6 +290,9 @@ static enum status find_places(const struct h5 *h5, const char *path, int64_t in
             TRY(add_place(h5, path, dataset_name(name, "pass", metric), index,
                           metrics_pass(metrics, metric), metrics->passes, row));
     }
+    for (int metric = 0; positions && metric < POSITION_METRICS; metric++)
+        TRY(add_place(h5, path, position_name(name, metric), index, metrics->at[metric],
+                      POSITION_BINS, row));
     return STATUS_OK;
 }
 
@@ -288,7 +331,7 @@ enum status diagnostics_append(const struct diagnostics *diagnostics, int64_t st
     const char *path = diagnostics->path;
     TRY(make_room(diagnostics, step_index));
     TRY(h5_open(&h5, path));
-    enum status status = find_places(h5, path, step_index, metrics, &row);
+    enum status status = find_places(h5, path, step_index, metrics, diagnostics->positions, &row);
     (void)h5_close(&h5);
     TRY(status);
     const int file = open(path, O_WRONLY | O_CLOEXEC);
@@ -358,6 +401,7 @@ struct table {
     struct strbuf *out;
     int64_t valid;
     size_t prefix; /* of the path, left out */
+    bool passes;   /* of a metric per pass, else of a step */
 };
 
 /* Mean over the steps that have the number, and how many have it. */
@@ -380,7 +424,8 @@ static enum status read_column(const struct table *table, const char *path, doub
     *n = 0;
     *values = NULL;
     TRY(h5_shape(table->h5, path, &shape));
-    if (shape.rank == 0 || shape.is_text || shape.kind != H5_KIND_F64)
+    if (shape.rank == 0 || shape.is_text || shape.kind != H5_KIND_F64 ||
+        (shape.rank == 2) != table->passes)
         return STATUS_OK;
     const int64_t rows = shape.sizes[0] < table->valid ? shape.sizes[0] : table->valid,
                   width = shape.rank == 2 ? shape.sizes[1] : 1;
@@ -420,6 +465,7 @@ static enum status describe_passes(struct table *table) {
     TRY(strbuf_append_format(table->out,
                              "passes: %lld a step; of the last one (above: the mean of them)\n",
                              (long long)shape.sizes[1]));
+    table->passes = true;
     table->prefix = 1; /* "pass/eur", as curves.py takes it */
     return h5_walk(table->h5, "/pass", describe_metric, table);
 }

@@ -11,6 +11,9 @@
  * with as many rows as fit into that; when they are full the file is made anew with twice as many,
  * and takes the place of the old one whole.
  *
+ * Of a run of opsd, /step/distill/position/<name> (rows, places): by the place of a token in its
+ * answer, which the attribute `places` lists.
+ *
  * Of a run with update.diagnose_every, row i is of step every (i + 1):
  *
  *     /tensor/name (tensors)   /tensor/step (rows)   /tensor/{ratio,scale}_edges (bins + 1)
@@ -21,6 +24,7 @@
 #ifndef RUN_DIAGNOSTICS_H
 #define RUN_DIAGNOSTICS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/status.h"
@@ -48,6 +52,7 @@ struct diagnostics {
     int64_t steps;                             /* of the run: at most so many rows */
     int passes;                                /* of a step, at most */
     const struct diagnostics_tensors *tensors; /* NULL: nothing is counted */
+    bool positions;                            /* there are numbers by place in the answer */
     const struct diagnostics_sets *sets;       /* NULL: nothing is evaluated */
     const struct provenance *provenance;
 };

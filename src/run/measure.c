@@ -124,6 +124,24 @@ static double share(double part, double whole) {
     return whole > 0.0 ? part / whole : NAN;
 }
 
+/* How far the teacher was. */
+static void measure_taught(const struct run *run, const struct loss_sums *total, int pass,
+                           struct metrics *metrics) {
+    const double tokens = total->tokens;
+    metrics_pass(metrics, METRIC_DISTILL_DIVERGENCE)[pass] = share(total->divergence, tokens);
+    metrics_pass(metrics, METRIC_DISTILL_CLIPPED_ENTRIES)[pass] =
+        run->settings->distill.clip_at == SETTING_CLIP_AT_TOKEN
+            ? 0.0
+            : share(total->clipped_entries, tokens * (double)taught_width(run));
+    metrics_pass(metrics, METRIC_DISTILL_CLIPPED_TOKENS)[pass] =
+        share(total->clipped_tokens, tokens);
+    metrics_pass(metrics, METRIC_DISTILL_ENTROPY_TEACHER)[pass] =
+        share(total->entropy_teacher, tokens);
+    metrics_pass(metrics, METRIC_DISTILL_AGREEMENT)[pass] = share(total->agreement, tokens);
+    metrics_pass(metrics, METRIC_DISTILL_PROBABILITY)[pass] =
+        share(total->probability_teacher, tokens);
+}
+
 /* What a backward pass gave: sums of its groups in group order. */
 static void measure_pass(const struct run *run, int pass, struct metrics *metrics) {
     const struct backward_pass *sums = &run->step.passes[pass];
@@ -134,7 +152,9 @@ static void measure_pass(const struct run *run, int pass, struct metrics *metric
     metrics_pass(metrics, METRIC_LOSS)[pass] = total.loss;
     metrics_pass(metrics, METRIC_GRAD_NORM)[pass] = sums->grad_norm;
     metrics_pass(metrics, METRIC_ENTROPY)[pass] = share(total.entropy, total.tokens);
-    if (run->method->likelihood)
+    if (run->method->distils)
+        measure_taught(run, &total, pass, metrics);
+    if (!method_rewards(run->method))
         return;
     metrics_pass(metrics, METRIC_POLICY_LOSS)[pass] = total.policy_loss;
     if (run->reference != NULL)
@@ -314,6 +334,73 @@ static void measure_rule(const struct run *run, double *step) {
     }
 }
 
+/* Of answers that are drawn, where the first pass over each is by the parameters that drew it. */
+static bool has_mismatch(const struct run *run) {
+    return method_rewards(run->method) ||
+           (run->method->distils && run->settings->update.mini_batches == 1);
+}
+
+/* Sums over a group's tokens by their place, then means. */
+struct position_sums {
+    double at[POSITION_METRICS][POSITION_BINS];
+};
+
+static void add_token(const struct run *run, const struct rollout_answer *answer, int64_t t,
+                      struct position_sums *sums) {
+    const bool by_entry = run->settings->distill.clip_at == SETTING_CLIP_AT_ENTRY;
+    const double clipped = (double)answer->clipped[t];
+    const double values[POSITION_METRICS] = {
+        [POSITION_TOKENS] = 1.0,
+        [POSITION_DIVERGENCE] = (double)answer->divergence[t],
+        [POSITION_CLIPPED_ENTRIES] = by_entry ? clipped / (double)taught_width(run) : 0.0,
+        [POSITION_CLIPPED_TOKENS] = clipped > 0.0,
+        [POSITION_ENTROPY] = (double)answer->entropy[t],
+        [POSITION_ENTROPY_TEACHER] = (double)answer->entropy_teacher[t],
+        [POSITION_AGREEMENT] = (double)answer->agreement[t],
+        [POSITION_PROBABILITY] = exp((double)answer->logprob_teacher[t])};
+    const int bin = position_bin(t);
+    for (int i = 0; i < POSITION_METRICS; i++)
+        sums->at[i][bin] += values[i];
+}
+
+static void add_group(const struct run *run, int64_t g, struct position_sums *sums) {
+    const struct rollout *rollout = &run->step.rollout;
+    for (int64_t i = 0; i < rollout->group_size; i++) {
+        const struct rollout_answer *answer = &rollout_group_answers(rollout, g)[i];
+        for (int64_t t = 0; t < answer->n; t++)
+            add_token(run, answer, t, sums);
+    }
+}
+
+/* Every rank's groups, added in group order. */
+static void average_positions(const struct position_sums *groups, int64_t count,
+                              struct metrics *metrics) {
+    for (int bin = 0; bin < POSITION_BINS; bin++) {
+        double sums[POSITION_METRICS] = {0.0};
+        for (int64_t g = 0; g < count; g++)
+            for (int i = 0; i < POSITION_METRICS; i++)
+                sums[i] += groups[g].at[i][bin];
+        for (int i = 0; i < POSITION_METRICS; i++)
+            metrics->at[i][bin] = share(sums[i], sums[POSITION_TOKENS]);
+        metrics->at[POSITION_TOKENS][bin] = sums[POSITION_TOKENS];
+    }
+}
+
+static enum status measure_positions(const struct run *run, struct metrics *metrics) {
+    const int64_t count = run->step.rollout.group_count;
+    struct position_sums *groups = NULL;
+    TRY(comm_agree(run->comm, memory_new(&groups, count, "numbers by place")));
+    for (int64_t g = 0; g < count; g++)
+        if (groups_own(&run->tiles, run->comm, g))
+            add_group(run, g, &groups[g]);
+    const enum status status =
+        groups_share(&run->tiles, run->comm, 0, count, groups, sizeof *groups);
+    if (status == STATUS_OK)
+        average_positions(groups, count, metrics);
+    memory_release(&groups);
+    return status;
+}
+
 static enum status measure_batch(struct run *run, double *values, struct metrics *metrics) {
     const struct rollout *rollout = &run->step.rollout;
     double *step = metrics->step;
@@ -321,12 +408,16 @@ static enum status measure_batch(struct run *run, double *values, struct metrics
     for (int64_t k = 0; k < rollout->group_count * rollout->group_size; k++)
         tokens += (double)rollout->answers[k].n;
     measure_lengths(rollout, values, step);
-    if (!run->method->likelihood) {
+    if (!run->method->likelihood)
         measure_forced(run, step);
+    if (method_rewards(run->method)) {
         measure_rewards(run, values, step);
         measure_tau(run, step);
-        TRY(measure_mismatch(run, tokens, step));
     }
+    if (run->method->distils)
+        TRY(measure_positions(run, metrics));
+    if (has_mismatch(run))
+        TRY(measure_mismatch(run, tokens, step));
     TRY(measure_ranks(run, step));
     measure_progress(run, tokens, step);
     measure_rule(run, step);

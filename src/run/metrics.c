@@ -18,8 +18,22 @@ const struct metric_info metric_table[METRIC_COUNT] = {
 #define METRIC(identifier, path, unit, reduction, per_pass, sentence)                              \
     [METRIC_##identifier] = {path, unit, reduction, sentence, per_pass},
 #include "run/metrics.def"
-#undef METRIC
 };
+
+const struct metric_info position_table[POSITION_METRICS] = {
+#define METRIC_AT(identifier, path, unit, sentence)                                                \
+    [POSITION_##identifier] = {path, unit, "mean over tokens of the place", sentence, false},
+#include "run/metrics.def"
+};
+
+int position_bin(int64_t token) {
+    int bin = (int)token;
+    if (token < POSITION_FIRST)
+        return bin;
+    for (bin = POSITION_FIRST; token >= 2 * POSITION_FIRST && bin < POSITION_BINS - 1; bin++)
+        token /= 2;
+    return bin;
+}
 
 enum metric metric_find(const char *path) {
     enum metric metric = 0;
@@ -45,6 +59,9 @@ void metrics_clear(struct metrics *metrics) {
         metrics->step[i] = (double)NAN;
     for (int i = 0; i < METRIC_COUNT * metrics->passes; i++)
         metrics->pass[i] = (double)NAN;
+    for (int i = 0; i < POSITION_METRICS; i++)
+        for (int bin = 0; bin < POSITION_BINS; bin++)
+            metrics->at[i][bin] = (double)NAN;
 }
 
 double *metrics_pass(const struct metrics *metrics, enum metric metric) {

@@ -15,9 +15,19 @@
 enum metric {
 #define METRIC(identifier, path, unit, reduction, per_pass, sentence) METRIC_##identifier,
 #include "run/metrics.def"
-#undef METRIC
     METRIC_COUNT
 };
+
+enum position_metric {
+#define METRIC_AT(identifier, path, unit, sentence) POSITION_##identifier,
+#include "run/metrics.def"
+    POSITION_METRICS
+};
+
+/* Places of a token in its answer: the first 16 each for itself, then from a power of two to the
+ * next, as far as an answer can get. */
+enum { POSITION_FIRST = 16, POSITION_BINS = 32 };
+int position_bin(int64_t token); /* of an answer, from 0 */
 
 struct metric_info {
     const char *path; /* "completions/mean_length" */
@@ -26,6 +36,7 @@ struct metric_info {
 };
 
 extern const struct metric_info metric_table[METRIC_COUNT];
+extern const struct metric_info position_table[POSITION_METRICS];
 
 /* The metric of a path, "rewards/format/mean"; METRIC_COUNT when there is none. */
 enum metric metric_find(const char *path);
@@ -34,6 +45,7 @@ struct metrics {
     double step[METRIC_COUNT];
     int passes;
     double *pass; /* (METRIC_COUNT, passes); rows of metrics that are not per_pass stay NaN */
+    double at[POSITION_METRICS][POSITION_BINS];
 };
 
 /* All NaN, with room for that many passes; metrics_release gives the room back. */

@@ -171,6 +171,7 @@ struct diagnostics run_diagnostics(const struct run *run, const char *path) {
                                 .tensors =
                                     run->diagnosis.names != NULL ? &run->diagnosis.tensors : NULL,
                                 .sets = run->evaluation.on ? &run->evaluation.sets : NULL,
+                                .positions = run->method->distils,
                                 .provenance = &run->files.provenance};
 }
 
@@ -250,12 +251,12 @@ static enum status write_rollouts(struct run *run) {
     for (int64_t p = 0; p < parts && p < REWARD_PARTS_MAX; p++)
         names[p] = run->settings->reward.parts[p].name;
     const struct rollout_file_settings how = {
-        .rewards = !run->method->likelihood,
+        .rewards = method_rewards(run->method),
         .penalised =
             run->reference != NULL && run->settings->objective.kl_in == SETTING_KL_IN_REWARD,
         .forced = !run->method->likelihood && run->settings->rollout.think_tokens > 0,
         .parts = names,
-        .part_count = run->method->likelihood ? 0 : (int)parts,
+        .part_count = method_rewards(run->method) ? (int)parts : 0,
         .provenance = &run->files.provenance};
     snprintf(name, sizeof name, "rollouts/%s", step_name(step, run->counters.step));
     TRY(directory_path(run->settings->run.directory, path, name));

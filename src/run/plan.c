@@ -116,8 +116,10 @@ static bool is_own(const struct run *run, int64_t group) {
 
 static struct rollout_columns columns_of(const struct run *run) {
     const bool drawn = !run->method->likelihood;
-    return (struct rollout_columns){
-        .sampler = drawn, .reference = run->reference != NULL, .gate = drawn};
+    return (struct rollout_columns){.sampler = drawn,
+                                    .reference = run->reference != NULL,
+                                    .gate = method_rewards(run->method),
+                                    .teacher = run->method->distils};
 }
 
 /* What an answer of a group holds besides where its thinking is closed by force. */
@@ -211,6 +213,10 @@ static enum status rehearse_rollout(struct run *run) {
         struct rollout_group *group = &rollout->groups[g];
         group->prompt_length = prompt_tokens(run);
         TRY(memory_new(&group->prompt, group->prompt_length, "token ids"));
+        if (run->method->distils) {
+            group->teacher_length = run->longest.teacher;
+            TRY(memory_new(&group->teacher, group->teacher_length, "token ids"));
+        }
         if (is_own(run, g) && run->method->likelihood)
             TRY(take_answers(run, g));
     }
@@ -227,17 +233,18 @@ static enum status rehearse_rollout(struct run *run) {
  * which answers of some lengths will reach where those of full length leave a gap. */
 static void fill_microbatch(struct run *run, const struct tile *tile) {
     const struct rollout *rollout = &run->step.rollout;
+    const int64_t times = run->method->distils ? 2 : 1; /* that an answer is computed */
     int64_t room = run->settings->parallel.tokens_per_pass;
     for (int64_t g = tile->begin; g < tile->end; g++) {
-        room -= rollout->groups[g].prompt_length;
+        room -= rollout->groups[g].prompt_length + rollout->groups[g].teacher_length;
         for (int64_t i = 0; i < rollout->group_size; i++) {
             struct rollout_answer *answer = &rollout_group_answers(rollout, g)[i];
             const bool first = g == tile->begin && i == 0;
-            if (!first && room < answer->n) {
-                answer->n = room > 0 ? room : answer->n;
+            if (!first && room < times * answer->n) {
+                answer->n = room >= times ? room / times : answer->n;
                 return;
             }
-            room -= answer->n;
+            room -= times * answer->n;
         }
     }
 }

@@ -58,6 +58,18 @@ static void add_training(const struct plan *plan, struct plan_work *work, double
                                2 * positions * (double)(2 * plan->factors + plan->factors_a));
 }
 
+/* A teacher's forward over the batch, and the products with the output head beyond those that a loss
+ * of log-probabilities takes: three of the teacher, one more of the student. */
+static double teaching(const struct plan *plan, const struct plan_work *work) {
+    const double answer = (double)plan->run.longest.answer,
+                 prompt = (double)plan->run.longest.teacher;
+    const double groups = (double)plan->settings->rollout.prompts_per_step;
+    const double positions = groups * prompt + work->answers * answer;
+    const double all =
+        groups * pairs(prompt, 0) + work->answers * (pairs(prompt, answer) - pairs(prompt, 0));
+    return work->block * positions + work->pair * all + 4 * work->head * work->answers * answer;
+}
+
 struct plan_work plan_work_of(const struct plan *plan) {
     const struct settings *settings = plan->settings;
     const struct hparams *h = &plan->run.lm.hparams;
@@ -88,6 +100,7 @@ struct plan_work plan_work_of(const struct plan *plan) {
     work.rollout =
         drawn ? (work.block + work.adapter) * (work.positions - answers) + drawing + heads : 0;
     work.reference = kl ? once : 0;
+    work.teacher = plan->run.method->distils ? passes * teaching(plan, &work) : 0;
     work.old = old ? once + added : 0;
     add_training(plan, &work, work.positions + again * prompt, attention, heads);
     work.recomputation =
@@ -98,8 +111,8 @@ struct plan_work plan_work_of(const struct plan *plan) {
 }
 
 double plan_work_sum(const struct plan_work *work) {
-    return work->rollout + work->reference + work->old + work->forward + work->backward +
-           work->recomputation;
+    return work->rollout + work->reference + work->old + work->teacher + work->forward +
+           work->backward + work->recomputation;
 }
 
 /* --- files --- */
@@ -122,12 +135,14 @@ struct plan_disk plan_disk_of(const struct plan *plan) {
                   answers = groups * plan->run.method->group_size(settings),
                   every = settings->output.rollouts_every, steps = settings->run.steps;
     const int64_t prompt = plan->run.longest.both - plan->run.longest.answer;
-    /* token, log-probability, entropy; the sampler's, ratio, gate's derivative; reference; and some
-     * four bytes of text a token, in prompts too */
-    const int64_t columns = 3 + (drawn ? 3 : 0) + (settings->objective.kl_coef != 0 ? 1 : 0);
-    struct plan_disk disk = {.checkpoint = 12 * elements + texts,
+    /* token, log-probability, entropy; the sampler's, and ratio, gate's derivative, or those of the
+     * teacher and the divergence; reference; and some four bytes of text a token, in prompts too */
+    const int64_t of_method = plan->run.method->distils ? 4 : drawn ? 3 : 0;
+    const int64_t columns = 3 + of_method + (settings->objective.kl_coef != 0 ? 1 : 0);
+    const bool mean = plan->run.method->distils && settings->distill.teacher == SETTING_TEACHER_EMA;
+    struct plan_disk disk = {.checkpoint = (mean ? 16 : 12) * elements + texts,
                              .rollouts = answers * plan->run.longest.answer * 4 * (columns + 1) +
-                                         groups * prompt * 8,
+                                         groups * (prompt * 8 + plan->run.longest.teacher * 4),
                              .model = 4 * elements + (plan->factors == 0 ? texts : 0)};
     const int64_t saves =
         settings->checkpoint.every > 0 ? steps / settings->checkpoint.every + 1 : steps;

@@ -129,6 +129,13 @@ static enum status microbatch_gradient(struct giving *giving, const struct gradi
         .add = give, .progress = overlaps ? progress : NULL, .lasts = overlaps, .context = giving};
     struct tile_buffers *buffers = &run->buffers;
     const struct microbatch *microbatch = &buffers->microbatch;
+    if (run->method->distils)
+        return taught_gradient(run,
+                               &(struct taught_call){.scope = &call->scope,
+                                                     .groups = call->sums->groups,
+                                                     .begin = call->sums->begin,
+                                                     .first = call->first},
+                               &sink);
     TRY(reserve_targets(buffers, microbatch->batch.target_count));
     TRY(model_forward(run->lm.model, &microbatch->batch, temperature_of(run), true,
                       buffers->logprob, buffers->entropy));

@@ -62,14 +62,23 @@ static enum status append_rewards(const struct run *run, const struct metrics *m
                                 step[METRIC_ENTROPY], step[METRIC_MEAN_LENGTH]);
 }
 
+static enum status append_taught(const double *step, struct strbuf *line) {
+    return strbuf_append_format(
+        line, ", divergence = %.4g, agreement = %.3f, entropy = %.3f, length = %.1f",
+        step[METRIC_DISTILL_DIVERGENCE], step[METRIC_DISTILL_AGREEMENT], step[METRIC_ENTROPY],
+        step[METRIC_MEAN_LENGTH]);
+}
+
 static enum status compose_step(const struct run *run, const struct metrics *metrics, double step_s,
                                 struct strbuf *line) {
     const double *step = metrics->step;
     const int64_t steps = run->settings->run.steps, left = steps - run->counters.step;
     TRY(strbuf_append_format(line, "step = %lld/%lld, loss = %.4g", (long long)run->counters.step,
                              (long long)steps, step[METRIC_LOSS]));
-    if (!run->method->likelihood)
+    if (method_rewards(run->method))
         TRY(append_rewards(run, metrics, line));
+    if (run->method->distils)
+        TRY(append_taught(step, line));
     return strbuf_append_format(line, ", tokens_per_s = %.0f, step_s = %.2f, left_s = %.0f",
                                 step[METRIC_TOKENS_PER_S], step[METRIC_TIME_STEP],
                                 step_s * (double)left);
@@ -112,8 +121,11 @@ static enum status compose_answer(const struct run *run, const struct rollout_gr
     TRY(append_end(&group->reference, line));
     printable(shown, sizeof shown, ANSWER_SHOWN, "\"", strbuf_text(&answer->text),
               answer->text.length);
-    TRY(strbuf_append_format(line, ", answer = \"%s\", tokens = %lld, reward = %.3f", shown,
-                             (long long)answer->n, answer->reward));
+    TRY(strbuf_append_format(line, ", answer = \"%s\", tokens = %lld", shown,
+                             (long long)answer->n));
+    if (!method_rewards(run->method))
+        return STATUS_OK;
+    TRY(strbuf_append_format(line, ", reward = %.3f", answer->reward));
     for (int64_t p = 0; p < run->settings->reward.parts_count; p++)
         TRY(strbuf_append_format(line, ", reward_%s = %.3f", run->settings->reward.parts[p].name,
                                  answer->parts[p]));

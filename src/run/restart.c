@@ -77,7 +77,7 @@ static enum status load_vectors(struct run *run, const struct checkpoint *checkp
     TRY(check_count(&run->lm, checkpoint));
     TRY(memory_new(&piece, PIECE, "checkpoint piece"));
     enum status status = STATUS_OK;
-    for (int section = 0; section < CHECKPOINT_SECTIONS && status == STATUS_OK; section++)
+    for (int section = 0; section < state_sections(run) && status == STATUS_OK; section++)
         status = load_vector(run, checkpoint, (enum checkpoint_section)section, piece);
     memory_release(&piece);
     return status;
@@ -251,8 +251,9 @@ static enum status load(void *context) {
 enum status restart_load(struct run *run, const struct restart *restart) {
     if (restart->path[0] == '\0')
         return STATUS_OK;
-    return comm_agree(run->comm,
-                      checkpoint_retry(load, &(struct loading){.run = run, .restart = restart}));
+    TRY(comm_agree(run->comm,
+                   checkpoint_retry(load, &(struct loading){.run = run, .restart = restart})));
+    return teacher_restore(run);
 }
 
 /* --- what later steps left --- */

@@ -109,9 +109,15 @@ static enum status append_answer(const struct h5 *h5, int64_t i, struct strbuf *
 static const struct {
     const char *path, *title;
 } token_columns[] = {
-    {"/token/logprob_sampler", "sampler"},     {"/token/logprob", "logprob"},
-    {"/token/logprob_reference", "reference"}, {"/token/ratio", "ratio"},
-    {"/token/gate_derivative", "gate'"},       {"/token/entropy", "entropy"},
+    {"/token/logprob_sampler", "sampler"},
+    {"/token/logprob", "logprob"},
+    {"/token/logprob_reference", "reference"},
+    {"/token/logprob_teacher", "teacher"},
+    {"/token/ratio", "ratio"},
+    {"/token/gate_derivative", "gate'"},
+    {"/token/entropy", "entropy"},
+    {"/token/entropy_teacher", "entropy_T"},
+    {"/token/divergence", "divergence"},
 };
 
 enum { TOKEN_COLUMNS = sizeof token_columns / sizeof *token_columns, TEXT_WIDTH = 20 };

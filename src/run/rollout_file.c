@@ -76,6 +76,11 @@ ROW(prompt_tokens) {
     return span_of(rollout->groups[i].prompt, rollout->groups[i].prompt_length);
 }
 
+ROW(teacher_tokens) {
+    (void)field, (void)own;
+    return span_of(rollout->groups[i].teacher, rollout->groups[i].teacher_length);
+}
+
 ROW(prompt_text) {
     (void)field, (void)own;
     return text_span(&rollout->groups[i].text);
@@ -189,6 +194,11 @@ static const struct field fields[] = {
            "UTF-8 bytes of the answers, without special tokens"),
 };
 
+/* What the teachers of opsd have read. */
+static const struct field teacher_field =
+    RAGGED("/teacher/token_ids", "/teacher/offsets", H5_KIND_I32, false, teacher_tokens, "1",
+           "token ids that the teacher of each prompt reads before an answer to it");
+
 /* Where an answer of the file has several turns. */
 static const struct field turn_fields[] = {
     RAGGED("/answer/sequence_ids", "/answer/sequence_offsets", H5_KIND_I32, true, answer_sequence,
@@ -219,6 +229,13 @@ static const struct field token_fields[] = {
               "log-probability under the reference, the frozen model of the start"),
     PER_TOKEN("/token/entropy", entropy, "nat",
               "entropy of the next token over the whole vocabulary, first pass"),
+    PER_TOKEN("/token/logprob_teacher", logprob_teacher, "nat",
+              "log-probability under the teacher, first pass"),
+    PER_TOKEN("/token/entropy_teacher", entropy_teacher, "nat",
+              "entropy of the teacher's next token over the whole vocabulary, first pass"),
+    PER_TOKEN("/token/divergence", divergence, "nat",
+              "divergence of the student from the teacher before any clip, first pass; of the "
+              "sampled estimator log p_S - log p_T of the token"),
     PER_TOKEN("/token/ratio", ratio, "1",
               "probability ratio to the policy that drew, last pass over the batch"),
     PER_TOKEN("/token/gate_derivative", gate_derivative, "1",
@@ -371,6 +388,8 @@ static enum status fill_file(struct h5 *h5, const struct rollout *rollout,
     TRY(WRITE_ALL(h5, fields, rollout));
     if (has_turns(rollout))
         TRY(WRITE_ALL(h5, turn_fields, rollout));
+    if (rollout->groups[0].teacher != NULL)
+        TRY(write_field(h5, &teacher_field, rollout));
     if (settings->rewards)
         TRY(write_rewards(h5, rollout, settings));
     TRY(h5_put_group(h5, "/token"));

@@ -123,7 +123,8 @@ static enum status take_step(struct run *run, void *kept) {
 
 enum status rule_step(void *context) {
     struct optimizer_kept none = {.parameters = NULL};
-    return move(context, take_step, &none);
+    TRY(move(context, take_step, &none));
+    return teacher_follow(context);
 }
 
 static struct optimizer_kept slots_of(const struct run *run) {

@@ -7,6 +7,8 @@
  *     setup.c    opens and closes it
  *     plan.c     what it will hold, compute and write, without doing so
  *     problem.c  the gradient of the real model, as an update rule sees it
+ *     taught.c   the same of a microbatch beside its teacher
+ *     teacher.c  who that is
  *     rule.c     what the rule moves and keeps
  *     measure.c  from a step's sums to its metrics
  *     output.c   the files in run.directory
@@ -33,6 +35,7 @@
 #include "file/provenance.h"
 #include "method/method.h"
 #include "method/rewards.h"
+#include "method/teaching.h"
 #include "model/fingerprint.h"
 #include "objective/loss.h"
 #include "objective/tau.h"
@@ -52,6 +55,8 @@
 #include "run/metrics.h"
 #include "run/model_directory.h"
 #include "run/restart.h"
+#include "run/taught.h"
+#include "run/teacher.h"
 #include "run/wall_time.h"
 #include "update/update.h"
 
@@ -106,12 +111,14 @@ struct rule_memory {
 struct tile_buffers {
     struct microbatch microbatch;
     float *logprob, *entropy, *d_logprob, *d_entropy; /* (targets of the microbatch) */
+    struct distill_numbers taught;                    /* the same, of opsd */
 };
 
 /* The longest rows that a run may meet, in tokens; an answer that is drawn counts as long as it may
  * get. */
 struct row_lengths {
     int64_t prompt, answer, both;
+    int64_t teacher; /* of opsd: the teacher's prompt */
 };
 
 /* Rank 0's files in run.directory; on the others but for one number empty. */
@@ -141,6 +148,8 @@ struct run {
     struct model *
         reference; /* the policy without its adapter, or as it was at the start; NULL without a KL term */
     struct weights *reference_weights; /* a copy of its own, or NULL with an adapter */
+    struct teacher teacher;            /* of opsd */
+    struct teaching teaching;          /* what it reads */
     struct stream *stream;
     struct corpus *corpus;      /* NULL: prompts are rows of data.train */
     struct row_lengths longest; /* of the stream */

@@ -38,6 +38,7 @@ struct saving {
     const float *values[CHECKPOINT_SECTIONS];
     bool packed[CHECKPOINT_SECTIONS];
     float *copies[CHECKPOINT_SECTIONS]; /* NULL where the host reads the vectors themselves */
+    int sections;                       /* that there are */
     const struct shard *deal;           /* borrowed: which pieces fall to which rank */
     const struct parameter_set *trained;
     int rank, size;
@@ -61,7 +62,8 @@ struct saving {
 static enum status check_piece(const struct saving *saving, enum checkpoint_section section,
                                int64_t begin, const float *values, int64_t n) {
     static const char *const of[CHECKPOINT_SECTIONS] = {"", "the mean of gradients of ",
-                                                        "the mean of squared gradients of "};
+                                                        "the mean of squared gradients of ",
+                                                        "the teacher's mean of "};
     const int64_t bad = first_not_finite(values, n);
     char what[96];
     if (bad < 0)
@@ -86,7 +88,7 @@ static enum status write_range(const struct saving *saving, enum checkpoint_sect
 }
 
 static enum status write_pieces(const struct saving *saving) {
-    for (int section = 0; section < CHECKPOINT_SECTIONS; section++)
+    for (int section = 0; section < saving->sections; section++)
         for (int64_t i = 0; i < shard_range_count(saving->deal, saving->rank); i++) {
             const struct shard_range range = shard_range_at(saving->deal, saving->rank, i);
             TRY(write_range(saving, (enum checkpoint_section)section, &range));
@@ -201,7 +203,8 @@ static enum status copy_pieces(struct run *run, struct saving *saving,
 }
 
 static enum status take_vectors(struct run *run, struct saving *saving) {
-    for (int section = 0; section < CHECKPOINT_SECTIONS; section++) {
+    saving->sections = state_sections(run);
+    for (int section = 0; section < saving->sections; section++) {
         const struct state_vector vector = state_vector(run, (enum checkpoint_section)section);
         saving->values[section] = vector.values;
         saving->packed[section] = vector.packed;
@@ -224,6 +227,7 @@ static enum status lay_out(struct run *run, struct saving *saving) {
     const struct checkpoint_content content = {.parameters = saving->trained->items,
                                                .parameter_count = saving->trained->count,
                                                .optimizer = true,
+                                               .teacher = state_sections(run) > CHECKPOINT_TEACHER,
                                                .state = state,
                                                .state_count = state_values(run, state),
                                                .settings = strbuf_text(&run->files.settings_text),
@@ -368,6 +372,6 @@ double saving_stall_s(struct run *run) {
 }
 
 int64_t saving_bytes(const struct run *run) {
-    const int64_t copies = run->lm.backend.ops->host_memory ? 0 : CHECKPOINT_SECTIONS;
+    const int64_t copies = run->lm.backend.ops->host_memory ? 0 : state_sections(run);
     return copies * run->deal->elements * (int64_t)sizeof(float);
 }

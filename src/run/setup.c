@@ -32,7 +32,7 @@ static struct tau_settings tau_settings_of(const struct settings *settings,
                                            const struct method *method) {
     const struct settings_objective *objective = &settings->objective;
     return (struct tau_settings){
-        .control = method->likelihood ? TAU_FIXED : (enum tau_control)objective->tau_control,
+        .control = method_rewards(method) ? (enum tau_control)objective->tau_control : TAU_FIXED,
         .tau_pos = settings->objective.tau_pos,
         .tau_neg = settings->objective.tau_neg,
         .scale_end = objective->tau_scale_end,
@@ -56,11 +56,23 @@ static int64_t larger(int64_t a, int64_t b) {
     return a > b ? a : b;
 }
 
+/* A row whose teacher's prompt leaves no room for an answer takes no part. */
+static enum status check_teacher(struct run *run, const struct dataset *dataset,
+                                 const struct dataset_item *item, bool *kept) {
+    const int64_t answer = run->settings->rollout.max_new_tokens;
+    int64_t tokens;
+    TRY(dataset_place(teaching_count(&run->teaching, item, &tokens), dataset->path, item->row));
+    *kept = tokens + answer <= run->lm.hparams.max_positions;
+    if (*kept)
+        run->longest.teacher = larger(run->longest.teacher, tokens);
+    return STATUS_OK;
+}
+
 static enum status check_row(void *context, const struct dataset *dataset,
                              const struct dataset_item *item, bool *kept) {
     struct row_check *check = context;
-    const struct run *run = check->run;
-    struct row_lengths *longest = &check->run->longest;
+    struct run *run = check->run;
+    struct row_lengths *longest = &run->longest;
     int64_t answer = run->settings->rollout.max_new_tokens, both = 0;
     struct dataset_item window = *item;
     check->source += check->dataset != dataset;
@@ -77,6 +89,8 @@ static enum status check_row(void *context, const struct dataset *dataset,
                           dataset->path, item->row));
         *kept = both <= run->lm.hparams.max_positions;
     }
+    if (*kept && run->method->distils)
+        TRY(check_teacher(run, dataset, item, kept));
     if (!*kept)
         return STATUS_OK;
     longest->prompt = check->limit.longest;
@@ -128,6 +142,13 @@ static void tell_limit(const struct run *run, int64_t limit, char *out, size_t r
                  "than prompt.max_tokens = %lld (raise it) or, with the answer, than the %lld "
                  "positions of the model (leave such rows out)",
                  (long long)settings->prompt.max_tokens, positions);
+    else if (run->method->distils)
+        snprintf(
+            out, room,
+            "than prompt.max_tokens = %lld (raise it) or, as the teacher reads them with their "
+            "solution, than rollout.max_new_tokens = %lld and what the teacher writes first "
+            "leave of the model's %lld positions (lower these)",
+            (long long)limit, (long long)settings->rollout.max_new_tokens, positions);
     else if (limit == settings->prompt.max_tokens)
         snprintf(out, room, "than prompt.max_tokens = %lld: raise it", (long long)limit);
     else
@@ -190,6 +211,7 @@ static struct stream_source train_source_of(struct run *run, const struct train_
                  .answer = from->answer,
                  .where = from->where,
                  .answer_after = from->answer_after,
+                 .solution = run->method->distils ? from->solution : NULL,
                  .skip_bad = run->settings->data.bad_rows == SETTING_BAD_ROWS_SKIP,
                  .count_tokens = count_tokens,
                  .context = run},
@@ -314,6 +336,7 @@ static enum status open_model(struct run *run) {
     TRY(load_model(run));
     if (settings->objective.kl_coef != 0.0)
         TRY(open_reference(run, &how));
+    TRY(teacher_open(run, &how));
     const struct optimizer_settings adamw = {.beta1 = settings->optimizer.beta1,
                                              .beta2 = settings->optimizer.beta2,
                                              .epsilon = settings->optimizer.epsilon,
@@ -331,6 +354,8 @@ static enum status reserve_passes(struct run *run) {
                   T = longest > pass ? longest : pass;
     if (run->lm.backend.ops->host_memory)
         return STATUS_OK;
+    if (run->method->distils)
+        return taught_reserve(run, T, larger(T, run->longest.teacher + run->longest.answer), T);
     return model_reserve(run->lm.model, T, T, run->gradient->overlaps);
 }
 
@@ -360,6 +385,8 @@ static void assume_rows(struct run *run, int64_t prompt_limit) {
                   most = run->lm.hparams.max_positions, both = prompt_limit + answer;
     run->longest = (struct row_lengths){
         .prompt = prompt_limit, .answer = answer, .both = both < most ? both : most};
+    if (run->method->distils)
+        run->longest.teacher = most - answer;
 }
 
 /* All that can be refused before the model is made: settings, texts, data. A plan does without what
@@ -391,9 +418,15 @@ static enum status open_data(struct run *run, int threads, const struct absent *
                                                  : prompt_limit + settings->rollout.max_new_tokens;
     if (!absent_rows(absent))
         TRY(run_evaluation_open(run));
-    if (!absent_rows(absent))
-        return open_stream(run, prompt_limit);
-    assume_rows(run, prompt_limit);
+    if (run->method->distils && run->lm.tokenizer != NULL)
+        TRY(teaching_open(&run->teaching, settings, &run->lm.form));
+    if (absent_rows(absent))
+        assume_rows(run, prompt_limit);
+    else
+        TRY(open_stream(run, prompt_limit));
+    if (run->method->distils)
+        run->max_positions =
+            larger(run->max_positions, run->longest.teacher + settings->rollout.max_new_tokens);
     return STATUS_OK;
 }
 
@@ -447,12 +480,14 @@ void run_unreserve(struct run *run) {
     memory_release(&run->buffers.entropy);
     memory_release(&run->buffers.d_logprob);
     memory_release(&run->buffers.d_entropy);
+    taught_release(&run->buffers.taught);
     microbatch_release(&run->buffers.microbatch);
     gradient_destroy(&run->gradient);
     reducer_close(&run->reducer);
     rule_unreserve(run);
     diagnosis_unreserve(run);
     optimizer_destroy(&run->optimizer);
+    teacher_close(run);
     model_destroy(&run->reference);
     weights_destroy(&run->reference_weights);
     fingerprint_release(&run->fingerprint);
@@ -478,5 +513,6 @@ void run_close(struct run *run) {
     memory_release(&run->position);
     tiles_release(&run->tiles);
     run_evaluation_close(run);
+    teaching_release(&run->teaching);
     language_model_close(&run->lm);
 }

@@ -33,6 +33,14 @@ static int baseline_value(struct run *run, struct checkpoint_value *out) {
     return run->settings->objective.advantage == SETTING_ADVANTAGE_EMA ? 1 : 0;
 }
 
+/* Of a teacher that is a moving mean. */
+static int teacher_value(struct run *run, struct checkpoint_value *out) {
+    *out = (struct checkpoint_value){
+        "teacher/moves",     "steps", "moves of the teacher's mean so far",
+        CHECKPOINT_INTEGERS, 1,       &run->teacher.moves};
+    return run->teacher.mean != NULL ? 1 : 0;
+}
+
 int state_values(struct run *run, struct checkpoint_value out[STATE_VALUES_MAX]) {
     struct run_counters *counters = &run->counters;
     struct flat *flat = &run->flat;
@@ -60,12 +68,16 @@ int state_values(struct run *run, struct checkpoint_value out[STATE_VALUES_MAX])
         {"data/position", "prompts", "prompts given so far: in all, then of each source of data.train", integers, stream_position_size(run->stream), run->position},
     };
     /* clang-format on */
-    const int count = (int)(sizeof values / sizeof *values);
-    ASSERT(count < STATE_VALUES_MAX - SHUTOFF_VALUES);
+    int count = (int)(sizeof values / sizeof *values);
+    ASSERT(count < STATE_VALUES_MAX - SHUTOFF_VALUES - 1);
     memcpy(out, values, sizeof values);
-    const int baselines = baseline_value(run, out + count);
-    return count + baselines +
-           (run->rule->shuts_off ? shutoff_values(run, out + count + baselines) : 0);
+    count += baseline_value(run, out + count);
+    count += teacher_value(run, out + count);
+    return count + (run->rule->shuts_off ? shutoff_values(run, out + count) : 0);
+}
+
+int state_sections(const struct run *run) {
+    return run->teacher.mean != NULL ? CHECKPOINT_SECTIONS : CHECKPOINT_TEACHER;
 }
 
 struct state_vector state_vector(const struct run *run, enum checkpoint_section section) {
@@ -74,6 +86,7 @@ struct state_vector state_vector(const struct run *run, enum checkpoint_section 
         [CHECKPOINT_PARAMETERS] = {run->master, false},
         [CHECKPOINT_EXP_AVG] = {run->optimizer->exp_avg, packed},
         [CHECKPOINT_EXP_AVG_SQ] = {run->optimizer->exp_avg_sq, packed},
+        [CHECKPOINT_TEACHER] = {run->teacher.mean, packed},
     };
     ASSERT(vectors[section].values != NULL);
     return vectors[section];

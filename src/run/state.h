@@ -24,6 +24,7 @@ struct state_vector {
     float *values;
     bool packed;
 };
+int state_sections(const struct run *run); /* the first so many there are */
 struct state_vector state_vector(const struct run *run, enum checkpoint_section section);
 
 /* Before the numbers are written, and after they were read: between the table and what keeps its

@@ -44,6 +44,8 @@ static enum status run_step(struct run *run, struct metrics *metrics) {
                                            .tokenizer = run->lm.tokenizer,
                                            .rewards = run->rewards,
                                            .form = &run->lm.form,
+                                           .teacher = teacher_model(run),
+                                           .teaching = &run->teaching,
                                            .stream = run->stream,
                                            .corpus = run->corpus,
                                            .tiles = &run->tiles,
@@ -172,7 +174,7 @@ static enum status take_step(struct run *run, struct metrics *metrics, bool *sto
     if (status == STATUS_REWARD)
         return keep_what_is(run);
     TRY(status);
-    if (!run->method->likelihood)
+    if (method_rewards(run->method))
         warn_when_flat(run, metrics);
     warn_of_noise(run, metrics);
     durations_add(&run->wall.steps,

@@ -39,6 +39,7 @@ static struct checkpoint_content content(void) {
     return (struct checkpoint_content){.parameters = parameters,
                                        .parameter_count = PARAMETERS,
                                        .optimizer = true,
+                                       .teacher = true,
                                        .state = state,
                                        .state_count = 3,
                                        .settings = "run : { steps = 3; };",

@@ -36,7 +36,7 @@ static void fill(struct run *run) {
     run->best = (struct best){.step = 205, .value = 206.5};
     for (int i = 0; i < 7; i++)
         stream_next(run->stream, &item);
-    for (int section = 0; section < CHECKPOINT_SECTIONS; section++)
+    for (int section = 0; section < state_sections(run); section++)
         for (int64_t i = 0; i < run->layout->elements; i++)
             state_vector(run, (enum checkpoint_section)section).values[i] = element(section, i);
 }
@@ -58,7 +58,7 @@ static void check(struct run *run) {
     stream_next(run->stream, &item);
     CHECK_EQ(item.serial, 7);
     CHECK_EQ(item.data.row, 7);
-    for (int section = 0; section < CHECKPOINT_SECTIONS; section++)
+    for (int section = 0; section < state_sections(run); section++)
         for (int64_t i = 0; i < run->layout->elements; i++)
             if (state_vector(run, (enum checkpoint_section)section).values[i] !=
                 element(section, i)) {
