@@ -102,8 +102,6 @@ static void sentences(void) {
                                      "optimizer.learning_rate here");
     check_override("rollout.num-generations=8", "it is called rollout.group_size here");
     check_override("objective.kl_beta=0.1", "it is called objective.kl_coef here");
-    check_override("adversarial.d_scale=1",
-                   "adversarial.d_scale: it is not there yet: the adversarial method is not");
     check_override("rollout.batch_size=8", "rollout.prompts_per_step counts the prompts");
     check_override("rollout.zzz=1",
                    "rollout.zzz; `gradus params rollout` lists those of its group");

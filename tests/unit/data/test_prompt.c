@@ -49,6 +49,30 @@ static void check_prompt(const struct chat_style *style, const char *template_te
     memory_release(&ids.ids);
 }
 
+/* A template with both places: in one pass, whatever the texts bring. */
+static void check_solution(const char *template_text, const char *prompt, const char *solution,
+                           const char *want) {
+    const struct prompt_form form = {.template_text = template_text,
+                                     .solution = true,
+                                     .style = &none,
+                                     .date = "26 Jul 2024",
+                                     .tokenizer = tokenizer};
+    struct strbuf text = STRBUF_EMPTY;
+    struct token_list ids = {.ids = NULL};
+    CHECK_OK(prompt_encode_solution(&form, utf8_span(prompt), utf8_span(solution), &text, &ids));
+    CHECK_TEXT(strbuf_text(&text), want);
+    strbuf_release(&text);
+    memory_release(&ids.ids);
+}
+
+static void check_solutions(void) {
+    check_solution("{prompt}: {solution}.", "1+1", "2", "1+1: 2.");
+    check_solution("{solution}{prompt}{solution}", "a", "b", "bab");
+    check_solution("{prompt} {solution}", "{solution}", "{prompt}", "{solution} {prompt}");
+    check_solution("{pro{solution}mpt}", "a", "", "{prompt}");
+    check_prompt(&none, "{prompt} {solution}", NULL, "a", "a {solution}", "a {solution}", 12);
+}
+
 static void check_templates(void) {
     check_prompt(&none, "{prompt}", NULL, "1+1", "1+1", "1+1", 3);
     check_prompt(&none, "{prompt}", "", "1+1", "1+1", "1+1", 3);
@@ -228,6 +252,7 @@ int main(int argc, char **argv) {
     (void)argc;
     open_all(argv[0]);
     check_templates();
+    check_solutions();
     check_chat();
     check_appending();
     check_answer();

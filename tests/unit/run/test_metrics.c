@@ -89,12 +89,25 @@ static void test_lines(struct metrics *metrics) {
     CHECK_STATUS(metrics_log(metrics, 1, folder_path), STATUS_IO, "cannot be opened");
 }
 
+static void test_places(void) {
+    static const struct {
+        int64_t token;
+        int bin;
+    } cases[] = {{0, 0},       {15, 15},   {16, 16},
+                 {31, 16},     {32, 17},   {63, 17},
+                 {64, 18},     {1023, 21}, {(1 << 20) - 1, 31},
+                 {1 << 20, 31}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        CHECK_EQ(position_bin(cases[i].token), cases[i].bin);
+}
+
 int main(void) {
     struct metrics metrics;
     folder_make();
     CHECK_OK(metrics_init(&metrics, 2));
     fill(&metrics);
     test_names();
+    test_places();
     test_average(&metrics);
     test_lines(&metrics);
     metrics_release(&metrics);
