@@ -454,7 +454,7 @@ enum status run_open(struct run *run, const struct settings *settings, struct co
         status = run_reserve(run);
     if (status == STATUS_OK)
         status = share_fingerprint(run);
-    if (status == STATUS_OK && !run->method->likelihood)
+    if (status == STATUS_OK && method_rewards(run->method))
         status = comm_agree(comm, rewards_open(&run->rewards, settings, comm->rank, comm->size));
     if (status != STATUS_OK)
         run_close(run);
