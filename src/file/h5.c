@@ -58,17 +58,32 @@ bool h5_system_failed(void) {
     return strstr(cause, "errno = ") != NULL;
 }
 
+/* What the system said in a message of the library, or all of it where no call of the system failed. */
+static const char *reason_in(const char *cause, size_t *length) {
+    static const char before[] = "error message = '";
+    const char *said = strstr(cause, before), *end = NULL;
+    *length = SIZE_MAX;
+    if (said != NULL)
+        end = strchr(said += strlen(before), '\'');
+    if (end == NULL)
+        return cause;
+    *length = (size_t)(end - said);
+    return said;
+}
+
 /* The library's innermost message in a sentence of ours. Where that is a call of the system that
  * failed, the disk is at fault and not the file. */
 static enum status fail_h5(enum status status, const char *file, const char *path,
                            const char *what) {
     const char *cause = "no reason given";
     char quoted[STATUS_QUOTE_MAX], name[STATUS_QUOTE_MAX];
+    size_t length;
     H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, take_first, &cause);
     if (status == STATUS_INPUT && h5_system_failed())
         status = STATUS_IO;
+    const char *reason = reason_in(cause, &length);
     FAIL(status, "%s: %s %s (HDF5: %s)", file[0] != '\0' ? file : "new file",
-         status_quote(name, path, SIZE_MAX), what, status_quote(quoted, cause, SIZE_MAX));
+         status_quote(name, path, SIZE_MAX), what, status_quote(quoted, reason, length));
     H5Eclear2(H5E_DEFAULT);
     return status;
 }

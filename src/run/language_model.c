@@ -51,9 +51,10 @@ static enum status open_tokenizer(struct language_model *lm, const struct settin
     TRY(tokenizer_open_with(&lm->tokenizer, settings->model.path,
                             (const char *const *)settings->model.added_tokens,
                             settings->model.added_tokens_count));
-    const int64_t known = tokenizer_own_size(lm->tokenizer), size = tokenizer_size(lm->tokenizer);
-    if (size > known)
-        TRY(make_rows(lm, settings, known, size));
+    TRY(tokenizer_fit(lm->tokenizer, lm->hparams.V, settings->model.path));
+    if (tokenizer_further(lm->tokenizer)->count == 0)
+        return STATUS_OK;
+    TRY(make_rows(lm, settings, tokenizer_own_size(lm->tokenizer), tokenizer_size(lm->tokenizer)));
     return tokenizer_fit(lm->tokenizer, lm->hparams.V, settings->model.path);
 }
 
