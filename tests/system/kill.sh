@@ -113,7 +113,8 @@ calls() {
             grep -q '^hit' hits || fail "$action at call $at: nothing happened"
             case $action-$have in
             kill-137 | enospc-75 | eio-75 | short-0) ;;
-            *) grep -q '^hit.*\(unlink\|fsync checkpoints\)' hits || fail "$action at call $at ($(grep '^hit' hits)): exit status $have: $(cat err)" ;;
+            # HDF5 tries to open a file a second time: then nothing is lost.
+            *) grep -q '^hit.*\(unlink\|fsync checkpoints\)' hits || { [ "$have" = 0 ] && grep -q '^hit.* call open' hits; } || fail "$action at call $at ($(grep '^hit' hits)): exit status $have: $(cat err)" ;;
             esac
             whole run
             [ -f run/checkpoints/step-000001.h5 ] || fail "$action at call $at: the checkpoint before is gone"
