@@ -133,8 +133,9 @@ job_exit_status() {
     local before=$1
     job_read_state
     if [ "$state" = "$before" ]; then
-        [ "$status" != 0 ] || job_say "$directory/status.json is as before: the launcher ended with 0, but no rank has begun"
-        [ "$status" != 0 ] || status=75
+        [ "$status" = 0 ] || return 0
+        job_say "$directory/status.json is as before: the launcher ended with 0, but no rank has begun"
+        status=75
         return 0
     fi
     case $(job_field state) in

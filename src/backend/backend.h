@@ -442,9 +442,8 @@ struct sample_args {
  * this operation decoding goes on without the host. With n tokens in its answer, the last is what a
  * row is fed next; that is position n − 1 of its own and prompt_length + n − 1 of the whole. A row
  * that has ended stays as it is and is not stored in the cache any more; one that is full could go
- * on with another budget. Where a text is forced, its
- * tokens stand in place of what was drawn, without numbers (NaN), and end nothing but by the
- * budget. */
+ * on with another budget. Where a text is forced, its tokens stand in place of what was drawn,
+ * without numbers (NaN), and end nothing but by the budget. */
 enum decode_end {
     DECODE_OPEN,
     DECODE_STOP,       /* the last token is one of stop_ids */
