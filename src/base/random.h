@@ -21,6 +21,7 @@ enum random_stream {
     RANDOM_WINDOW,  /* (source, epoch, row, attempt): where a window of a text begins */
     RANDOM_CLUSTER, /* (restart, draw): where the centres of k-means begin */
     RANDOM_REASON,  /* (): the seed by which a teacher writes what it writes first */
+    RANDOM_HEAD,    /* (tensor, index high, index low): initial values of a discriminator */
 };
 
 /* Ten rounds of Philox-4x32 on counter[4] under key[2];
