@@ -137,6 +137,41 @@ static void check_farthest(void) {
     CHECK(moved > 0);
 }
 
+/* At rest every point is with the nearest of the means, of many coordinates whose first ones vary most, and of which most are
+ * left out on the way. */
+static void check_nearest(void) {
+    enum { WIDE = 40, K = 21 };
+    static float points[N * WIDE];
+    static double means[K * WIDE];
+    int32_t labels[N];
+    for (int64_t i = 0; i < N * WIDE; i++)
+        points[i] = (hashed(31, i) + hashed(32, i)) / (float)(1 + i % WIDE);
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        const struct kmeans_args args = {points, N, WIDE, K, 1, 100, KMEANS_PERMUTATION, seed, 1};
+        const struct kmeans_result found = cluster(&args, labels);
+        int64_t sizes[K] = {0};
+        CHECK(found.iterations < 100 && found.empty == 0);
+        memset(means, 0, sizeof means);
+        for (int64_t i = 0; i < N; i++) {
+            sizes[labels[i]]++;
+            for (int64_t j = 0; j < WIDE; j++)
+                means[labels[i] * WIDE + j] += points[i * WIDE + j];
+        }
+        for (int64_t i = 0; i < N; i++) {
+            double distance[K], least = INFINITY;
+            for (int64_t c = 0; c < K; c++) {
+                distance[c] = 0.0;
+                for (int64_t j = 0; j < WIDE; j++) {
+                    const double x = points[i * WIDE + j] - means[c * WIDE + j] / (double)sizes[c];
+                    distance[c] += x * x;
+                }
+                least = fmin(least, distance[c]);
+            }
+            CHECK_NEAR(distance[labels[i]], least, 1e-12 * least);
+        }
+    }
+}
+
 /* Fewer different points than centres, one centre, and as many centres as points. */
 static void check_corners(const float *points) {
     static const enum kmeans_start starts[] = {KMEANS_PERMUTATION, KMEANS_PLUS_PLUS};
@@ -190,6 +225,7 @@ int main(void) {
     check_groups();
     check_empty();
     check_farthest();
+    check_nearest();
     check_corners(points);
     check_choice(points);
     return CHECK_END();
