@@ -7,6 +7,7 @@
 #include "answer/decimal.h"
 #include "answer/parse.h"
 #include "answer/plain.h"
+#include "answer/running.h"
 
 const struct answer_rules answer_rules_usual = {
     .places = {ANSWER_BOXED, ANSWER_BLOCK, ANSWER_HASHES, ANSWER_PHRASE, ANSWER_LAST},
@@ -55,9 +56,10 @@ static struct span without_delimiters(struct span answer) {
     return answer;
 }
 
-/* Without what stands around an answer in running text: blanks, $, *, quotes, a point at the end. */
+/* Without what stands around an answer in running text: blanks, $, *, quotes, a point at the end, and an
+ * = that nothing follows: 12 + 3 = is worth what 12 + 3 is. */
 static struct span clean(struct span answer) {
-    static const char before[] = "$*`\"'", after[] = "$*`\"'.,;:";
+    static const char before[] = "$*`\"'", after[] = "$*`\"'.,;:=";
     for (size_t length = answer.length + 1; length != answer.length;) {
         length = answer.length;
         answer = without_delimiters(span_trim(answer));
@@ -127,16 +129,36 @@ static struct span reference_answer(const struct answer_rules *rules, struct spa
     return reference;
 }
 
+static bool is_number(struct span answer) {
+    struct span number;
+    answer = clean(answer);
+    return running_number(answer, &number) && number.length == answer.length;
+}
+
+/* Of a sentence behind "the answer is", where a number is asked for, the one number in it counts:
+ * "that John has 2 legs" means 2. */
+static void look_into_sentence(const struct answer_rules *rules, struct span reference,
+                               struct answer_grade *grade) {
+    struct span number;
+    if (!is_number(reference) || !running_number(grade->extracted, &number))
+        return;
+    grade->extracted = number;
+    if (grade->verdict != ANSWER_RIGHT)
+        grade->verdict = answer_compare(rules->tolerance, number, reference);
+}
+
 struct answer_grade answer_grade(const struct answer_rules *rules, struct span text,
                                  struct span reference) {
     struct answer_grade grade = {
         .verdict = ANSWER_MISSING, .place = ANSWER_PLACE_COUNT, .extracted = {text.text, 0}};
     for (int i = 0; i < rules->place_count; i++)
         if (answer_extract(text, rules->places[i], &rules->block, &grade.extracted)) {
+            const struct span wanted = reference_answer(rules, reference);
             grade.extracted = clean(grade.extracted);
             grade.place = rules->places[i];
-            grade.verdict = answer_compare(rules->tolerance, grade.extracted,
-                                           reference_answer(rules, reference));
+            grade.verdict = answer_compare(rules->tolerance, grade.extracted, wanted);
+            if (grade.place == ANSWER_PHRASE)
+                look_into_sentence(rules, wanted, &grade);
             return grade;
         }
     return grade;

@@ -55,7 +55,8 @@ struct answer_grade {
 };
 
 /* Grades a text by a reference, which may be an answer or a text with one: a box or #### in it
- * counts. */
+ * counts. Of a sentence behind ANSWER_PHRASE the one number in it is extracted where the reference
+ * is a number. */
 struct answer_grade answer_grade(const struct answer_rules *rules, struct span text,
                                  struct span reference);
 

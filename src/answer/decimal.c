@@ -3,16 +3,12 @@
 
 #define EXPONENT_LIMIT 1000000000000000
 
-static bool is_digit(char c) {
-    return c >= '0' && c <= '9';
-}
-
 static char at(struct span text, size_t i) {
     return i < text.length ? text.text[i] : '\0';
 }
 
 static size_t digits_end(struct span text, size_t i) {
-    while (is_digit(at(text, i)))
+    while (byte_is_digit(at(text, i)))
         i++;
     return i;
 }
@@ -41,7 +37,7 @@ static bool exponent_read(struct span text, size_t *i, int64_t *value) {
     ++*i;
     const bool negative = sign_read(text, i);
     const size_t begin = *i;
-    for (*i = begin; is_digit(at(text, *i)); ++*i)
+    for (*i = begin; byte_is_digit(at(text, *i)); ++*i)
         if (*value <= EXPONENT_LIMIT)
             *value = 10 * *value + (at(text, *i) - '0');
     if (*i == begin || *value > EXPONENT_LIMIT)
@@ -59,9 +55,9 @@ struct decimal decimal_of_digits(struct span text, size_t begin, size_t point, s
     while (last > first && (text.text[last - 1] < '1' || text.text[last - 1] > '9'))
         last--;
     for (size_t i = first; i < point; i++)
-        exponent += is_digit(text.text[i]);
+        exponent += byte_is_digit(text.text[i]);
     for (size_t i = point; i < first; i++)
-        exponent -= is_digit(text.text[i]);
+        exponent -= byte_is_digit(text.text[i]);
     return (struct decimal){.digits = {text.text + first, last - first},
                             .exponent = last == first ? 0 : exponent};
 }
@@ -83,7 +79,7 @@ bool decimal_read(struct span text, struct decimal *out) {
 }
 
 char decimal_next_digit(struct span digits, size_t *i) {
-    while (*i < digits.length && !is_digit(digits.text[*i]))
+    while (*i < digits.length && !byte_is_digit(digits.text[*i]))
         ++*i;
     return *i < digits.length ? digits.text[(*i)++] : '\0';
 }

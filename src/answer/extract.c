@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "answer/running.h"
+
 static const char *const words[] = {
 #define X(name, word) word,
     ANSWER_PLACES(X)
@@ -22,24 +24,8 @@ enum answer_place answer_place_find(const char *word) {
     return (enum answer_place)place;
 }
 
-static struct span part(struct span text, size_t begin, size_t end) {
-    return (struct span){text.text + begin, end - begin};
-}
-
 static bool stands(struct span text, size_t i, const char *word) {
-    return i <= text.length && span_begins(part(text, i, text.length), word);
-}
-
-static char at(struct span text, size_t i) {
-    return i < text.length ? text.text[i] : '\0';
-}
-
-static bool is_digit(char c) {
-    return c >= '0' && c <= '9';
-}
-
-static bool is_letter(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    return i <= text.length && span_begins(span_part(text, i, text.length), word);
 }
 
 static bool is_blank(char c) {
@@ -73,7 +59,7 @@ static bool joins(struct span between) {
         }
         if (stands(between, i, "text"))
             i += 4;
-        if (strchr(" \n\t,;$\\{}()[]&", at(between, i)) == NULL)
+        if (strchr(" \n\t,;$\\{}()[]&", span_at(between, i)) == NULL)
             return false;
     }
     return true;
@@ -81,10 +67,10 @@ static bool joins(struct span between) {
 
 static void close_box(struct span text, struct boxes *boxes, size_t end) {
     const struct box *box = &boxes->open[--boxes->count];
-    const struct span before = part(text, boxes->begin, boxes->end);
+    const struct span before = span_part(text, boxes->begin, boxes->end);
     const bool next = boxes->found && box->command > boxes->end &&
-                      joins(part(text, boxes->end + 1, box->command)) &&
-                      !span_equal(before, part(text, box->content, end));
+                      joins(span_part(text, boxes->end + 1, box->command)) &&
+                      !span_equal(before, span_part(text, box->content, end));
     boxes->several = next;
     boxes->command = next ? boxes->command : box->command;
     boxes->begin = box->content;
@@ -97,9 +83,9 @@ static size_t open_box(struct span text, size_t i, int64_t depth, struct boxes *
     size_t open = i + (stands(text, i, "\\boxed") ? 6 : stands(text, i, "\\fbox") ? 5 : 0);
     if (open == i)
         return i + 2; /* \{ and the like */
-    while (is_blank(at(text, open)))
+    while (is_blank(span_at(text, open)))
         open++;
-    if (at(text, open) != '{' || boxes->count == OPEN_BOXES)
+    if (span_at(text, open) != '{' || boxes->count == OPEN_BOXES)
         return open;
     boxes->open[boxes->count++] = (struct box){i, open + 1, depth + 1};
     return open;
@@ -121,8 +107,8 @@ static bool find_boxed(struct span text, struct span *out) {
         i++;
     }
     if (boxes.found)
-        *out = boxes.several ? part(text, boxes.command, boxes.end + 1)
-                             : part(text, boxes.begin, boxes.end);
+        *out = boxes.several ? span_part(text, boxes.command, boxes.end + 1)
+                             : span_part(text, boxes.begin, boxes.end);
     return boxes.found;
 }
 
@@ -144,7 +130,7 @@ bool extract_block(struct span text, const struct extract_tags *tags, struct spa
         if (stands(text, i, tags->open)) {
             open = i + strlen(tags->open);
         } else if (open != SIZE_MAX && stands(text, i, tags->close)) {
-            *out = part(text, open, i);
+            *out = span_part(text, open, i);
             found = true;
             open = SIZE_MAX;
         }
@@ -165,7 +151,7 @@ static bool find_hashes(struct span text, struct span *out) {
     for (size_t i = span_find(text, "####", 0); i != SIZE_MAX; i = span_find(text, "####", i + 4))
         last = i + 4;
     if (last != SIZE_MAX)
-        *out = part(text, last, line_end(text, last));
+        *out = span_part(text, last, line_end(text, last));
     return last != SIZE_MAX;
 }
 
@@ -173,7 +159,7 @@ static bool find_hashes(struct span text, struct span *out) {
 
 static bool stands_folded(struct span text, size_t i, const char *word) {
     for (; *word != '\0'; word++, i++)
-        if ((at(text, i) | 0x20) != *word)
+        if ((span_at(text, i) | 0x20) != *word)
             return false;
     return true;
 }
@@ -184,18 +170,19 @@ static size_t phrase_end(struct span text, size_t i) {
     if (!stands_folded(text, i, "answer"))
         return i;
     size_t end = i + strlen("answer");
-    end += (at(text, end) | 0x20) == 's';
-    while (is_blank(at(text, end)) || at(text, end) == '*')
+    end += (span_at(text, end) | 0x20) == 's';
+    while (is_blank(span_at(text, end)) || span_at(text, end) == '*')
         end++;
     bool verb = false;
     for (size_t k = 0; k < 2 && !verb; k++)
-        if (stands_folded(text, end, verbs[k]) && !is_letter(at(text, end + strlen(verbs[k])))) {
+        if (stands_folded(text, end, verbs[k]) &&
+            !byte_is_letter(span_at(text, end + strlen(verbs[k])))) {
             end += strlen(verbs[k]);
             verb = true;
         }
-    while (is_blank(at(text, end)) || at(text, end) == '*')
+    while (is_blank(span_at(text, end)) || span_at(text, end) == '*')
         end++;
-    const bool sign = at(text, end) == ':' || at(text, end) == '=';
+    const bool sign = span_at(text, end) == ':' || span_at(text, end) == '=';
     return verb || sign ? end + sign : i;
 }
 
@@ -208,7 +195,7 @@ static size_t sentence_end(struct span text, size_t from) {
         formula ^= c == '$' && (i == from || text.text[i - 1] != '\\');
         if (formula)
             continue;
-        if (c == '\n' || (c == '.' && (i + 1 == text.length || is_blank(at(text, i + 1)))))
+        if (c == '\n' || (c == '.' && (i + 1 == text.length || is_blank(span_at(text, i + 1)))))
             return i;
     }
     return text.length;
@@ -221,95 +208,10 @@ static bool find_phrase(struct span text, struct span *out) {
             last = phrase_end(text, i);
     if (last == SIZE_MAX)
         return false;
-    while (is_blank(at(text, last)) || at(text, last) == '*')
+    while (is_blank(span_at(text, last)) || span_at(text, last) == '*')
         last++;
-    *out = part(text, last, sentence_end(text, last));
+    *out = span_part(text, last, sentence_end(text, last));
     return span_trim(*out).length > 0;
-}
-
-/* --- the last expression --- */
-
-/* Formulas between $ … $, \( … \) and \[ … \]: one pass, which keeps where one was opened. A $
- * before a blank opens none, and one behind a blank closes none, so that $5 is money. */
-struct formulas {
-    size_t dollar, bracket; /* where one was opened, behind its sign; SIZE_MAX: none */
-    size_t begin, end;      /* of the last whole one; end 0: none */
-};
-
-static void see_dollar(struct span text, size_t i, struct formulas *formulas) {
-    const bool twice = at(text, i + 1) == '$';
-    const bool closes = formulas->dollar != SIZE_MAX && i > formulas->dollar &&
-                        !is_blank(text.text[i - 1]) && !is_digit(at(text, i + 1));
-    if (closes) {
-        formulas->begin = formulas->dollar;
-        formulas->end = i;
-        formulas->dollar = SIZE_MAX;
-    } else if (!is_blank(at(text, i + 1 + twice))) {
-        formulas->dollar = i + 1 + twice;
-    }
-}
-
-static void see_bracket(struct span text, size_t i, struct formulas *formulas) {
-    const char c = at(text, i + 1);
-    if (c == '(' || c == '[') {
-        formulas->bracket = i + 2;
-    } else if ((c == ')' || c == ']') && formulas->bracket != SIZE_MAX) {
-        formulas->begin = formulas->bracket;
-        formulas->end = i;
-        formulas->bracket = SIZE_MAX;
-    }
-}
-
-static struct formulas find_formulas(struct span text) {
-    struct formulas formulas = {.dollar = SIZE_MAX, .bracket = SIZE_MAX};
-    for (size_t i = 0; i < text.length; i++) {
-        const char c = text.text[i];
-        if (c == '\\') {
-            see_bracket(text, i, &formulas);
-            i++;
-        } else if (c == '$') {
-            see_dollar(text, i, &formulas);
-            i += at(text, i + 1) == '$';
-        }
-    }
-    return formulas;
-}
-
-/* What may stand in a number of running text, or in a fraction of two. */
-static bool is_numeric(char c) {
-    return is_digit(c) || c == '.' || c == ',' || c == '/';
-}
-
-/* The last number: SIZE_MAX as its begin when there is none. */
-static struct span last_number(struct span text, size_t *begin) {
-    size_t end = text.length;
-    while (end > 0 && !is_digit(text.text[end - 1]))
-        end--;
-    size_t first = end;
-    while (first > 0 && is_numeric(text.text[first - 1]))
-        first--;
-    while (first < end && (text.text[first] == ',' || text.text[first] == '/'))
-        first++;
-    const bool sign =
-        first > 0 && text.text[first - 1] == '-' &&
-        (first == 1 || !(is_letter(at(text, first - 2)) || is_digit(at(text, first - 2))));
-    first -= sign;
-    end += end > 0 && at(text, end) == '%';
-    *begin = end == 0 ? SIZE_MAX : first;
-    return part(text, end == 0 ? 0 : first, end);
-}
-
-static bool find_last(struct span text, struct span *out) {
-    const struct formulas formulas = find_formulas(text);
-    size_t begin;
-    const struct span number = last_number(text, &begin);
-    if (formulas.end > 0 && (begin == SIZE_MAX || begin < formulas.end))
-        *out = part(text, formulas.begin, formulas.end);
-    else if (begin != SIZE_MAX)
-        *out = number;
-    else
-        return false;
-    return true;
 }
 
 bool answer_extract(struct span text, enum answer_place place, const struct extract_tags *block,
@@ -329,7 +231,7 @@ bool answer_extract(struct span text, enum answer_place place, const struct extr
         found = find_phrase(text, out);
         break;
     default:
-        return find_last(text, out);
+        return running_last(text, out);
     }
     if (found && find_boxed(*out, &inner))
         *out = inner;

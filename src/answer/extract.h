@@ -15,7 +15,7 @@
     X(BLOCK, "block") /* the last closed block, <answer> … </answer> */                          \
     X(HASHES, "hashes") /* behind the last ####, up to the end of the line */                      \
     X(PHRASE, "phrase") /* behind the last "answer is" or "answer:", up to the sentence's end */   \
-    X(LAST, "last")     /* the last formula between $ or the like, or the last number */
+    X(LAST, "last")     /* the last formula between $ or the like, or number with its computation */
 
 enum answer_place {
 #define X(name, word) ANSWER_##name,

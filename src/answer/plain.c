@@ -14,10 +14,6 @@ struct walk {
     struct span left; /* of what was read, still to be given */
 };
 
-static bool is_letter(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
 static bool is_blank(char c) {
     return c == ' ' || c == '\n' || c == '\t' || c == '\r' || c == '~' || c == '$';
 }
@@ -40,7 +36,7 @@ static void take_command(struct walk *walk) {
     const struct span text = walk->text;
     const size_t begin = walk->at;
     size_t end = begin + 1;
-    while (end < text.length && is_letter(text.text[end]))
+    while (end < text.length && byte_is_letter(text.text[end]))
         end++;
     end += end == begin + 1 && end < text.length;
     const struct span name = {text.text + begin + 1, end - begin - 1};
@@ -113,7 +109,7 @@ char plain_choice(struct span text, bool open) {
     const int letter = byte;
     byte = next(&walk);
     const bool closed = byte == ')';
-    if (!is_letter((char)letter) || letter < 0 || (bracket && !closed))
+    if (!byte_is_letter((char)letter) || letter < 0 || (bracket && !closed))
         return 0;
     if (closed)
         byte = next(&walk);
@@ -126,10 +122,10 @@ bool plain_is_words(struct span text) {
     struct walk walk = {.text = text};
     int letters = 0;
     for (int byte = next(&walk); byte >= 0; byte = next(&walk)) {
-        if (byte == '\\' || !(is_letter((char)byte) || byte >= 0x80 || byte == '-' ||
+        if (byte == '\\' || !(byte_is_letter((char)byte) || byte >= 0x80 || byte == '-' ||
                               byte == '\'' || byte == '(' || byte == ')' || byte == ','))
             return false;
-        letters += is_letter((char)byte) || byte >= 0x80;
+        letters += byte_is_letter((char)byte) || byte >= 0x80;
     }
     return letters > 0;
 }

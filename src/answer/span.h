@@ -31,4 +31,20 @@ struct span span_trim(struct span span);
 
 bool span_equal(struct span a, struct span b);
 
+/* The bytes [begin, end) of it, and the byte at i: 0 behind the end. */
+static inline struct span span_part(struct span span, size_t begin, size_t end) {
+    return (struct span){span.text + begin, end - begin};
+}
+static inline char span_at(struct span span, size_t i) {
+    return i < span.length ? span.text[i] : '\0';
+}
+
+/* Of ASCII. */
+static inline bool byte_is_digit(char c) {
+    return c >= '0' && c <= '9';
+}
+static inline bool byte_is_letter(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
 #endif

@@ -7,32 +7,16 @@
 #include "answer/vocabulary.h"
 #include "base/utf8.h"
 
-static bool is_digit(char c) {
-    return c >= '0' && c <= '9';
-}
-
-static bool is_letter(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-static char at(struct span text, size_t i) {
-    return i < text.length ? text.text[i] : '\0';
-}
-
 static bool stands(struct span text, size_t i, const char *words) {
     const size_t length = strlen(words);
     return i <= text.length && length <= text.length - i &&
            memcmp(text.text + i, words, length) == 0;
 }
 
-static struct span part(struct span text, size_t begin, size_t end) {
-    return (struct span){text.text + begin, end - begin};
-}
-
 /* --- numbers --- */
 
 static size_t digits_end(struct span text, size_t i) {
-    while (is_digit(at(text, i)))
+    while (byte_is_digit(span_at(text, i)))
         i++;
     return i;
 }
@@ -49,9 +33,9 @@ static size_t group_mark(struct span text, size_t i, enum token_commas commas) {
         length = 3;
     else if (stands(text, i, "\\,"))
         length = 2;
-    else if (at(text, i) == ',' && commas == TOKEN_COMMAS_GROUP)
+    else if (span_at(text, i) == ',' && commas == TOKEN_COMMAS_GROUP)
         return 1;
-    while (length > 0 && at(text, i + length) == ' ')
+    while (length > 0 && span_at(text, i + length) == ' ')
         length++;
     return length;
 }
@@ -59,7 +43,7 @@ static size_t group_mark(struct span text, size_t i, enum token_commas commas) {
 /* End of the digits before the point: plain, or in groups of three. */
 static size_t whole_end(struct span text, size_t begin, enum token_commas commas) {
     size_t end = digits_end(text, begin);
-    if (end - begin < 1 || end - begin > 3 || at(text, begin) == '0')
+    if (end - begin < 1 || end - begin > 3 || span_at(text, begin) == '0')
         return end;
     for (;;) {
         const size_t mark = group_mark(text, end, commas), next = end + mark;
@@ -71,11 +55,12 @@ static size_t whole_end(struct span text, size_t begin, enum token_commas commas
 
 /* An exponent e±123 at *i; `e` alone is Euler's number. */
 static int64_t read_exponent(struct span text, size_t *i) {
-    if (at(text, *i) != 'e' && at(text, *i) != 'E')
+    if (span_at(text, *i) != 'e' && span_at(text, *i) != 'E')
         return 0;
     const size_t sign = *i + 1;
-    const bool negative = at(text, sign) == '-';
-    const size_t begin = sign + (negative || at(text, sign) == '+'), end = digits_end(text, begin);
+    const bool negative = span_at(text, sign) == '-';
+    const size_t begin = sign + (negative || span_at(text, sign) == '+'),
+                 end = digits_end(text, begin);
     int64_t value = 0;
     if (end == begin || end - begin > 9)
         return 0;
@@ -89,7 +74,7 @@ static void read_number(struct span text, size_t begin, enum token_commas commas
                         struct token *token) {
     const size_t point = whole_end(text, begin, commas);
     size_t end = point;
-    if (at(text, point) == '.' && (point > begin || is_digit(at(text, point + 1))))
+    if (span_at(text, point) == '.' && (point > begin || byte_is_digit(span_at(text, point + 1))))
         end = digits_end(text, point + 1);
     token->kind = TOKEN_NUMBER;
     token->end = end;
@@ -101,13 +86,13 @@ static void read_number(struct span text, size_t begin, enum token_commas commas
 /* --- words and commands --- */
 
 static size_t letters_end(struct span text, size_t i) {
-    while (is_letter(at(text, i)))
+    while (byte_is_letter(span_at(text, i)))
         i++;
     return i;
 }
 
 static size_t blanks_end(struct span text, size_t i) {
-    while (at(text, i) == ' ' || at(text, i) == '\n' || at(text, i) == '\t')
+    while (span_at(text, i) == ' ' || span_at(text, i) == '\n' || span_at(text, i) == '\t')
         i++;
     return i;
 }
@@ -135,9 +120,9 @@ static void take_word(const struct word *word, struct token *token) {
 static void take_letter(struct span letter, struct token *token) {
     token->kind = TOKEN_LETTER;
     token->name = tree_name(TREE_NAME_START, letter);
-    if (at(letter, 0) == 'e' || at(letter, 0) == 'i') {
+    if (span_at(letter, 0) == 'e' || span_at(letter, 0) == 'i') {
         token->kind = TOKEN_CONSTANT;
-        token->detail = at(letter, 0) == 'e' ? CONSTANT_E : CONSTANT_I;
+        token->detail = span_at(letter, 0) == 'e' ? CONSTANT_E : CONSTANT_I;
     }
 }
 
@@ -157,7 +142,7 @@ static void read_letters(struct span letters, struct token *token) {
  * blanks at its begin. */
 static bool argument(struct span text, size_t i, size_t *begin, size_t *end) {
     const size_t open = blanks_end(text, i);
-    if (at(text, open) != '{')
+    if (span_at(text, open) != '{')
         return false;
     *end = closing_brace(text, open);
     *begin = blanks_end(text, open + 1);
@@ -167,11 +152,11 @@ static bool argument(struct span text, size_t i, size_t *begin, size_t *end) {
 /* \mathrm{cm}, \mathbf x, \operatorname{lcm}, \mathbb{R}: true when it was a token. */
 static bool read_style(struct span text, size_t i, struct span command, struct token *token) {
     size_t begin, end;
-    if (at(text, i) == '*')
+    if (span_at(text, i) == '*')
         token->end = ++i;
     if (!argument(text, i, &begin, &end) || letters_end(text, begin) != end)
         return false;
-    read_letters(part(text, begin, end), token);
+    read_letters(span_part(text, begin, end), token);
     if (token->kind == TOKEN_WORD)
         token->kind = TOKEN_TEXT;
     if (command.length == 6 && memcmp(command.text, "mathbb", 6) == 0 && end - begin == 1 &&
@@ -186,8 +171,8 @@ static bool read_text(struct span text, size_t i, struct token *token) {
     size_t begin, end;
     if (!argument(text, i, &begin, &end))
         return false;
-    const struct span content = span_trim(part(text, begin, end));
-    if (!is_letter(at(content, 0)) && at(content, 0) != '(')
+    const struct span content = span_trim(span_part(text, begin, end));
+    if (!byte_is_letter(span_at(content, 0)) && span_at(content, 0) != '(')
         return false;
     token->end = end + 1;
     token->text = content;
@@ -220,7 +205,7 @@ static void read_environment(struct span text, size_t i, bool begins, struct tok
 static bool read_command(struct span text, size_t begin, struct token *token) {
     size_t end = letters_end(text, begin + 1);
     end += end == begin + 1 && end < text.length;
-    const struct span name = part(text, begin + 1, end);
+    const struct span name = span_part(text, begin + 1, end);
     const struct word *word = name.length > 0 ? vocabulary_command(name) : NULL;
     token->end = end;
     token->kind = TOKEN_BAD;
@@ -229,7 +214,7 @@ static bool read_command(struct span text, size_t begin, struct token *token) {
     switch (word->kind) {
     case WORD_SPACE:
         token->space |= name.text[0] != '!' && name.text[0] != 'l';
-        if (at(text, end) == '.' && name.length >= 4) /* \left. */
+        if (span_at(text, end) == '.' && name.length >= 4) /* \left. */
             token->end++;
         return false;
     case WORD_STYLE:
@@ -330,12 +315,12 @@ static bool read_one(struct span text, size_t i, enum token_commas commas, struc
     const char c = text.text[i];
     token->end = i + 1;
     token->detail = 0;
-    token->text = part(text, i, i + 1);
+    token->text = span_part(text, i, i + 1);
     if (c == '$' || c == '~' || c == '\r' || c == '\n' || c == ' ' || c == '\t') {
         token->space |= c != '$';
         return false;
     }
-    if (is_digit(c) || (c == '.' && is_digit(at(text, i + 1)))) {
+    if (byte_is_digit(c) || (c == '.' && byte_is_digit(span_at(text, i + 1)))) {
         read_number(text, i, commas, token);
         return true;
     }
@@ -343,9 +328,9 @@ static bool read_one(struct span text, size_t i, enum token_commas commas, struc
         return read_command(text, i, token);
     if ((unsigned char)c >= 0x80)
         return read_unicode(text, i, token);
-    if (is_letter(c)) {
+    if (byte_is_letter(c)) {
         token->end = letters_end(text, i);
-        read_letters(part(text, i, token->end), token);
+        read_letters(span_part(text, i, token->end), token);
         return true;
     }
     token->kind = TOKEN_BAD;
@@ -359,12 +344,12 @@ struct token token_read(struct span text, size_t at, enum token_commas commas) {
     for (size_t i = at; i < text.length; i = token.end)
         if (read_one(text, i, commas, &token)) {
             if (token.kind != TOKEN_TEXT && token.kind != TOKEN_WORD)
-                token.text = part(text, i, token.end);
+                token.text = span_part(text, i, token.end);
             return token;
         }
     token.kind = TOKEN_END;
     token.end = text.length;
-    token.text = part(text, text.length, text.length);
+    token.text = span_part(text, text.length, text.length);
     return token;
 }
 

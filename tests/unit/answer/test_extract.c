@@ -45,7 +45,31 @@ static const struct {
     {ANSWER_LAST, "costs $5 and sells for $1,250.", "1,250"},
     {ANSWER_LAST, "is 3/4 of it", "3/4"},
     {ANSWER_LAST, "is -7", "-7"},
-    {ANSWER_LAST, "7-3", "3"},
+    {ANSWER_LAST, "7-3", "7-3"},
+    {ANSWER_LAST, "they need 1200 * 6 =", "1200 * 6"},
+    {ANSWER_LAST, "so $5 + $3.5 = ?", "5 + $3.5"},
+    {ANSWER_LAST, "2 * (3 + 4) / 7 =\nSo", "2 * (3 + 4) / 7"},
+    {ANSWER_LAST, "(3 + 4) * -2", "-2"},
+    {ANSWER_LAST, "1/2 + 1/3 =", "1/2 + 1/3"},
+    {ANSWER_LAST, "12 \xc3\xb7 4 =", "12 \xc3\xb7 4"},
+    {ANSWER_LAST, "5 \\times 3 =", "5 \\times 3"},
+    {ANSWER_LAST, "2^3 =", "2^3"},
+    {ANSWER_LAST, "8 - 2 = 6 apples", "6"},
+    {ANSWER_LAST, "5 apples + 3 apples", "3"},
+    {ANSWER_LAST, "9 left\n- 15 apples", "15"},
+    {ANSWER_LAST, "step **2** 15 apples", "15"},
+    {ANSWER_LAST, "is **12**", "12"},
+    {ANSWER_LAST, "is *12*", "12"},
+    {ANSWER_LAST, "2x + 5", "5"},
+    {ANSWER_LAST, "f(3) + 5", "5"},
+    {ANSWER_LAST, "(in 2024)", "2024"},
+    {ANSWER_LAST, "for ages 12+", "12"},
+    {ANSWER_LAST, "12 + 3 = 15, so 12 -", NULL},
+    {ANSWER_LAST, "4 + 3*", NULL},
+    {ANSWER_LAST, "7 apples. (4 + 3) / (", NULL},
+    {ANSWER_LAST, "12 - which is enough", "12"},
+    {ANSWER_LAST, "so $4 + 3 +$", NULL},
+    {ANSWER_LAST, "so $x^+$", "x^+"},
     {ANSWER_LAST, "so 3 and $x + 1$", "x + 1"},
     {ANSWER_LAST, "so $x+1$ or 30%", "30%"},
     {ANSWER_LAST, "thus \\(\\sqrt{2}\\) holds", "\\sqrt{2}"},
@@ -89,6 +113,65 @@ static void test_order(void) {
              ANSWER_MISSING);
 }
 
+/* What a sentence or a computation that is cut off is worth, and what of it counts. */
+static void test_meaning(void) {
+    static const struct {
+        const char *text, *reference;
+        enum answer_verdict verdict;
+        const char *extracted;
+    } meant[] = {
+#define RIGHT   ANSWER_RIGHT
+#define WRONG   ANSWER_WRONG
+#define MISSING ANSWER_MISSING
+        {"The answer is that the classroom has 24 times as many.", "24", RIGHT, "24"},
+        {"The answer is that the classroom has 24 times as many.", "25", WRONG, "24"},
+        {"the final answer: John still has 2 legs on the ground.", "2", RIGHT, "2"},
+        {"The answer is: Jos\xc3\xa9's sister needs $1,250 in total.", "1250", RIGHT, "1,250"},
+        {"The answer is that -5 degrees is the low.", "-5", RIGHT, "-5"},
+        {"The answer is that a 1/4 of them stays.", "0.25", RIGHT, "1/4"},
+        {"The answer is about 30% of them.", "30", RIGHT, "30%"},
+        {"The answer is 6 apples", "6", RIGHT, "6"},
+        {"the final answer: John still has 2 legs and buys 2 lego sets.", "2", RIGHT, "2"},
+        {"The answer is 5 times 5.", "5", WRONG, "5 times 5"},
+        {"The answer is 5 apples and 3 pears.", "5", WRONG, "5 apples and 3 pears"},
+        {"The answer is 24 times 3 chairs.", "24", WRONG, "24 times 3 chairs"},
+        {"The answer is choice B because 3 is odd.", "3", WRONG, "choice B because 3 is odd"},
+        {"The answer is that x is at most 3.", "3", WRONG, "that x is at most 3"},
+        {"The answer is that he has at most 3.", "3", WRONG, "that he has at most 3"},
+        {"The answer is that he has 3 more than Bob.", "3", RIGHT, "3"},
+        {"The answer is not 24.", "24", WRONG, "not 24"},
+        {"The answer isn't 24. The answer is it isn't 24.", "24", WRONG, "it isn't 24"},
+        {"The answer is half of 24 apples.", "24", WRONG, "half of 24 apples"},
+        {"The answer is that they lack 24 dozen.", "24", WRONG, "that they lack 24 dozen"},
+        {"The answer is that he runs the 5km.", "5", WRONG, "that he runs the 5km"},
+        {"The answer is that the sum is 5x.", "5", WRONG, "that the sum is 5x"},
+        {"The answer is the value \xcf\x80 + 5.", "5", WRONG, "the value \xcf\x80 + 5"},
+        {"The answer is no, since 5 is odd.", "no", WRONG, "no, since 5 is odd"},
+        {"The answer is Route 66.", "Route 66", RIGHT, "Route 66"},
+        {"The answer is Route 66.", "Route 67", WRONG, "Route 66"},
+        {"so 1200 * 6 =", "7200", RIGHT, "1200 * 6"},
+        {"so 1200 * 6 =", "6", WRONG, "1200 * 6"},
+        {"so 2 * (3 + 4) / 7 =", "2", RIGHT, "2 * (3 + 4) / 7"},
+        {"so $5 + $3 =", "8", RIGHT, "5 + $3"},
+        {"The answer is 1200 * 6 =", "7200", RIGHT, "1200 * 6"},
+        {"so $1200 * 6 =$", "7200", RIGHT, "1200 * 6"},
+        {"so 12 + 3 = 15, and 15 /", "15", MISSING, ""},
+#undef RIGHT
+#undef WRONG
+#undef MISSING
+    };
+    for (size_t i = 0; i < sizeof meant / sizeof *meant; i++) {
+        const struct answer_grade grade =
+            answer_grade(&answer_rules_usual, span_of(meant[i].text), span_of(meant[i].reference));
+        if (grade.verdict != meant[i].verdict ||
+            !span_equal(grade.extracted, span_of(meant[i].extracted)))
+            CHECK_FAILED("\"%s\" beside %s: %s by \"%.*s\", expected %s by \"%s\"", meant[i].text,
+                         meant[i].reference, answer_verdict_word(grade.verdict),
+                         (int)grade.extracted.length, grade.extracted.text,
+                         answer_verdict_word(meant[i].verdict), meant[i].extracted);
+    }
+}
+
 /* The name of the block's tags is a rule like the others. */
 static void test_tags(void) {
     static const char *const wrong[] = {"", "a b", "a>", "</a",
@@ -116,6 +199,7 @@ static void test_reference(void) {
 int main(void) {
     test_places();
     test_order();
+    test_meaning();
     test_tags();
     test_reference();
     return CHECK_END();
