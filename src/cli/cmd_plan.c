@@ -60,7 +60,11 @@ static void print_device(const struct plan *plan, const struct plan_device *devi
            device->name, device->text, fits ? "fits" : "does not fit", held, all, kept);
     if (strcmp(device->name, "cpu") != 0)
         printf(
-            "  counted in the layout of the cpu backend, drawing and training; none for GPUs is there yet\n");
+            "  counted as run.device = \"%s\" holds it, drawing and training%s\n",
+            settings_word(plan->settings, "run.device"),
+            plan->settings->run.device == SETTING_DEVICE_CUDA
+                ? ""
+                : "; run.device = \"cuda\", where gradus was built with it, is what a GPU holds");
     if (!fits)
         printf("  at least %.1f GiB (%.0f MiB) must go: see what would take less%s\n",
                held - (all - kept), 1024 * (held - (all - kept)),

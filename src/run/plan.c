@@ -37,6 +37,38 @@ int64_t plan_peak_bytes(const struct plan_memory *memory) {
     return memory->outside + memory->sums[plan_peak_moment(memory)];
 }
 
+/* The largest part of a moment behind `last`, or of all where that is NULL; NULL: there is none. */
+static const struct plan_part *next_part(const struct plan_memory *memory, enum plan_moment moment,
+                                         const struct plan_part *last) {
+    const struct plan_part *next = NULL;
+    for (const struct plan_part *part = memory->parts; part < memory->parts + memory->part_count;
+         part++) {
+        const int64_t bytes = part->bytes[moment];
+        if (last != NULL &&
+            (bytes > last->bytes[moment] || (bytes == last->bytes[moment] && part <= last)))
+            continue;
+        if (bytes > 0 && (next == NULL || bytes > next->bytes[moment]))
+            next = part;
+    }
+    return next;
+}
+
+const char *plan_sentence(const struct plan_memory *memory, char text[PLAN_SENTENCE_MAX]) {
+    enum { NAMED = 5 };
+    const double mib = 1048576.0;
+    const enum plan_moment peak = plan_peak_moment(memory);
+    const struct plan_part *part = NULL;
+    size_t used =
+        (size_t)snprintf(text, PLAN_SENTENCE_MAX,
+                         "a rank needs up to %.1f MiB, in %s, %.1f of them program and libraries",
+                         (double)plan_peak_bytes(memory) / mib, plan_moment_name(peak),
+                         (double)memory->outside / mib);
+    for (int i = 0; i < NAMED && (part = next_part(memory, peak, part)) != NULL; i++)
+        used += (size_t)snprintf(text + used, PLAN_SENTENCE_MAX - used, ", %.1f %s",
+                                 (double)part->bytes[peak] / mib, part->label);
+    return text;
+}
+
 /* --- opening --- */
 
 static enum status choose_threads(struct plan *plan, const struct plan_options *options,

@@ -37,6 +37,10 @@ struct plan_memory {
 enum plan_moment plan_peak_moment(const struct plan_memory *memory);
 int64_t plan_peak_bytes(const struct plan_memory *memory); /* outside included */
 
+/* The peak and its largest parts in one sentence; returns `text`. */
+enum { PLAN_SENTENCE_MAX = 512 };
+const char *plan_sentence(const struct plan_memory *memory, char text[PLAN_SENTENCE_MAX]);
+
 /* Floating-point operations of one step on all ranks, answers of full length. */
 struct plan_work {
     double answers, positions; /* positions: prompts once, and answers */
