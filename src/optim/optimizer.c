@@ -33,14 +33,19 @@ int64_t optimizer_bytes(int64_t elements) {
     return 2 * elements * (int64_t)sizeof(float);
 }
 
-/* End of the elements from `at` on, up to `end`, that share their weight decay: one call of the
- * backend. */
+/* Whether the optimizer moves two parts by the same numbers. */
+static bool move_alike(const struct vector_part *a, const struct vector_part *b,
+                       double weight_decay) {
+    return a->head == b->head && (weight_decay == 0 || a->decay == b->decay);
+}
+
+/* End of the elements from `at` on, up to `end`, that move alike: one call of the backend. */
 static int64_t run_end(const struct vector_layout *layout, double weight_decay, int64_t at,
                        int64_t end) {
     int64_t i = vector_layout_part(layout, at);
-    const bool decay = layout->parts[i].decay;
+    const struct vector_part *const first = &layout->parts[i];
     while (i < layout->count && layout->parts[i].offset < end &&
-           (weight_decay == 0 || layout->parts[i].decay == decay))
+           move_alike(first, &layout->parts[i], weight_decay))
         i++;
     return i < layout->count && layout->parts[i].offset < end ? layout->parts[i].offset : end;
 }
@@ -50,18 +55,19 @@ struct adamw_args optimizer_step_args(const struct optimizer *optimizer,
                                       int64_t n) {
     const struct optimizer_settings *s = &optimizer->settings;
     const struct vector_layout *layout = optimizer->shard->layout;
-    const bool decay = layout->parts[vector_layout_part(layout, at)].decay;
+    const struct vector_part *part = &layout->parts[vector_layout_part(layout, at)];
     const double t = (double)(optimizer->steps + 1);
     return (struct adamw_args){.parameters = step->master + at,
                                .exp_avg = optimizer->exp_avg + place,
                                .exp_avg_sq = optimizer->exp_avg_sq + place,
                                .gradient = step->gradient + place,
                                .n = n,
-                               .learning_rate = step->learning_rate,
+                               .learning_rate =
+                                   part->head ? step->head_learning_rate : step->learning_rate,
                                .beta1 = s->beta1,
                                .beta2 = s->beta2,
                                .epsilon = s->epsilon,
-                               .weight_decay = decay ? s->weight_decay : 0,
+                               .weight_decay = part->decay ? s->weight_decay : 0,
                                .gradient_scale = step->gradient_scale,
                                .correction1 = 1 - pow(s->beta1, t),
                                .correction2 = 1 - pow(s->beta2, t)};
@@ -97,6 +103,7 @@ enum status optimizer_step(struct optimizer *optimizer, float *master, const flo
                                   &(struct optimizer_step){.master = master,
                                                            .gradient = gradient,
                                                            .learning_rate = learning_rate,
+                                                           .head_learning_rate = learning_rate,
                                                            .gradient_scale = gradient_scale},
                                   &(struct optimizer_kept){.parameters = NULL});
 }

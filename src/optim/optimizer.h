@@ -40,7 +40,7 @@ int64_t optimizer_bytes(int64_t elements);
 #define OPTIMIZER_NORM_MAX 1e18
 
 /* One step: the elements of the shard in `master`, the whole vector, move along gradient_scale ×
- * gradient, which is the shard's (both backend memory). */
+ * gradient, which is the shard's (both backend memory), all by one learning rate. */
 enum status optimizer_step(struct optimizer *optimizer, float *master, const float *gradient,
                            double learning_rate, double gradient_scale) MUST_USE;
 
@@ -51,6 +51,7 @@ struct optimizer_step {
     float *master;
     const float *gradient;
     double learning_rate, gradient_scale;
+    double head_learning_rate; /* of the parts of the layout that have `head` */
 };
 struct optimizer_kept {
     float *parameters, *gradient, *direction;
@@ -58,8 +59,8 @@ struct optimizer_kept {
 enum status optimizer_step_keeping(struct optimizer *optimizer, const struct optimizer_step *step,
                                    const struct optimizer_kept *kept) MUST_USE;
 
-/* What the next step does to n elements from `at` on, which share their weight decay and stand from
- * `place` of the shard on. */
+/* What the next step does to n elements from `at` on, which share their weight decay and learning
+ * rate and stand from `place` of the shard on. */
 struct adamw_args optimizer_step_args(const struct optimizer *optimizer,
                                       const struct optimizer_step *step, int64_t at, int64_t place,
                                       int64_t n);

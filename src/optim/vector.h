@@ -18,6 +18,7 @@ struct vector_part {
     int64_t offset, elements;
     bool decay; /* weight decay applies: matrices, LoRA factors; not biases and norm weights */
     enum dtype working; /* what the model computes with */
+    bool head;          /* it moves by the learning rate of heads (optimizer.h) */
 };
 
 struct vector_layout {

@@ -21,10 +21,10 @@
 /* An embedding of 700 rows that is also the head, a layer, a bias, an odd one. */
 enum { ROWS = 700, COLUMNS = 100, TILES = 7, MOST = 4 * VECTOR_BLOCK };
 static const struct vector_part parts[] = {
-    {0, ROWS *COLUMNS, true, DTYPE_F32},
-    {ROWS * COLUMNS, 2 * VECTOR_BLOCK + 77, true, DTYPE_F32},
-    {ROWS * COLUMNS + 2 * VECTOR_BLOCK + 77, 130, false, DTYPE_F32},
-    {ROWS * COLUMNS + 2 * VECTOR_BLOCK + 207, 12345, true, DTYPE_F32},
+    {0, ROWS *COLUMNS, true, DTYPE_F32, false},
+    {ROWS * COLUMNS, 2 * VECTOR_BLOCK + 77, true, DTYPE_F32, false},
+    {ROWS * COLUMNS + 2 * VECTOR_BLOCK + 77, 130, false, DTYPE_F32, false},
+    {ROWS * COLUMNS + 2 * VECTOR_BLOCK + 207, 12345, true, DTYPE_F32, false},
 };
 enum { PARTS = 4, ELEMENTS = ROWS * COLUMNS + 2 * VECTOR_BLOCK + 207 + 12345 };
 

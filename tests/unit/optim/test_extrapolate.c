@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The second fast step over the tensors of a vector: thresholds by tensor, the precision of each, and a
- * state that is taken back. Ranks are tests/comm/sharded.c's.
+ * The second fast step over the tensors of a vector: thresholds by tensor, the precision of each, heads
+ * by a learning rate of their own, and a state that is taken back. Ranks are tests/comm/sharded.c's.
  */
 #include "optim/extrapolate.h"
 
@@ -10,14 +10,15 @@
 #include "check.h"
 
 enum { ELEMENTS = 2 * VECTOR_BLOCK + 5000, SLOTS = 3 };
-static const struct vector_part parts[] = {{0, 3000, true, DTYPE_F32},
-                                           {3000, 10, false, DTYPE_F32},
-                                           {3010, ELEMENTS - 3110, true, DTYPE_BF16},
-                                           {ELEMENTS - 100, 100, false, DTYPE_F32}};
+static const struct vector_part parts[] = {{0, 3000, true, DTYPE_F32, false},
+                                           {3000, 10, false, DTYPE_F32, false},
+                                           {3010, ELEMENTS - 3110, true, DTYPE_BF16, false},
+                                           {ELEMENTS - 100, 100, false, DTYPE_F32, true}};
 static const struct optimizer_settings settings = {
     .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .weight_decay = 0.1};
 static struct backend backend;
 static struct vector_layout *layout;
+static double head_rate = 1e-3; /* as of the others */
 
 /* A rank's part: all in places of its shard but for the master. */
 struct side {
@@ -77,6 +78,7 @@ static struct optimizer_extrapolation args_of(struct side *s, const struct kind 
         .step = {.master = s->master,
                  .gradient = s->second,
                  .learning_rate = 1e-3,
+                 .head_learning_rate = head_rate,
                  .gradient_scale = 0.5},
         .start = {.parameters = s->slots[0],
                   .gradient = s->slots[1],
@@ -94,8 +96,11 @@ static struct optimizer_extrapolation args_of(struct side *s, const struct kind 
 }
 
 static void take_first(struct side *s, const struct kind *kind) {
-    const struct optimizer_step step = {
-        .master = s->master, .gradient = s->first, .learning_rate = 1e-3, .gradient_scale = 0.7};
+    const struct optimizer_step step = {.master = s->master,
+                                        .gradient = s->first,
+                                        .learning_rate = 1e-3,
+                                        .head_learning_rate = head_rate,
+                                        .gradient_scale = 0.7};
     const struct optimizer_kept kept = {.parameters = s->slots[0],
                                         .gradient = s->slots[1],
                                         .direction = kind->directions ? s->slots[2] : NULL};
@@ -154,6 +159,27 @@ static void test_changed(struct comm *comm) {
     side_close(&s);
 }
 
+/* Another learning rate of the head changes the head alone, whose two steps are as much longer and with
+ * them the place that they foretell: it has no decay, and ratios and scales know no learning rate. */
+static void test_head(struct comm *comm) {
+    const struct kind kind = {.activity = 0};
+    struct side sides[2];
+    for (int i = 0; i < 2; i++) {
+        head_rate = i == 0 ? 1e-3 : 4e-3;
+        side_open(&sides[i], 0, 1);
+        (void)run_side(&sides[i], comm, &kind);
+    }
+    head_rate = 1e-3;
+    CHECK(memcmp(sides[0].master, sides[1].master, (ELEMENTS - 100) * sizeof(float)) == 0);
+    for (int i = ELEMENTS - 100; i < ELEMENTS; i++) {
+        const double start = (double)number(i, 1), moved = (double)sides[0].master[i] - start;
+        CHECK_NEAR((double)sides[1].master[i] - start, 4 * moved, 2e-6);
+        CHECK(fabs(moved) > 1e-5);
+    }
+    side_close(&sides[0]);
+    side_close(&sides[1]);
+}
+
 /* The vectors that the state had, and its count, are back; of leaves_state moments are the first
  * step's. */
 static void test_state(struct comm *comm) {
@@ -188,6 +214,7 @@ int main(void) {
     comm_self_open(&comm);
     test_thresholds(&comm);
     test_changed(&comm);
+    test_head(&comm);
     test_state(&comm);
     comm_close(&comm);
     vector_layout_destroy(&layout);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Steps of AdamW against the same formulas in double; decay on its parts only; clipping.
+ * Steps of AdamW against the same formulas in double; decay, and a learning rate of their own, on
+ * their parts only; clipping.
  */
 #include "optim/optimizer.h"
 
@@ -10,10 +11,10 @@
 #include "optim/clip.h"
 
 enum { ELEMENTS = 5000, STEPS = 5 };
-static const struct vector_part parts[] = {{0, 3000, true, DTYPE_F32},
-                                           {3000, 10, false, DTYPE_F32},
-                                           {3010, 90, false, DTYPE_F32},
-                                           {3100, 1900, true, DTYPE_F32}};
+static const struct vector_part parts[] = {{0, 3000, true, DTYPE_F32, false},
+                                           {3000, 10, false, DTYPE_F32, false},
+                                           {3010, 90, false, DTYPE_F32, true},
+                                           {3100, 1900, true, DTYPE_F32, true}};
 static const struct optimizer_settings settings = {
     .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .weight_decay = 0.1};
 
@@ -38,6 +39,10 @@ static bool decays(int i) {
     return i < 3000 || i >= 3100;
 }
 
+static bool is_head(int i) {
+    return i >= 3010;
+}
+
 static void fill(float *x, uint32_t what) {
     for (uint32_t i = 0; i < ELEMENTS; i++)
         x[i] = (float)number(i, what);
@@ -52,11 +57,14 @@ static void check_state(const struct optimizer *optimizer, const float *master,
     }
 }
 
-static void test_steps(struct backend *backend, const struct shard *shard) {
+static void test_steps(struct backend *backend, const struct shard *shard, double weight_decay) {
+    const struct optimizer_kept none = {.parameters = NULL};
+    struct optimizer_settings how = settings;
     struct optimizer *optimizer = NULL;
     float *master = NULL, *gradient = NULL;
     struct state *want = NULL;
-    CHECK_OK(optimizer_create(&optimizer, backend, shard, &settings));
+    how.weight_decay = weight_decay;
+    CHECK_OK(optimizer_create(&optimizer, backend, shard, &how));
     CHECK_OK(backend_new(backend, &master, ELEMENTS, "master"));
     CHECK_OK(backend_new(backend, &gradient, ELEMENTS, "gradient"));
     CHECK_OK(memory_new(&want, ELEMENTS, "expected"));
@@ -64,11 +72,17 @@ static void test_steps(struct backend *backend, const struct shard *shard) {
     for (int i = 0; i < ELEMENTS; i++)
         want[i].parameter = master[i];
     for (int t = 1; t <= STEPS; t++) {
-        const double rate = 0.02 / t;
+        const double rate = 0.02 / t, head_rate = 0.007 * t;
+        const struct optimizer_step step = {.master = master,
+                                            .gradient = gradient,
+                                            .learning_rate = rate,
+                                            .head_learning_rate = head_rate,
+                                            .gradient_scale = 0.5};
         fill(gradient, (uint32_t)t);
         for (int i = 0; i < ELEMENTS; i++)
-            adamw(&want[i], 0.5 * gradient[i], t, rate, decays(i) ? 0.1 : 0);
-        CHECK_OK(optimizer_step(optimizer, master, gradient, rate, 0.5));
+            adamw(&want[i], 0.5 * gradient[i], t, is_head(i) ? head_rate : rate,
+                  decays(i) ? weight_decay : 0);
+        CHECK_OK(optimizer_step_keeping(optimizer, &step, &none));
         CHECK_EQ(optimizer->steps, t);
     }
     check_state(optimizer, master, want);
@@ -169,7 +183,8 @@ static void test_all(const char *name) {
     CHECK_OK(backend_open(&backend, name, 2));
     CHECK_OK(vector_layout_create(&layout, &backend, parts, 4));
     CHECK_OK(shard_create(&shard, layout, 0, 1));
-    test_steps(&backend, shard);
+    test_steps(&backend, shard, 0.1);
+    test_steps(&backend, shard, 0);
     test_no_rate(&backend, shard);
     test_large(&backend, shard);
     test_shards(&backend, shard);

@@ -10,10 +10,10 @@
 
 /* A tensor of several blocks, of one element, of exactly a block, and of a ragged one. */
 static const struct vector_part parts[] = {
-    {0, 3 * VECTOR_BLOCK + 17, true, DTYPE_F32},
-    {3 * VECTOR_BLOCK + 17, 1, false, DTYPE_F32},
-    {3 * VECTOR_BLOCK + 18, VECTOR_BLOCK, true, DTYPE_F32},
-    {4 * VECTOR_BLOCK + 18, 1000, false, DTYPE_F32},
+    {0, 3 * VECTOR_BLOCK + 17, true, DTYPE_F32, false},
+    {3 * VECTOR_BLOCK + 17, 1, false, DTYPE_F32, false},
+    {3 * VECTOR_BLOCK + 18, VECTOR_BLOCK, true, DTYPE_F32, false},
+    {4 * VECTOR_BLOCK + 18, 1000, false, DTYPE_F32, false},
 };
 enum { PARTS = 4, ELEMENTS = 4 * VECTOR_BLOCK + 1018 };
 
