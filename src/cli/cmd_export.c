@@ -12,11 +12,15 @@
 #include "run/adapter_directory.h"
 #include "run/adapter_merge.h"
 #include "run/checkpoint_read.h"
+#include "run/head_file.h"
 #include "run/model_directory.h"
 
 /* What is to be exported, and how. */
 struct export {
     struct checkpoint *checkpoint;
+    struct parameter
+        *parameters; /* of the checkpoint: the model's or the adapter's, then a head's */
+    int64_t count, heads;
     struct model_files files;
     const struct model_file
         *adapter; /* adapter_config.json; NULL for a model and once it is merged */
@@ -24,24 +28,33 @@ struct export {
     const char *base, *output;
 };
 
+static struct tensor_source source_of(const struct export *e, int64_t begin, int64_t count) {
+    return (struct tensor_source){.parameters = e->parameters + begin,
+                                  .count = count,
+                                  .dtype = e->dtype,
+                                  .read = checkpoint_read_parameter,
+                                  .context = e->checkpoint};
+}
+
 static enum status write_model(struct export *e) {
-    struct model_directory directory = {.read = checkpoint_read_parameter,
-                                        .context = e->checkpoint,
-                                        .files = &e->files,
-                                        .dtype = e->dtype};
-    directory.parameters = checkpoint_parameters(e->checkpoint, &directory.parameter_count);
+    const struct model_directory directory = {.parameters = e->parameters,
+                                              .parameter_count = e->count,
+                                              .read = checkpoint_read_parameter,
+                                              .context = e->checkpoint,
+                                              .head = source_of(e, e->count, e->heads),
+                                              .files = &e->files,
+                                              .dtype = e->dtype};
     return model_directory_write(&directory, e->output);
 }
 
 static enum status write_adapter(struct export *e) {
-    struct tensor_source factors = {
-        .dtype = e->dtype, .read = checkpoint_read_parameter, .context = e->checkpoint};
+    const struct tensor_source factors = source_of(e, 0, e->count),
+                               head = source_of(e, e->count, e->heads);
     struct model_files files = {.count = 0};
-    factors.parameters = checkpoint_parameters(e->checkpoint, &factors.count);
     enum status status = model_files_add(&files, e->adapter->name, strbuf_text(&e->adapter->bytes),
                                          e->adapter->bytes.length);
     if (status == STATUS_OK)
-        status = adapter_directory_write(e->output, &files, &factors, false);
+        status = adapter_directory_write(e->output, &files, &factors, &head, false);
     model_files_release(&files);
     return status;
 }
@@ -50,8 +63,11 @@ static enum status write_adapter(struct export *e) {
 static enum status write_merged(struct export *e) {
     struct adapter_merge *merge;
     TRY(adapter_merge_open(&merge, e->base, e->adapter, checkpoint_read_parameter, e->checkpoint));
-    struct model_directory directory = {
-        .read = adapter_merge_read, .context = merge, .files = &e->files, .dtype = e->dtype};
+    struct model_directory directory = {.read = adapter_merge_read,
+                                        .context = merge,
+                                        .head = source_of(e, e->count, e->heads),
+                                        .files = &e->files,
+                                        .dtype = e->dtype};
     const struct parameter_set *set = adapter_merge_parameters(merge);
     model_files_remove(&e->files, ADAPTER_CONFIG_NAME); /* the result is a model, not an adapter */
     directory.parameters = set->items;
@@ -63,6 +79,9 @@ static enum status write_merged(struct export *e) {
 }
 
 static enum status export(struct export *e, bool merge) {
+    int64_t all; const struct parameter *parameters = checkpoint_parameters(e->checkpoint, &all);
+    TRY(head_file_split(parameters, all, &e->parameters, &e->heads));
+    e->count = all - e->heads;
     TRY(checkpoint_files(e->checkpoint, &e->files));
     e->adapter = model_files_find(&e->files, ADAPTER_CONFIG_NAME);
     if (e->adapter == NULL &&
@@ -87,10 +106,11 @@ static enum status run(struct cli *cli) {
         checkpoint_close(&e->checkpoint);
     }
     if (status == STATUS_OK)
-        printf("%s: %s in %s\n", e->output,
+        printf("%s: %s%s in %s\n", e->output,
                e->adapter != NULL ? "a peft adapter" : "a model directory",
-               dtype == DTYPE_BF16 ? "bf16" : "fp32");
+               e->heads > 0 ? " and the discriminator" : "", dtype == DTYPE_BF16 ? "bf16" : "fp32");
     model_files_release(&e->files);
+    memory_release(&e->parameters);
     memory_release(&e);
     return status;
 }

@@ -269,10 +269,13 @@ static enum status print_plan(const struct plan *plan, const struct plan_device 
         fputs(strbuf_text(&text), stdout);
     strbuf_release(&text);
     TRY(status);
-    printf("\nmodel: %s, %lld layers, width %lld, %lld parameters, %lld of them trained\n",
+    printf("\nmodel: %s, %lld layers, width %lld, %lld parameters, %lld of them trained",
            arch_name(h->arch), (long long)h->layers, (long long)h->C,
            (long long)parameters_elements(h),
            (long long)(trains_all(plan) ? parameters_elements(h) : plan->factors));
+    if (plan->head > 0)
+        printf(", and the %lld of a discriminator", (long long)plan->head);
+    putchar('\n');
     TRY(print_memory(plan, device));
     TRY(print_ranks(plan));
     print_disk(plan);

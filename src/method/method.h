@@ -61,6 +61,8 @@ struct method {
     const char *name, *text;
     bool likelihood; /* the loss is −log π of given answers; no rewards, no gates */
     bool distils;    /* it is how far a teacher is from the model at the answers that it draws */
+    bool
+        discriminates; /* a head on the model, trained with it, tells its answers from given ones */
 
     /* Answers per prompt. */
     int64_t (*group_size)(const struct settings *settings);

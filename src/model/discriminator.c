@@ -11,6 +11,8 @@
 #define NORM_EPSILON      1e-5
 #define INITIAL_DEVIATION 0.02
 
+#define PREFIX "discriminator."
+
 /* Its tensors, in the order of the flat vector. */
 enum tensor { NORM_WEIGHT, NORM_BIAS, WEIGHT, BIAS, VALUE_WEIGHT, VALUE_BIAS, TENSORS };
 
@@ -27,6 +29,15 @@ struct discriminator {
 };
 
 /* --- its tensors --- */
+
+int64_t discriminator_elements(const struct discriminator_settings *settings) {
+    const int64_t C = settings->C;
+    return 2 * C + 2 * C + 2 + (settings->value ? C + 1 : 0);
+}
+
+bool discriminator_names(const char *tensor) {
+    return strncmp(tensor, PREFIX, sizeof PREFIX - 1) == 0;
+}
 
 static void list_tensors(struct discriminator *d) {
     const int64_t C = d->settings.C;
@@ -47,9 +58,10 @@ static void list_tensors(struct discriminator *d) {
                                 .columns = list[i].columns,
                                 .matrix = list[i].matrix,
                                 .offset = d->settings.offset + d->set.elements};
-        snprintf(p->name, sizeof p->name, "discriminator.%s", list[i].name);
+        snprintf(p->name, sizeof p->name, PREFIX "%s", list[i].name);
         d->set.elements += p->rows * p->columns;
     }
+    ASSERT(d->set.elements == discriminator_elements(&d->settings));
 }
 
 /* Where a tensor begins among the head's own elements. */

@@ -57,6 +57,10 @@ struct discriminator_sequence {
     double value_weight, value_target;
 };
 
+/* Elements of its tensors, and whether a tensor has the name of one of a head's. */
+int64_t discriminator_elements(const struct discriminator_settings *settings);
+bool discriminator_names(const char *tensor);
+
 struct discriminator;
 
 /* The head's values are zero until they are refreshed. The backend must outlive it; the caller

@@ -10,6 +10,7 @@
 #include "file/atomic.h"
 #include "file/json.h"
 #include "file/safetensors.h"
+#include "run/head_file.h"
 #include "tensor/finite.h"
 
 enum { PATH_BYTES = 4096 };
@@ -307,7 +308,8 @@ enum status adapter_config_text(const struct adapter_settings *settings, const c
 }
 
 bool adapter_directory_writes(const char *name) {
-    return strcmp(name, ADAPTER_CONFIG_NAME) == 0 || strcmp(name, ADAPTER_WEIGHTS_NAME) == 0;
+    return strcmp(name, ADAPTER_CONFIG_NAME) == 0 || strcmp(name, ADAPTER_WEIGHTS_NAME) == 0 ||
+           strcmp(name, HEAD_FILE_NAME) == 0;
 }
 
 static enum status write_factors(const struct tensor_source *factors, const char *path) {
@@ -333,10 +335,13 @@ static enum status write_all(const char *directory, const struct model_files *fi
 }
 
 enum status adapter_directory_write(const char *path, const struct model_files *files,
-                                    const struct tensor_source *factors, bool replace) {
+                                    const struct tensor_source *factors,
+                                    const struct tensor_source *head, bool replace) {
     struct atomic *directory;
     TRY(atomic_directory_create(&directory, path, replace));
-    const enum status status = write_all(atomic_part(directory), files, factors);
+    enum status status = write_all(atomic_part(directory), files, factors);
+    if (status == STATUS_OK)
+        status = head_file_write(head, atomic_part(directory));
     if (status == STATUS_OK)
         return atomic_commit(&directory);
     atomic_abandon(&directory);

@@ -56,9 +56,10 @@ enum status adapter_config_text(const struct adapter_settings *settings, const c
 bool adapter_directory_writes(const char *name);
 
 /* Writes the directory, which appears whole or not at all: `files` (adapter_config.json, and what
- * the caller adds) and the factors. `replace`: what stands there gives way, else only an empty one
- * may. */
+ * the caller adds), the factors, and discriminator.safetensors where the head has tensors. `replace`:
+ * what stands there gives way, else only an empty one may. */
 enum status adapter_directory_write(const char *path, const struct model_files *files,
-                                    const struct tensor_source *factors, bool replace) MUST_USE;
+                                    const struct tensor_source *factors,
+                                    const struct tensor_source *head, bool replace) MUST_USE;
 
 #endif

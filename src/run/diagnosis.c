@@ -25,7 +25,7 @@ static void set_edges(double edges[DIAGNOSTICS_BINS + 1], const double limit[2])
 enum status diagnosis_reserve(struct run *run) {
     struct diagnosis *diagnosis = &run->diagnosis;
     const struct settings_update *update = &run->settings->update;
-    const struct parameter_set *trained = model_trained(run->lm.model);
+    const struct parameter_set *trained = language_model_trained(&run->lm);
     if (!rule_is_diagnosed(run->settings))
         return STATUS_OK;
     TRY(memory_new(&diagnosis->names, trained->count, "names of tensors"));

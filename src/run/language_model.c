@@ -5,6 +5,7 @@
 
 #include "run/adapter_directory.h"
 #include "run/added_tokens.h"
+#include "run/head_file.h"
 #include "run/model_directory.h"
 
 #include "base/log.h"
@@ -194,6 +195,57 @@ static enum status load_adapter(struct language_model *lm, const struct settings
     return status;
 }
 
+/* --- the discriminator --- */
+
+struct discriminator_settings language_model_head(const struct language_model *lm,
+                                                  const struct settings *settings, int64_t offset) {
+    return (struct discriminator_settings){.C = lm->hparams.C,
+                                           .pooling = (enum pooling)settings->adversarial.pooling,
+                                           .value = settings->adversarial.reward ==
+                                                    SETTING_JUDGED_REWARD_VALUE,
+                                           .offset = offset};
+}
+
+enum status language_model_add_head(struct language_model *lm, const struct settings *settings) {
+    const struct parameter_set *model = model_trained(lm->model);
+    const struct discriminator_settings how = language_model_head(lm, settings, model->elements);
+    TRY(discriminator_create(&lm->discriminator, &lm->backend, &how));
+    const struct parameter_set *head = discriminator_parameters(lm->discriminator);
+    lm->trained = (struct parameter_set){.count = model->count + head->count,
+                                         .elements = model->elements + head->elements};
+    TRY(memory_new(&lm->parameters, lm->trained.count, "list of parameters"));
+    memcpy(lm->parameters, model->items, (size_t)model->count * sizeof *model->items);
+    memcpy(lm->parameters + model->count, head->items, (size_t)head->count * sizeof *head->items);
+    lm->trained.items = lm->parameters;
+    return STATUS_OK;
+}
+
+const struct parameter_set *language_model_trained(const struct language_model *lm) {
+    return lm->discriminator != NULL ? &lm->trained : model_trained(lm->model);
+}
+
+enum status language_model_refresh(struct language_model *lm, const float *master) {
+    TRY(model_refresh(lm->model, master));
+    return lm->discriminator != NULL ? discriminator_refresh(lm->discriminator, master) : STATUS_OK;
+}
+
+/* That of an earlier run, where what goes on has one beside it. */
+static enum status load_head(struct language_model *lm, const struct settings *settings,
+                             float *master) {
+    const char *const beside =
+        settings->lora.adapter != NULL ? settings->lora.adapter : settings->model.path;
+    bool found;
+    if (lm->discriminator == NULL || lm->plans)
+        return STATUS_OK;
+    ASSERT(master != NULL);
+    TRY(head_file_load(beside, &lm->hparams, lm->discriminator, &lm->backend, master, &found));
+    if (found)
+        log_info("model", "discriminator = %s/" HEAD_FILE_NAME, beside);
+    else
+        TRY(discriminator_initialise(lm->discriminator, (uint64_t)settings->run.seed, master));
+    return discriminator_refresh(lm->discriminator, master);
+}
+
 /* --- the model --- */
 
 enum dtype language_model_dtype(const struct settings *settings) {
@@ -222,7 +274,9 @@ enum status language_model_load(struct language_model *lm, const struct settings
                                 float *master, struct fingerprint *fingerprint) {
     float *const all = lm->adapter == NULL ? master : NULL;
     TRY(language_model_load_weights(lm, settings, lm->weights, all, fingerprint));
-    return lm->adapter == NULL ? STATUS_OK : load_adapter(lm, settings, master);
+    if (lm->adapter != NULL)
+        TRY(load_adapter(lm, settings, master));
+    return load_head(lm, settings, master);
 }
 
 enum status language_model_find_end(struct language_model *lm, const struct settings *settings) {
@@ -243,10 +297,16 @@ enum status language_model_files(const struct language_model *lm, const struct s
                                  : STATUS_OK;
 }
 
-void language_model_close(struct language_model *lm) {
+void language_model_remove(struct language_model *lm) {
+    discriminator_destroy(&lm->discriminator);
+    memory_release(&lm->parameters);
     model_destroy(&lm->model);
     adapter_destroy(&lm->adapter);
     weights_destroy(&lm->weights);
+}
+
+void language_model_close(struct language_model *lm) {
+    language_model_remove(lm);
     if (lm->backend_is_open)
         backend_close(&lm->backend);
     lm->backend_is_open = false;

@@ -13,6 +13,7 @@
 #include "base/status.h"
 #include "config/settings.h"
 #include "data/prompt.h"
+#include "model/discriminator.h"
 #include "model/model.h"
 #include "run/absent.h"
 #include "text/chat.h"
@@ -31,6 +32,9 @@ struct language_model {
     struct weights *weights;      /* NULL before language_model_create, like what follows */
     struct adapter *adapter;      /* NULL where none is asked for */
     struct model *model;
+    struct discriminator *discriminator; /* NULL before language_model_add_head */
+    struct parameter *parameters; /* of the model's trained part, then of the head; or NULL */
+    struct parameter_set trained; /* these */
 };
 
 /* Opens all but the model, which needs to know how long its sequences get. The settings must
@@ -52,13 +56,29 @@ enum status language_model_adapter(const struct language_model *lm, const struct
 enum status language_model_create(struct language_model *lm, const struct settings *settings,
                                   int64_t max_positions) MUST_USE;
 
+/* Puts a discriminator on the model, behind what else is trained; nothing is loaded yet. */
+enum status language_model_add_head(struct language_model *lm,
+                                    const struct settings *settings) MUST_USE;
+
+/* The head that these settings ask for, as it stands behind `offset` elements. */
+struct discriminator_settings language_model_head(const struct language_model *lm,
+                                                  const struct settings *settings, int64_t offset);
+
+/* All that a run of this model trains, in one flat vector: what model_trained says, and behind it the
+ * tensors of the discriminator where there is one. */
+const struct parameter_set *language_model_trained(const struct language_model *lm);
+
+/* The working copy of all that becomes that of the flat fp32 vector (backend memory). */
+enum status language_model_refresh(struct language_model *lm, const float *master) MUST_USE;
+
 /* Finds what ends an answer that the data give (prompt_find_end); encoded answers end so. */
 enum status language_model_find_end(struct language_model *lm,
                                     const struct settings *settings) MUST_USE;
 
-/* Loads the weights in model.path and the adapter: lora.adapter, or a new one. `master` (backend
- * memory, or NULL) takes what is trained: all weights, or the adapter's factors. `fingerprint` (or
- * NULL) takes the checksums of the weights. */
+/* Loads the weights in model.path and the adapter: lora.adapter, or a new one; the discriminator, if
+ * there is one: that beside the adapter, or beside the weights where there is none, or a new one.
+ * `master` (backend memory, or NULL where there is no discriminator) takes what is trained.
+ * `fingerprint` (or NULL) takes the checksums of the weights. */
 enum status language_model_load(struct language_model *lm, const struct settings *settings,
                                 float *master, struct fingerprint *fingerprint) MUST_USE;
 
@@ -69,6 +89,9 @@ enum status language_model_load_weights(const struct language_model *lm,
 
 /* What matrices are held in, by model.precision. */
 enum dtype language_model_dtype(const struct settings *settings);
+
+/* Gives the model back, with what language_model_create and language_model_add_head have made. */
+void language_model_remove(struct language_model *lm);
 
 void language_model_close(struct language_model *lm);
 

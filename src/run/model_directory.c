@@ -9,6 +9,7 @@
 #include "file/atomic.h"
 #include "file/bytes.h"
 #include "file/json.h"
+#include "run/head_file.h"
 #include "run/tensor_file.h"
 
 enum { PATH_BYTES = 4096 };
@@ -201,7 +202,8 @@ bool model_directory_writes(const char *name) {
     for (size_t i = 0; i < sizeof file_names / sizeof *file_names; i++)
         if (strcmp(name, file_names[i]) == 0)
             return true;
-    if (strcmp(name, "model.safetensors") == 0 || strcmp(name, INDEX_NAME) == 0)
+    if (strcmp(name, "model.safetensors") == 0 || strcmp(name, INDEX_NAME) == 0 ||
+        strcmp(name, HEAD_FILE_NAME) == 0)
         return true;
     if (sscanf(name, "model-%18lld-of-%18lld", &shard, &count) != 2)
         return false;
@@ -285,6 +287,8 @@ enum status model_directory_write(const struct model_directory *model, const cha
     enum status status = write_files(model, atomic_part(directory));
     if (status == STATUS_OK)
         status = write_weights_by_name(model, atomic_part(directory));
+    if (status == STATUS_OK)
+        status = head_file_write(&model->head, atomic_part(directory));
     if (status == STATUS_OK)
         return atomic_commit(&directory);
     atomic_abandon(&directory);

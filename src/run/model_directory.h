@@ -14,6 +14,7 @@
 #include "base/status.h"
 #include "base/strbuf.h"
 #include "model/model.h"
+#include "run/tensor_file.h"
 #include "tensor/dtype.h"
 
 enum { MODEL_FILES_MAX = 16 };
@@ -53,6 +54,7 @@ struct model_directory {
     /* Fills `out` with all values of a parameter, row by row. */
     enum status (*read)(void *context, const struct parameter *parameter, float *out);
     void *context;
+    struct tensor_source head; /* of discriminator.safetensors; no tensors: there is none */
     const struct model_files *files;
     enum dtype dtype; /* of the weights in the directory */
     int64_t

@@ -91,9 +91,12 @@ static enum status read_files(struct run *run) {
 
 static enum status count_factors(struct plan *plan) {
     const struct language_model *lm = &plan->run.lm;
+    const struct discriminator_settings head = language_model_head(lm, plan->settings, 0);
     struct adapter_settings how;
     struct parameter *items = NULL;
     struct parameter_set set;
+    if (plan->run.method->discriminates)
+        plan->head = discriminator_elements(&head);
     TRY(language_model_adapter(lm, plan->settings, &how));
     if (how.rank == 0)
         return STATUS_OK;
@@ -329,7 +332,7 @@ done:
 static enum status rehearse_saving(struct run *run) {
     const struct rollout *rollout = &run->step.rollout;
     const int64_t f = (int64_t)sizeof(float);
-    const struct parameter_set *trained = model_trained(run->lm.model);
+    const struct parameter_set *trained = language_model_trained(&run->lm);
     int64_t largest = 0;
     if (run->settings->output.rollouts_every > 0) {
         TRY(gather_answers(run));

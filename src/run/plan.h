@@ -66,6 +66,7 @@ struct plan {
     int64_t outside;
     int64_t factors,
         factors_a; /* elements of the adapter, and of its A; 0: all weights are trained */
+    int64_t head;  /* of the discriminator; 0: there is none */
 };
 
 /* Refuses what `train` refuses. threads 0: those that parallel.threads or the cores of this machine

@@ -128,9 +128,9 @@ static int64_t text_bytes(const struct model_files *files) {
 struct plan_disk plan_disk_of(const struct plan *plan) {
     const struct settings *settings = plan->settings;
     const bool drawn = !plan->run.method->likelihood;
-    const int64_t elements = plan->factors > 0 ? plan->factors
-                                               : parameters_elements(&plan->run.lm.hparams),
-                  texts = text_bytes(plan->run.files.model),
+    const int64_t own = plan->factors > 0 ? plan->factors
+                                          : parameters_elements(&plan->run.lm.hparams),
+                  elements = own + plan->head, texts = text_bytes(plan->run.files.model),
                   groups = settings->rollout.prompts_per_step,
                   answers = groups * plan->run.method->group_size(settings),
                   every = settings->output.rollouts_every, steps = settings->run.steps;

@@ -319,10 +319,11 @@ enum status run_rehearse_gradient(struct run *run) {
     return STATUS_OK;
 }
 
-static double learning_rate_of(const struct run *run) {
+/* At this step, of a learning rate that is `largest`. */
+static double learning_rate_of(const struct run *run, double largest) {
     const struct settings_optimizer *optimizer = &run->settings->optimizer;
     const struct schedule schedule = {.kind = (enum schedule_kind)optimizer->schedule,
-                                      .learning_rate = optimizer->learning_rate,
+                                      .learning_rate = largest,
                                       .warmup_steps = optimizer->warmup_steps,
                                       .steps = run->settings->run.steps};
     return schedule_rate(&schedule, run->counters.step + 1);
@@ -351,7 +352,9 @@ enum status run_update(struct run *run) {
                                            .extrapolate = rule_extrapolate};
     struct update_report *report = &run->step.report;
     tau_set(&run->tau_settings, &run->tau, run->counters.step + 1, &run->loss.gate_settings);
-    run->step.learning_rate = learning_rate_of(run);
+    run->step.learning_rate = learning_rate_of(run, run->settings->optimizer.learning_rate);
+    run->step.head_learning_rate =
+        learning_rate_of(run, run->settings->adversarial.head_learning_rate);
     TRY(diagnosis_make(run, &settings, &problem));
     TRY(run->rule->run(&settings, &problem, &run->shutoff, report));
     run->counters.backward_passes += report->backward_passes;

@@ -30,7 +30,7 @@ enum { PIECE = 1 << 22 };
 static enum status load_range(struct language_model *lm, const struct checkpoint *checkpoint,
                               enum checkpoint_section section, int64_t begin, int64_t end,
                               float *to, float *piece) {
-    const struct parameter_set *trained = model_trained(lm->model);
+    const struct parameter_set *trained = language_model_trained(lm);
     struct backend *backend = &lm->backend;
     for (int64_t i = 0; i < trained->count; i++) {
         const struct parameter *p = &trained->items[i];
@@ -60,11 +60,14 @@ static enum status load_vector(struct run *run, const struct checkpoint *checkpo
     return STATUS_OK;
 }
 
+/* A model without a head, as of an evaluation, takes what is its own of a checkpoint with one. */
 static enum status check_count(const struct language_model *lm,
                                const struct checkpoint *checkpoint) {
-    const struct parameter_set *trained = model_trained(lm->model);
-    int64_t count;
-    (void)checkpoint_parameters(checkpoint, &count);
+    const struct parameter_set *trained = language_model_trained(lm);
+    int64_t all, count = 0;
+    const struct parameter *parameters = checkpoint_parameters(checkpoint, &all);
+    for (int64_t i = 0; i < all; i++)
+        count += lm->discriminator != NULL || !discriminator_names(parameters[i].name);
     if (count == trained->count)
         return STATUS_OK;
     return FAIL(STATUS_INPUT,
@@ -85,14 +88,14 @@ static enum status load_vectors(struct run *run, const struct checkpoint *checkp
 
 static enum status load_parameters(struct language_model *lm, const struct checkpoint *checkpoint,
                                    float *master) {
-    const struct parameter_set *trained = model_trained(lm->model);
+    const struct parameter_set *trained = language_model_trained(lm);
     float *piece;
     TRY(check_count(lm, checkpoint));
     TRY(memory_new(&piece, PIECE, "checkpoint piece"));
     const enum status status =
         load_range(lm, checkpoint, CHECKPOINT_PARAMETERS, 0, trained->elements, master, piece);
     memory_release(&piece);
-    return status == STATUS_OK ? model_refresh(lm->model, master) : status;
+    return status == STATUS_OK ? language_model_refresh(lm, master) : status;
 }
 
 enum status restart_load_parameters(struct language_model *lm, const char *path, float *master) {
@@ -109,7 +112,7 @@ static enum status load_state(struct run *run, const struct checkpoint *checkpoi
     TRY(checkpoint_read_state(checkpoint, values, count));
     TRY(state_apply(run));
     TRY(load_vectors(run, checkpoint));
-    return model_refresh(run->lm.model, run->master);
+    return language_model_refresh(&run->lm, run->master);
 }
 
 /* The data must be the same bytes, wherever they lie now. */

@@ -86,6 +86,7 @@ static enum status present_step(struct run *run, struct optimizer_step *step) {
     *step = (struct optimizer_step){.master = run->master,
                                     .gradient = run->gradient->values,
                                     .learning_rate = run->step.learning_rate,
+                                    .head_learning_rate = run->step.head_learning_rate,
                                     .gradient_scale =
                                         clip_scale(norm, run->settings->optimizer.max_grad_norm)};
     if (norm * step->gradient_scale > OPTIMIZER_NORM_MAX)
@@ -109,7 +110,7 @@ static enum status move(struct run *run, rule_change *change, void *context) {
     run->step.changed = true;
     TRY(comm_agree(run->comm, change(run, context)));
     TRY(shard_gather(run->shard, &run->reducer, run->master));
-    TRY(comm_agree(run->comm, model_refresh(run->lm.model, run->master)));
+    TRY(comm_agree(run->comm, language_model_refresh(&run->lm, run->master)));
     run->step.clock.optimizer_s += clock_now_s() - start_s;
     return STATUS_OK;
 }

@@ -92,7 +92,7 @@ struct step {
     struct backward_pass *passes; /* (pass_room) */
     int pass_room, pass_count;    /* that the rule may take, and that it has taken */
     struct update_report report;  /* of the rule */
-    double learning_rate;
+    double learning_rate, head_learning_rate;
     int64_t train_positions; /* through the blocks in its microbatches, this rank */
     int64_t rescaled;        /* gradients repeated at a smaller scale */
     bool changed;            /* parameters are no longer those of before the step */
@@ -201,8 +201,8 @@ void run_close(struct run *run);
 enum status run_plan(struct run *run, const struct settings *settings, struct comm *comm,
                      int threads, const struct absent *absent) MUST_USE;
 
-/* The tensors of a set, whose matrices are computed with in `matrices`, as the layout of its flat
- * vector. The caller destroys it. */
+/* The tensors of a set as the layout of its flat vector; matrices are computed with in `matrices`, but
+ * for those of a discriminator. The caller destroys it. */
 enum status run_layout_create(struct vector_layout **layout, struct backend *backend,
                               const struct parameter_set *set, enum dtype matrices) MUST_USE;
 

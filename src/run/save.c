@@ -98,12 +98,28 @@ static enum status add_note(const struct run *run, struct model_files *files) {
     return status;
 }
 
+static struct tensor_source source_of(struct run *run, const struct parameter_set *set) {
+    return (struct tensor_source){.parameters = set->items,
+                                  .count = set->count,
+                                  .dtype = DTYPE_F32,
+                                  .read = read_master,
+                                  .context = run};
+}
+
+/* Without tensors where there is no discriminator. */
+static struct tensor_source head_of(struct run *run) {
+    static const struct parameter_set none = {.count = 0};
+    const struct discriminator *head = run->lm.discriminator;
+    return source_of(run, head != NULL ? discriminator_parameters(head) : &none);
+}
+
 static enum status save_model(struct run *run, const char *path) {
-    const struct parameter_set *trained = model_trained(run->lm.model);
-    const struct model_directory directory = {.parameters = trained->items,
-                                              .parameter_count = trained->count,
+    const struct parameter_set *weights = model_trained(run->lm.model);
+    const struct model_directory directory = {.parameters = weights->items,
+                                              .parameter_count = weights->count,
                                               .read = read_master,
                                               .context = run,
+                                              .head = head_of(run),
                                               .files = run->files.model,
                                               .dtype = DTYPE_F32,
                                               .replace = true};
@@ -112,13 +128,9 @@ static enum status save_model(struct run *run, const char *path) {
 }
 
 static enum status save_adapter(struct run *run, const char *path) {
-    const struct parameter_set *trained = model_trained(run->lm.model);
     const struct model_file *config = model_files_find(run->files.model, ADAPTER_CONFIG_NAME);
-    const struct tensor_source factors = {.parameters = trained->items,
-                                          .count = trained->count,
-                                          .dtype = DTYPE_F32,
-                                          .read = read_master,
-                                          .context = run};
+    const struct tensor_source factors = source_of(run, model_trained(run->lm.model)),
+                               head = head_of(run);
     struct model_files files = {.count = 0};
     ASSERT(config != NULL);
     enum status status =
@@ -126,7 +138,7 @@ static enum status save_adapter(struct run *run, const char *path) {
     if (status == STATUS_OK)
         status = add_note(run, &files);
     if (status == STATUS_OK)
-        status = adapter_directory_write(path, &files, &factors, true);
+        status = adapter_directory_write(path, &files, &factors, &head, true);
     model_files_release(&files);
     return status;
 }
@@ -136,7 +148,7 @@ enum status run_model_save(struct run *run) {
     char path[DIRECTORY_PATH_BYTES];
     char what[64]; /* a model that is not finite would take the place of a good one */
     snprintf(what, sizeof what, "after step %lld, ", (long long)run->counters.step);
-    TRY(parameter_set_check_finite(model_trained(run->lm.model), &run->lm.backend, run->master,
+    TRY(parameter_set_check_finite(language_model_trained(&run->lm), &run->lm.backend, run->master,
                                    what));
     TRY(directory_path(run->settings->run.directory, path, name));
     TRY((run->lm.adapter != NULL ? save_adapter : save_model)(run, path));

@@ -244,7 +244,7 @@ static enum status open_saving(struct run *run) {
     saving->step = run->counters.step;
     saving->busy_s = 0.0;
     saving->deal = run->deal;
-    saving->trained = model_trained(run->lm.model);
+    saving->trained = language_model_trained(&run->lm);
     saving->rank = run->comm->rank;
     saving->size = run->comm->size;
     saving->keep = run->settings->checkpoint.keep;

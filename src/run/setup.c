@@ -263,10 +263,12 @@ enum status run_layout_create(struct vector_layout **layout, struct backend *bac
     TRY(memory_new(&parts, set->count, "parameter parts"));
     for (int64_t i = 0; i < set->count; i++) {
         const struct parameter *p = &set->items[i];
+        const bool head = discriminator_names(p->name);
         parts[i] = (struct vector_part){.offset = p->offset,
                                         .elements = p->rows * p->columns,
                                         .decay = p->matrix,
-                                        .working = p->matrix ? matrices : DTYPE_F32};
+                                        .working = p->matrix && !head ? matrices : DTYPE_F32,
+                                        .head = head};
     }
     const enum status status = vector_layout_create(layout, backend, parts, set->count);
     memory_release(&parts);
@@ -288,7 +290,8 @@ static enum status open_shard(struct run *run) {
 static enum status open_layout(struct run *run) {
     const enum dtype matrices =
         run->lm.adapter != NULL ? DTYPE_F32 : language_model_dtype(run->settings);
-    TRY(run_layout_create(&run->layout, &run->lm.backend, model_trained(run->lm.model), matrices));
+    TRY(run_layout_create(&run->layout, &run->lm.backend, language_model_trained(&run->lm),
+                          matrices));
     TRY(open_shard(run));
     return shard_create(&run->deal, run->layout, run->comm->rank, run->comm->size);
 }
@@ -331,6 +334,8 @@ static enum status open_model(struct run *run) {
     const struct model_settings how = {.recompute = settings->model.recompute,
                                        .max_positions = run->max_positions};
     TRY(language_model_create(&run->lm, settings, how.max_positions));
+    if (run->method->discriminates)
+        TRY(language_model_add_head(&run->lm, settings));
     TRY(open_layout(run));
     TRY(backend_new(&run->lm.backend, &run->master, run->layout->elements, "parameters"));
     TRY(load_model(run));
@@ -491,9 +496,7 @@ void run_unreserve(struct run *run) {
     model_destroy(&run->reference);
     weights_destroy(&run->reference_weights);
     fingerprint_release(&run->fingerprint);
-    model_destroy(&run->lm.model);
-    adapter_destroy(&run->lm.adapter);
-    weights_destroy(&run->lm.weights);
+    language_model_remove(&run->lm);
     shard_destroy(&run->shard);
     shard_destroy(&run->deal);
     vector_layout_destroy(&run->layout);

@@ -149,7 +149,8 @@ static void check_written(struct world *w, const struct adapter *adapter,
                                          .context = (void *)(uintptr_t)factors};
     struct adapter_settings settings;
     float *again = NULL;
-    CHECK_OK(adapter_directory_write(folder_file("again"), files, &source, true));
+    CHECK_OK(adapter_directory_write(folder_file("again"), files, &source,
+                                     &(struct tensor_source){.count = 0}, true));
     CHECK_OK(adapter_directory_settings(folder_file("again"), &w->hparams, &settings));
     check_settings(&settings, adapter_settings(adapter));
     CHECK_OK(backend_new(&w->backend, &again, factors->set->elements, "factors"));

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "run/head_file.h"
+
+#include <stdio.h>
+
+#include "base/memory.h"
+#include "file/bytes.h"
+#include "file/safetensors.h"
+#include "model/weights.h"
+
+enum { PATH_BYTES = 4096 };
+
+static enum status path_in(char out[PATH_BYTES], const char *directory) {
+    if (snprintf(out, PATH_BYTES, "%s/" HEAD_FILE_NAME, directory) >= PATH_BYTES)
+        return FAIL(STATUS_INPUT, "%s: the path of a file in it is too long", directory);
+    return STATUS_OK;
+}
+
+enum status head_file_write(const struct tensor_source *head, const char *directory) {
+    struct tensor_source sorted = *head;
+    struct parameter *parameters;
+    char path[PATH_BYTES];
+    if (head->count == 0)
+        return STATUS_OK;
+    TRY(path_in(path, directory));
+    TRY(tensors_by_name(head->parameters, head->count, &parameters));
+    sorted.parameters = parameters;
+    const enum status status = tensor_file_write(&sorted, path);
+    memory_release(&parameters);
+    return status;
+}
+
+static enum status load_tensors(const struct safetensors *files, const struct hparams *hparams,
+                                const struct parameter_set *set, struct backend *backend,
+                                float *master) {
+    float *host;
+    TRY(memory_new(&host, set->elements, "discriminator being loaded"));
+    enum status status = STATUS_OK;
+    for (int64_t i = 0; status == STATUS_OK && i < set->count; i++) {
+        const struct parameter *p = &set->items[i];
+        status = weights_read_tensor(files, hparams, p, host);
+        if (status == STATUS_OK)
+            status = backend->ops->upload(backend, master + p->offset, host,
+                                          (size_t)(p->rows * p->columns) * sizeof *host);
+    }
+    memory_release(&host);
+    return status;
+}
+
+enum status head_file_load(const char *directory, const struct hparams *hparams,
+                           const struct discriminator *discriminator, struct backend *backend,
+                           float *master, bool *found) {
+    struct safetensors *files;
+    char path[PATH_BYTES];
+    TRY(path_in(path, directory));
+    *found = bytes_is_file(path);
+    if (!*found)
+        return STATUS_OK;
+    TRY(safetensors_open(&files, path));
+    const enum status status =
+        load_tensors(files, hparams, discriminator_parameters(discriminator), backend, master);
+    safetensors_close(&files);
+    return status;
+}
+
+enum status head_file_split(const struct parameter *parameters, int64_t count,
+                            struct parameter **sorted, int64_t *heads) {
+    int64_t at = 0;
+    TRY(memory_new(sorted, count, "list of tensors"));
+    for (int head = 0; head < 2; head++) {
+        *heads = count - at;
+        for (int64_t i = 0; i < count; i++)
+            if (discriminator_names(parameters[i].name) == (head == 1))
+                (*sorted)[at++] = parameters[i];
+    }
+    return STATUS_OK;
+}
