@@ -127,4 +127,8 @@ enum status settings_derives(struct settings *settings, enum setting_id id, cons
 enum status settings_derive_distill(struct settings *settings) MUST_USE;
 enum status settings_check_distill(const struct settings *settings) MUST_USE;
 
+/* And of run.method = "adversarial" (adversarial.c). */
+enum status settings_derive_adversarial(struct settings *settings) MUST_USE;
+enum status settings_check_adversarial(const struct settings *settings) MUST_USE;
+
 #endif

@@ -282,6 +282,12 @@ static enum status check_objective(const struct settings *settings) {
     return STATUS_OK;
 }
 
+/* Whether the method learns by rewards. */
+static bool is_rewarded(const struct settings *settings) {
+    return settings->run.method == SETTING_METHOD_RL ||
+           settings->run.method == SETTING_METHOD_ADVERSARIAL;
+}
+
 /* Whether the prompt may end with an empty think block. */
 static bool prompt_closes_thinking(const struct settings *settings) {
     const struct settings_prompt *const prompt = &settings->prompt;
@@ -291,7 +297,7 @@ static bool prompt_closes_thinking(const struct settings *settings) {
 
 /* An empty think block in the prompt leaves no place for the one that the format reward asks for. */
 static enum status check_thinking(const struct settings *settings) {
-    if (!prompt_closes_thinking(settings) || settings->run.method != SETTING_METHOD_RL)
+    if (!prompt_closes_thinking(settings) || !is_rewarded(settings))
         return STATUS_OK;
     for (int64_t i = 0; i < settings->reward.parts_count; i++)
         if (strcmp(settings->reward.parts[i].name, "format") == 0)
@@ -337,8 +343,7 @@ static enum status check_budgets(const struct settings *settings) {
 static enum status check_tau(const struct settings *settings) {
     const struct settings_objective *const objective = &settings->objective;
     const struct settings_update *const update = &settings->update;
-    if (objective->tau_control == SETTING_TAU_CONTROL_FIXED ||
-        settings->run.method != SETTING_METHOD_RL)
+    if (objective->tau_control == SETTING_TAU_CONTROL_FIXED || !is_rewarded(settings))
         return STATUS_OK;
     const char *const origin = settings_origin(settings, "objective.tau_control");
     if (objective->gate == SETTING_GATE_CLIP || objective->gate == SETTING_GATE_NONE)
@@ -391,7 +396,7 @@ static enum status check_rule(const struct settings *settings) {
 
 static enum status check_training(const struct settings *settings) {
     const struct settings_rollout *const rollout = &settings->rollout;
-    if (settings->run.method == SETTING_METHOD_RL && rollout->group_size < 2 &&
+    if (is_rewarded(settings) && rollout->group_size < 2 &&
         settings->objective.advantage != SETTING_ADVANTAGE_EMA)
         return FAIL(STATUS_INPUT,
                     "%s: rollout.group_size = %lld: an advantage compares the answers of a group, "
@@ -416,6 +421,7 @@ enum status settings_validate(struct settings *settings, enum settings_purpose p
     TRY(derive_clip_bounds(settings));
     TRY(derive_rule(settings));
     TRY(settings_derive_distill(settings));
+    TRY(settings_derive_adversarial(settings));
     TRY(derive_eval(settings));
     TRY(check_texts(settings));
     TRY(check_sources(settings));
@@ -429,5 +435,6 @@ enum status settings_validate(struct settings *settings, enum settings_purpose p
     TRY(check_tau(settings));
     TRY(check_rule(settings));
     TRY(settings_check_distill(settings));
+    TRY(settings_check_adversarial(settings));
     return check_training(settings);
 }

@@ -4,12 +4,14 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "method/adversarial.h"
 #include "method/groups.h"
 #include "method/opsd.h"
 #include "method/rl.h"
 #include "method/sft.h"
 
-static const struct method *const methods[] = {&method_rl, &method_sft, &method_opsd};
+static const struct method *const methods[] = {&method_rl, &method_sft, &method_opsd,
+                                               &method_adversarial};
 enum { METHODS = sizeof methods / sizeof *methods };
 
 const struct method *const *method_list(int *count) {
@@ -62,54 +64,77 @@ enum status method_take_prompt(const struct method_context *context, struct roll
     return status;
 }
 
-enum status method_score(const struct method_context *context, struct model *model,
-                         const struct rollout *rollout, float temperature,
-                         void (*visit)(struct rollout_answer *answer, const float *logprob,
-                                       const float *entropy)) {
-    struct microbatch microbatch = MICROBATCH_EMPTY;
-    float *logprob = NULL, *entropy = NULL;
-    enum status status = STATUS_OK;
-    for (int64_t t = 0; t < context->tiles->count; t++) {
-        const struct tile *tile = &context->tiles->tiles[t];
-        if (tile->owner != context->comm->rank)
-            continue;
-        microbatch_begin(&microbatch, tile);
-        for (;;) {
-            TRY_ELSE(status, done, pulse_beat(context->pulse));
-            TRY_ELSE(status, done,
-                     microbatch_next(&microbatch, rollout, tile,
-                                     context->settings->parallel.tokens_per_pass));
-            if (microbatch.answer_count == 0)
-                break;
-            TRY_ELSE(status, done,
-                     memory_grow(&logprob, microbatch.batch.target_count, "log-probabilities"));
-            TRY_ELSE(status, done,
-                     memory_grow(&entropy, microbatch.batch.target_count, "entropies"));
-            TRY_ELSE(status, done,
-                     model_forward(model, &microbatch.batch, temperature, false, logprob, entropy));
-            for (int64_t i = 0; i < microbatch.answer_count; i++) {
-                const struct microbatch_answer *at = &microbatch.answers[i];
-                visit(&rollout_group_answers(rollout, at->group)[at->answer], logprob + at->target,
-                      entropy + at->target);
-            }
-        }
+/* The microbatches of one tile. */
+static enum status tile_microbatches(const struct method_context *context,
+                                     const struct rollout *rollout, const struct tile *tile,
+                                     struct microbatch *microbatch, method_work *work, void *with) {
+    microbatch_begin(microbatch, tile);
+    for (;;) {
+        TRY(pulse_beat(context->pulse));
+        TRY(microbatch_next(microbatch, rollout, tile,
+                            context->settings->parallel.tokens_per_pass));
+        if (microbatch->answer_count == 0)
+            return STATUS_OK;
+        TRY(work(with, microbatch));
     }
-done:
+}
+
+enum status method_microbatches(const struct method_context *context, const struct rollout *rollout,
+                                method_work *work, void *with) {
+    struct microbatch microbatch = MICROBATCH_EMPTY;
+    enum status status = STATUS_OK;
+    for (int64_t t = 0; status == STATUS_OK && t < context->tiles->count; t++) {
+        const struct tile *tile = &context->tiles->tiles[t];
+        if (tile->owner == context->comm->rank)
+            status = tile_microbatches(context, rollout, tile, &microbatch, work, with);
+    }
     microbatch_release(&microbatch);
-    memory_release(&logprob);
-    memory_release(&entropy);
+    return status;
+}
+
+/* A scoring, and room for the numbers of one microbatch. */
+struct scoring {
+    struct model *model;
+    const struct rollout *rollout;
+    float temperature;
+    method_visit *visit;
+    float *logprob, *entropy;
+};
+
+static enum status score_microbatch(void *scoring, const struct microbatch *microbatch) {
+    struct scoring *at = scoring;
+    const struct batch *batch = &microbatch->batch;
+    TRY(memory_grow(&at->logprob, batch->target_count, "log-probabilities"));
+    TRY(memory_grow(&at->entropy, batch->target_count, "entropies"));
+    TRY(model_forward(at->model, batch, at->temperature, false, at->logprob, at->entropy));
+    for (int64_t i = 0; i < microbatch->answer_count; i++) {
+        const struct microbatch_answer *of = &microbatch->answers[i];
+        at->visit(&rollout_group_answers(at->rollout, of->group)[of->answer],
+                  at->logprob + of->target, at->entropy + of->target);
+    }
+    return STATUS_OK;
+}
+
+enum status method_score(const struct method_context *context, struct model *model,
+                         const struct rollout *rollout, float temperature, method_visit *visit) {
+    struct scoring scoring = {
+        .model = model, .rollout = rollout, .temperature = temperature, .visit = visit};
+    const enum status status = method_microbatches(context, rollout, score_microbatch, &scoring);
+    memory_release(&scoring.logprob);
+    memory_release(&scoring.entropy);
     return status;
 }
 
 /* What travels of an answer. */
 struct summary {
-    int64_t n, between, finish, forced;
+    int64_t n, between, thinking, finish, forced;
     double parts[REWARD_PARTS_MAX], reward, reward_penalised;
 };
 
 static void pack_answer(const struct rollout_answer *answer, struct summary *summary) {
     *summary = (struct summary){.n = answer->n,
                                 .between = answer->between,
+                                .thinking = answer->thinking,
                                 .finish = answer->finish,
                                 .forced = answer->forced,
                                 .reward = answer->reward,
@@ -120,6 +145,7 @@ static void pack_answer(const struct rollout_answer *answer, struct summary *sum
 static void unpack_answer(const struct summary *summary, struct rollout_answer *answer) {
     answer->n = summary->n;
     answer->between = summary->between;
+    answer->thinking = summary->thinking;
     answer->finish = (enum finish_reason)summary->finish;
     answer->forced = summary->forced != 0;
     answer->reward = summary->reward;

@@ -23,6 +23,8 @@
 #include "rollout/tile.h"
 #include "text/tokenizer.h"
 
+struct discriminator;
+struct judged;
 struct rewards;
 
 /* What a run lends to its method. */
@@ -32,12 +34,14 @@ struct method_context {
     struct model *model;
     struct model *reference; /* frozen copy, or NULL when no KL is asked for */
     struct tokenizer *tokenizer;
-    struct rewards *rewards;         /* NULL for a method without */
-    const struct prompt_form *form;  /* from a row's prompt to tokens */
-    struct model *teacher;           /* of opsd, what teaches now; or NULL */
-    const struct teaching *teaching; /* and what it reads; or NULL */
-    struct stream *stream;           /* advances by the prompts taken */
-    struct corpus *corpus;           /* rows are texts, of which windows are taken; or NULL */
+    struct rewards *rewards;             /* NULL for a method without */
+    const struct prompt_form *form;      /* from a row's prompt to tokens */
+    struct model *teacher;               /* of opsd, what teaches now; or NULL */
+    const struct teaching *teaching;     /* and what it reads; or NULL */
+    struct stream *stream;               /* advances by the prompts taken */
+    struct corpus *corpus;               /* rows are texts, of which windows are taken; or NULL */
+    struct discriminator *discriminator; /* of the adversarial game, or NULL */
+    struct judged *judged;               /* and what it reads in this step: filled by collect */
     const struct tiles *tiles;
     const int32_t *stop_ids;
     int64_t stop_id_count;
@@ -99,12 +103,18 @@ enum status method_take_row(const struct method_context *context, struct rollout
 enum status method_take_prompt(const struct method_context *context, struct rollout *rollout,
                                int64_t group, struct dataset_item *item) MUST_USE;
 
+/* Packs the microbatches of this rank's tiles one after another and does `work` on each. */
+typedef enum status method_work(void *with, const struct microbatch *microbatch);
+enum status method_microbatches(const struct method_context *context, const struct rollout *rollout,
+                                method_work *work, void *with) MUST_USE;
+
 /* Log-probabilities and entropies of the answers of this rank's tiles under `model`; visit gets
  * those of one answer. */
+typedef void method_visit(struct rollout_answer *answer, const float *logprob,
+                          const float *entropy);
 enum status method_score(const struct method_context *context, struct model *model,
                          const struct rollout *rollout, float temperature,
-                         void (*visit)(struct rollout_answer *answer, const float *logprob,
-                                       const float *entropy)) MUST_USE;
+                         method_visit *visit) MUST_USE;
 
 /* Makes the summaries of all answers known to all ranks. */
 enum status method_share_summaries(const struct method_context *context,

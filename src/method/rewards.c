@@ -98,7 +98,8 @@ enum status rewards_check(const struct settings *settings) {
                     "reward.parts lists '%s' twice: give it once, with the sum of the weights",
                     reward->parts[i].name);
     }
-    if (reward->parts_count < 1 || reward->parts_count > REWARD_PARTS_MAX)
+    if ((reward->parts_count < 1 && settings->run.method != SETTING_METHOD_ADVERSARIAL) ||
+        reward->parts_count > REWARD_PARTS_MAX)
         return FAIL(STATUS_INPUT, "reward.parts lists %lld rules; 1 to %d are possible",
                     (long long)reward->parts_count, REWARD_PARTS_MAX);
     return STATUS_OK;

@@ -122,6 +122,27 @@ enum status batch_append_end(struct batch *batch, const int32_t *tokens, int64_t
     return STATUS_OK;
 }
 
+/* The last row of the prompt stands for a sequence without tokens. */
+static enum status append_prompt_row(struct batch *batch, const struct segment *prompt) {
+    const int64_t row = prompt->start + prompt->length - 1;
+    TRY(reserve_targets(batch, 1));
+    append_target(batch, row, batch->tokens[row]);
+    return STATUS_OK;
+}
+
+enum status batch_append_rows(struct batch *batch, int32_t prompt_segment, const int32_t *tokens,
+                              int64_t n, enum batch_rows rows) {
+    ASSERT(prompt_segment >= 0 && prompt_segment < batch->segment_count &&
+           batch->segments[prompt_segment].parent < 0);
+    const int64_t start = batch->T, first = rows == BATCH_ALL_ROWS ? 0 : n - 1;
+    if (n == 0)
+        return append_prompt_row(batch, &batch->segments[prompt_segment]);
+    TRY(append(batch, prompt_segment, tokens, n, n - first));
+    for (int64_t t = first; t < n; t++)
+        append_target(batch, start + t, tokens[t]);
+    return STATUS_OK;
+}
+
 void batch_clear(struct batch *batch) {
     batch->T = batch->segment_count = batch->target_count = 0;
 }

@@ -48,6 +48,13 @@ enum status batch_append_text(struct batch *batch, const int32_t *tokens, int64_
  * token to predict is not known, and stands as the last one. */
 enum status batch_append_end(struct batch *batch, const int32_t *tokens, int64_t n) MUST_USE;
 
+/* Appends a sequence (n ≥ 0 tokens) behind the prompt segment for what is wanted of the hidden states at
+ * its rows: a target at each, or at the last alone; where it has no tokens one at the prompt's last row.
+ * As above no token is to be predicted. */
+enum batch_rows { BATCH_LAST_ROW, BATCH_ALL_ROWS };
+enum status batch_append_rows(struct batch *batch, int32_t prompt_segment, const int32_t *tokens,
+                              int64_t n, enum batch_rows rows) MUST_USE;
+
 void batch_clear(struct batch *batch); /* empties, keeps the memory */
 void batch_release(struct batch *batch);
 

@@ -168,6 +168,18 @@ void loss_taught(const struct loss_settings *settings, const struct loss_scope *
     loss_sums_add(sums, &own);
 }
 
+void loss_judged(const struct loss_judged *sequence, struct loss_sums *sums) {
+    const bool real = sequence->real, right = sequence->right;
+    sums->loss += sequence->weight *
+                  (sequence->cross_entropy + sequence->value_error * sequence->value_error);
+    sums->cross_entropy += sequence->cross_entropy;
+    sums->real += real;
+    sums->written += !real;
+    sums->told_real += real && right;
+    sums->told_written += !real && right;
+    sums->probability_written += real ? 0.0 : sequence->probability;
+}
+
 void loss_sums_add(struct loss_sums *sums, const struct loss_sums *other) {
     sums->loss += other->loss;
     sums->policy_loss += other->policy_loss;
@@ -190,6 +202,12 @@ void loss_sums_add(struct loss_sums *sums, const struct loss_sums *other) {
     sums->agreement += other->agreement;
     sums->clipped_entries += other->clipped_entries;
     sums->clipped_tokens += other->clipped_tokens;
+    sums->cross_entropy += other->cross_entropy;
+    sums->real += other->real;
+    sums->written += other->written;
+    sums->told_real += other->told_real;
+    sums->told_written += other->told_written;
+    sums->probability_written += other->probability_written;
     sums->ratio += other->ratio;
     sums->ratio_max = larger(sums->ratio_max, other->ratio_max);
 }

@@ -72,6 +72,9 @@ struct loss_sums {
      * with such */
     double divergence, entropy_teacher, probability_teacher, agreement;
     double clipped_entries, clipped_tokens;
+    /* Of a discriminator, sums over sequences: cross-entropies, unweighted; real and written ones, those
+     * of each that it told, and the probabilities of being real that it gave to written ones */
+    double cross_entropy, real, written, told_real, told_written, probability_written;
     double ratio;     /* Σ r */
     double ratio_max; /* largest r (maximum, not sum) */
 };
@@ -98,6 +101,15 @@ struct loss_taught {
 };
 void loss_taught(const struct loss_settings *settings, const struct loss_scope *scope,
                  const struct loss_taught *answer, struct loss_sums *sums);
+
+/* One sequence that a discriminator has judged: L = weight (cross_entropy + value_error²). */
+struct loss_judged {
+    double weight;
+    bool real, right; /* what it is, and whether it was told to be that */
+    double probability, cross_entropy;
+    double value_error; /* of the success that was expected; 0 without a value head */
+};
+void loss_judged(const struct loss_judged *sequence, struct loss_sums *sums);
 
 void loss_sums_add(struct loss_sums *sums, const struct loss_sums *other);
 

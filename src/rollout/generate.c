@@ -172,6 +172,13 @@ static int64_t forced_among(const struct generation *g, const struct live_answer
     return live->forced && to > from ? to - from : 0;
 }
 
+/* Of the first n tokens of a row, those that it drew before its answer. */
+static int64_t thinking_of(const struct generation *g, const struct live_answer *live, int64_t n) {
+    if (is_thinking(live))
+        return n;
+    return live->forced ? live->begin - g->budgets.close.count : live->begin;
+}
+
 /* --- answers --- */
 
 /* Where an answer's arrays go on behind `at` numbers. */
@@ -215,6 +222,7 @@ static enum status finish(struct generation *g, int64_t row, int64_t n, enum fin
     struct rollout_answer *answer = &g->requests[live->request].answers[live->answer];
     TRY(rollout_answer_reserve(answer, n - forced_among(g, live, 0, n), g->columns));
     answer->finish = reason;
+    answer->thinking = thinking_of(g, live, n);
     TRY(live->forced ? take_turns(g, row, n, answer) : take_whole(g, row, n, answer));
     if (g->tokenizer != NULL)
         TRY(tokenizer_decode(g->tokenizer, rollout_answer_ids(answer),

@@ -40,7 +40,9 @@ struct rollout_answer {
     /* Tokens of others between an answer's turns (data/supervised.h), or the forced end of its
      * thinking (rollout/budgets.h): computed, without loss and numbers */
     int64_t between;
-    bool forced;                    /* what is between was forced */
+    bool forced; /* what is between was forced */
+    int64_t
+        thinking; /* of n, those before what it says: up to the end of thinking that has a budget */
     enum finish_reason finish;      /* how it ended; FINISH_FORCED is for files alone */
     double parts[REWARD_PARTS_MAX]; /* unweighted, in the order of reward.parts */
     double reward;                  /* weighted sum */
@@ -82,8 +84,13 @@ static inline enum finish_reason rollout_answer_finish(const struct rollout_answ
     return answer->forced ? FINISH_FORCED : answer->finish;
 }
 
+/* What is asked of an answer's tokens where they are computed: each from what stands before it, or the
+ * hidden states at the last of them, or at all. */
+enum rollout_targets { ROLLOUT_TOKENS, ROLLOUT_LAST_STATE, ROLLOUT_STATES };
+
 struct rollout {
     int64_t group_count, group_size;
+    enum rollout_targets targets;
     bool logprob_known; /* the answers' logprob are filled in; else the first pass does it */
     struct rollout_group *groups;   /* (group_count) */
     struct rollout_answer *answers; /* (group_count × group_size), those of a group together */

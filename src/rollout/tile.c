@@ -121,7 +121,11 @@ static enum status append_prompt(struct microbatch *microbatch, const struct rol
 }
 
 static enum status append_tokens(struct batch *batch, int32_t segment,
-                                 const struct rollout_answer *answer) {
+                                 const struct rollout_answer *answer,
+                                 enum rollout_targets targets) {
+    if (targets != ROLLOUT_TOKENS)
+        return batch_append_rows(batch, segment, answer->tokens, answer->n,
+                                 targets == ROLLOUT_STATES ? BATCH_ALL_ROWS : BATCH_LAST_ROW);
     if (answer->between == 0)
         return batch_append_answer(batch, segment, answer->tokens, answer->n);
     return batch_append_turns(batch, segment, answer->sequence, rollout_answer_length(answer),
@@ -129,7 +133,7 @@ static enum status append_tokens(struct batch *batch, int32_t segment,
 }
 
 static enum status append_answer(struct microbatch *microbatch, const struct rollout_answer *answer,
-                                 const struct segments *segments) {
+                                 const struct segments *segments, enum rollout_targets targets) {
     if (microbatch->answer_count == microbatch->answer_capacity) {
         microbatch->answer_capacity = 2 * microbatch->answer_capacity + 16;
         TRY(memory_grow(&microbatch->answers, microbatch->answer_capacity,
@@ -140,8 +144,8 @@ static enum status append_answer(struct microbatch *microbatch, const struct rol
                                    .answer = microbatch->next_answer,
                                    .target = microbatch->batch.target_count};
     if (segments->teacher >= 0)
-        TRY(append_tokens(&microbatch->teacher, segments->teacher, answer));
-    return append_tokens(&microbatch->batch, segments->student, answer);
+        TRY(append_tokens(&microbatch->teacher, segments->teacher, answer, targets));
+    return append_tokens(&microbatch->batch, segments->student, answer, targets);
 }
 
 enum status microbatch_next(struct microbatch *microbatch, const struct rollout *rollout,
@@ -162,7 +166,7 @@ enum status microbatch_next(struct microbatch *microbatch, const struct rollout 
         TRY(append_answer(
             microbatch,
             &rollout_group_answers(rollout, microbatch->next_group)[microbatch->next_answer],
-            &segments));
+            &segments, rollout->targets));
         if (++microbatch->next_answer == rollout->group_size) {
             microbatch->next_group++;
             microbatch->next_answer = 0;

@@ -120,6 +120,19 @@ static void measure_rewards(const struct run *run, double *values, double *step)
     measure_parts(run, values, step);
 }
 
+/* Of the game, what does not change from pass to pass. */
+static void measure_game(const struct run *run, double *step) {
+    const struct rollout *texts = &run->step.judged.texts;
+    const int64_t n = texts->group_count * texts->group_size;
+    int64_t right = 0;
+    for (int64_t k = 0; k < n; k++)
+        right += !judged_is_real(k % texts->group_size) &&
+                 texts->answers[k].n == run->settings->adversarial.completion_tokens;
+    step[METRIC_LENGTH_RIGHT] = (double)right / (double)(n - texts->group_count);
+    if (run->settings->objective.advantage == SETTING_ADVANTAGE_EMA)
+        step[METRIC_ADVERSARIAL_BASELINE] = run->step.clock.collect.baseline;
+}
+
 static double share(double part, double whole) {
     return whole > 0.0 ? part / whole : NAN;
 }
@@ -142,6 +155,18 @@ static void measure_taught(const struct run *run, const struct loss_sums *total,
         share(total->probability_teacher, tokens);
 }
 
+/* How the discriminator did. */
+static void measure_discriminator(const struct loss_sums *total, int pass,
+                                  struct metrics *metrics) {
+    metrics_pass(metrics, METRIC_D_LOSS)[pass] =
+        share(total->cross_entropy, total->real + total->written);
+    metrics_pass(metrics, METRIC_ACCURACY_REAL)[pass] = share(total->told_real, total->real);
+    metrics_pass(metrics, METRIC_ACCURACY_WRITTEN)[pass] =
+        share(total->told_written, total->written);
+    metrics_pass(metrics, METRIC_PROBABILITY_WRITTEN)[pass] =
+        share(total->probability_written, total->written);
+}
+
 /* What a backward pass gave: sums of its groups in group order. */
 static void measure_pass(const struct run *run, int pass, struct metrics *metrics) {
     const struct backward_pass *sums = &run->step.passes[pass];
@@ -154,6 +179,8 @@ static void measure_pass(const struct run *run, int pass, struct metrics *metric
     metrics_pass(metrics, METRIC_ENTROPY)[pass] = share(total.entropy, total.tokens);
     if (run->method->distils)
         measure_taught(run, &total, pass, metrics);
+    if (run->method->discriminates)
+        measure_discriminator(&total, pass, metrics);
     if (!method_rewards(run->method))
         return;
     metrics_pass(metrics, METRIC_POLICY_LOSS)[pass] = total.policy_loss;
@@ -414,6 +441,8 @@ static enum status measure_batch(struct run *run, double *values, struct metrics
         measure_rewards(run, values, step);
         measure_tau(run, step);
     }
+    if (run->method->discriminates)
+        measure_game(run, step);
     if (run->method->distils)
         TRY(measure_positions(run, metrics));
     if (has_mismatch(run))

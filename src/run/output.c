@@ -238,6 +238,8 @@ static enum status collect_answers(struct run *run) {
         total += sizes[rank];
     while (status == STATUS_OK && at < total)
         status = rollout_unpack_group(&run->step.rollout, all, total, &at);
+    if (status == STATUS_OK && run->method->discriminates)
+        status = judged_take_answers(&run->step.judged, &run->step.rollout);
     strbuf_release(&mine);
     memory_release(&all);
     memory_release(&sizes);
@@ -255,6 +257,8 @@ static enum status write_rollouts(struct run *run) {
         .penalised =
             run->reference != NULL && run->settings->objective.kl_in == SETTING_KL_IN_REWARD,
         .forced = !run->method->likelihood && run->settings->rollout.think_tokens > 0,
+        .judged = run->method->discriminates ? &run->step.judged : NULL,
+        .valued = run->settings->adversarial.reward == SETTING_JUDGED_REWARD_VALUE,
         .parts = names,
         .part_count = method_rewards(run->method) ? (int)parts : 0,
         .provenance = &run->files.provenance};

@@ -239,11 +239,26 @@ done:
                      "answer tokens");
 }
 
+/* What the discriminator reads of a group. */
+static enum status take_judged(struct run *run, int64_t group) {
+    const struct rollout *texts = &run->step.judged.texts;
+    struct rollout_group *prompt = &texts->groups[group];
+    prompt->prompt_length = run->longest.judged;
+    TRY(memory_new(&prompt->prompt, prompt->prompt_length, "tokens for the discriminator"));
+    for (int64_t i = 0; i < texts->group_size; i++) {
+        struct rollout_answer *text = &rollout_group_answers(texts, group)[i];
+        text->n =
+            judged_is_real(i) ? run->settings->adversarial.completion_tokens : answer_tokens(run);
+        if (judged_is_real(i) || is_own(run, group))
+            TRY(memory_new(&text->tokens, text->n, "tokens for the discriminator"));
+    }
+    return STATUS_OK;
+}
+
 static enum status rehearse_rollout(struct run *run) {
     struct rollout *rollout = &run->step.rollout;
     const int64_t group_size = run->method->group_size(run->settings);
-    rollout_release(rollout);
-    TRY(rollout_init(rollout, run->settings->rollout.prompts_per_step, group_size));
+    TRY(run_clear_batch(run));
     for (int64_t g = 0; g < rollout->group_count; g++) {
         struct rollout_group *group = &rollout->groups[g];
         group->prompt_length = prompt_tokens(run);
@@ -252,6 +267,8 @@ static enum status rehearse_rollout(struct run *run) {
             group->teacher_length = run->longest.teacher;
             TRY(memory_new(&group->teacher, group->teacher_length, "token ids"));
         }
+        if (run->method->discriminates)
+            TRY(take_judged(run, g));
         if (is_own(run, g) && run->method->likelihood)
             TRY(take_answers(run, g));
     }

@@ -2,6 +2,9 @@
  *
  * The real model behind the narrow interface of an update rule: the gradient of a mini-batch, tile
  * by tile over the ranks; it returns what all ranks agreed on. What moves and is kept is in rule.c.
+ *
+ * In the adversarial game a mini-batch has two batches, which go through the model one after the
+ * other into one gradient: its answers, and what the discriminator reads.
  */
 #include "run/run.h"
 
@@ -13,14 +16,18 @@
 #include "optim/schedule.h"
 #include "run/rule.h"
 
+/* What microbatches are made of. */
+enum batch_kind { BATCH_ANSWERS, BATCH_JUDGED, BATCH_KINDS };
+
 /* One call for a gradient: the mini-batch, as all ranks know it, and where its numbers go. */
 struct gradient_call {
     int mini_batch;
-    bool first;                 /* the first pass of this step over the mini-batch */
-    int64_t microbatches;       /* of all ranks */
-    int64_t rounds;             /* microbatches of this rank, or of the one with most */
-    struct loss_scope scope;    /* answers and tokens of the mini-batch */
-    struct backward_pass *sums; /* borrowed from the step */
+    bool first;                  /* the first pass of this step over the mini-batch */
+    int64_t microbatches;        /* of all ranks and kinds */
+    int64_t rounds[BATCH_KINDS]; /* microbatches of this rank, or of the one with most */
+    struct loss_scope scope;     /* answers and tokens of the mini-batch */
+    int64_t sequences;           /* that the discriminator reads in it */
+    struct backward_pass *sums;  /* borrowed from the step */
 };
 
 /* Room for the numbers per target of one microbatch. */
@@ -58,15 +65,34 @@ static void answer_loss(struct run *run, const struct gradient_call *call,
                 &call->sums->groups[at->group - call->sums->begin]);
 }
 
+/* The batch of a kind; NULL where the method has none. */
+static const struct rollout *batch_of(const struct run *run, enum batch_kind kind) {
+    if (kind == BATCH_JUDGED)
+        return run->method->discriminates ? &run->step.judged.texts : NULL;
+    return &run->step.rollout;
+}
+
 static float temperature_of(const struct run *run) {
     return run->method->likelihood ? 1.0f : (float)run->settings->rollout.temperature;
 }
 
-/* What a backward gives goes to run->gradient; `given` pieces have. */
+/* What a backward over a batch gives goes to run->gradient; `given` pieces have. */
 struct giving {
     struct run *run;
+    enum batch_kind kind;
     int64_t given;
 };
+
+/* All that it gives, in order. */
+static int64_t piece_count(const struct giving *giving) {
+    return giving->kind == BATCH_JUDGED ? discrimination_piece_count(giving->run)
+                                        : model_gradient_piece_count(giving->run->lm.model);
+}
+
+static struct gradient_piece piece_at(const struct giving *giving, int64_t i) {
+    return giving->kind == BATCH_JUDGED ? discrimination_piece(giving->run, i)
+                                        : model_gradient_piece(giving->run->lm.model, i);
+}
 
 /* A collective call where additions are; what it takes counts as reduction then. */
 static enum status add_piece(struct giving *giving, const struct gradient_piece *piece) {
@@ -108,9 +134,8 @@ static enum status settle(struct run *run) {
 /* Where additions are collective, a rank without a microbatch, or one that failed in it, attends
  * those of the others with nothing. Returns the first failure, `status` or one of its own. */
 static enum status attend(struct giving *giving, enum status status) {
-    const struct model *model = giving->run->lm.model;
-    while (giving->given < model_gradient_piece_count(model)) {
-        const struct gradient_piece piece = model_gradient_piece(model, giving->given);
+    while (giving->given < piece_count(giving)) {
+        const struct gradient_piece piece = piece_at(giving, giving->given);
         const enum status attended = add_piece(giving, &piece);
         status = status == STATUS_OK ? attended : status;
         if (attended == STATUS_COMM)
@@ -129,6 +154,12 @@ static enum status microbatch_gradient(struct giving *giving, const struct gradi
         .add = give, .progress = overlaps ? progress : NULL, .lasts = overlaps, .context = giving};
     struct tile_buffers *buffers = &run->buffers;
     const struct microbatch *microbatch = &buffers->microbatch;
+    if (giving->kind == BATCH_JUDGED)
+        return discrimination_gradient(run,
+                                       &(struct discrimination_call){.sequences = call->sequences,
+                                                                     .groups = call->sums->groups,
+                                                                     .begin = call->sums->begin},
+                                       &sink);
     if (run->method->distils)
         return taught_gradient(run,
                                &(struct taught_call){.scope = &call->scope,
@@ -160,7 +191,7 @@ static bool is_own_tile(const struct run *run, const struct gradient_call *call,
 
 /* Packs the next microbatch of this rank; answer_count is 0 when there is none. */
 static enum status next_microbatch(struct run *run, const struct gradient_call *call,
-                                   struct place *place) {
+                                   enum batch_kind kind, struct place *place) {
     struct microbatch *microbatch = &run->buffers.microbatch;
     microbatch->answer_count = 0;
     for (; place->tile < run->tiles.count; place->tile++, place->inside = false) {
@@ -171,7 +202,7 @@ static enum status next_microbatch(struct run *run, const struct gradient_call *
             microbatch_begin(microbatch, tile);
         place->inside = true;
         heartbeat_tile(run->heartbeat, place->tile);
-        TRY(microbatch_next(microbatch, &run->step.rollout, tile,
+        TRY(microbatch_next(microbatch, batch_of(run, kind), tile,
                             run->settings->parallel.tokens_per_pass));
         if (microbatch->answer_count > 0)
             return STATUS_OK;
@@ -182,11 +213,11 @@ static enum status next_microbatch(struct run *run, const struct gradient_call *
 /* The next microbatch, if there is one. Where additions are collective so is this, and what it
  * returns is agreed. */
 static enum status round_of_gradient(struct run *run, const struct gradient_call *call,
-                                     struct place *place) {
-    struct giving giving = {.run = run};
+                                     enum batch_kind kind, struct place *place) {
+    struct giving giving = {.run = run, .kind = kind};
     enum status status = pulse_beat(&run->pulse);
     if (status == STATUS_OK)
-        status = next_microbatch(run, call, place);
+        status = next_microbatch(run, call, kind, place);
     if (status == STATUS_OK && run->buffers.microbatch.answer_count > 0)
         status = microbatch_gradient(&giving, call);
     if (!gradient_is_shared(run->gradient))
@@ -197,32 +228,39 @@ static enum status round_of_gradient(struct run *run, const struct gradient_call
 /* What this rank adds to the gradient: its tiles of the mini-batch. */
 static enum status own_gradient(struct run *run, const struct gradient_call *call) {
     struct backward_pass *sums = call->sums;
-    struct place place = {.tile = 0};
     memset(sums->groups, 0, (size_t)(sums->end - sums->begin) * sizeof *sums->groups);
-    for (int64_t i = 0; i < call->rounds; i++)
-        TRY(round_of_gradient(run, call, &place));
+    for (enum batch_kind kind = BATCH_ANSWERS; kind < BATCH_KINDS; kind++) {
+        struct place place = {.tile = 0};
+        for (int64_t i = 0; i < call->rounds[kind]; i++)
+            TRY(round_of_gradient(run, call, kind, &place));
+    }
     return STATUS_OK;
 }
 
-static int64_t microbatches_of(const struct run *run, const struct tile *tile) {
-    return tile_microbatch_count(&run->step.rollout, tile, run->settings->parallel.tokens_per_pass);
+static int64_t microbatches_of(const struct run *run, enum batch_kind kind,
+                               const struct tile *tile) {
+    const struct rollout *batch = batch_of(run, kind);
+    return batch == NULL
+               ? 0
+               : tile_microbatch_count(batch, tile, run->settings->parallel.tokens_per_pass);
 }
 
-static int64_t rank_microbatches(const struct run *run, int mini_batch, int rank) {
+static int64_t rank_microbatches(const struct run *run, enum batch_kind kind, int mini_batch,
+                                 int rank) {
     int64_t count = 0;
     for (int64_t t = 0; t < run->tiles.count; t++) {
         const struct tile *tile = &run->tiles.tiles[t];
         if (tile->mini_batch == mini_batch && tile->owner == rank)
-            count += microbatches_of(run, tile);
+            count += microbatches_of(run, kind, tile);
     }
     return count;
 }
 
 /* This rank's microbatches of a mini-batch; where ranks keep step, those of the rank with most. */
-static int64_t rounds_of(const struct run *run, int mini_batch) {
-    int64_t most = rank_microbatches(run, mini_batch, run->comm->rank);
+static int64_t rounds_of(const struct run *run, enum batch_kind kind, int mini_batch) {
+    int64_t most = rank_microbatches(run, kind, mini_batch, run->comm->rank);
     for (int r = 0; gradient_is_shared(run->gradient) && r < run->comm->size; r++) {
-        const int64_t count = rank_microbatches(run, mini_batch, r);
+        const int64_t count = rank_microbatches(run, kind, mini_batch, r);
         most = count > most ? count : most;
     }
     return most;
@@ -242,9 +280,12 @@ static struct gradient_call gradient_call_of(struct run *run, int mini_batch, in
             continue;
         sums->begin = tile->begin < sums->begin ? tile->begin : sums->begin;
         sums->end = tile->end;
-        call.microbatches += microbatches_of(run, tile);
+        for (enum batch_kind kind = BATCH_ANSWERS; kind < BATCH_KINDS; kind++)
+            call.microbatches += microbatches_of(run, kind, tile);
     }
-    call.rounds = rounds_of(run, mini_batch);
+    for (enum batch_kind kind = BATCH_ANSWERS; kind < BATCH_KINDS; kind++)
+        call.rounds[kind] = rounds_of(run, kind, mini_batch);
+    call.sequences = (sums->end - sums->begin) * run->step.judged.texts.group_size;
     for (int64_t k = sums->begin * rollout->group_size; k < sums->end * rollout->group_size; k++) {
         call.scope.answers++;
         call.scope.tokens += rollout->answers[k].n;

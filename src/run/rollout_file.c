@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "run/judged_file.h"
 
 enum { NAME_BYTES = 128 };
 
@@ -396,6 +397,8 @@ static enum status fill_file(struct h5 *h5, const struct rollout *rollout,
     TRY(WRITE_ALL(h5, token_fields, rollout));
     if (settings->forced)
         TRY(write_forced(h5, rollout));
+    if (settings->judged != NULL)
+        TRY(judged_file_write(h5, settings->judged, settings->valued));
     return provenance_write(h5, settings->provenance);
 }
 

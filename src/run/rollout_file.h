@@ -17,11 +17,15 @@
 #include "rollout/rollout.h"
 #include "text/tokenizer.h"
 
+struct judged;
+
 struct rollout_file_settings {
-    bool rewards;             /* write reward, advantage and the parts */
-    bool penalised;           /* write reward_penalised as well */
-    bool forced;              /* write which tokens were forced */
-    const char *const *parts; /* (part_count) names, in the order of answer->parts */
+    bool rewards;                /* write reward, advantage and the parts */
+    bool penalised;              /* write reward_penalised as well */
+    bool forced;                 /* write which tokens were forced */
+    const struct judged *judged; /* what the discriminator has read; NULL: there is none */
+    bool valued;                 /* it has a value head */
+    const char *const *parts;    /* (part_count) names, in the order of answer->parts */
     int part_count;
     const struct provenance *provenance;
 };

@@ -8,6 +8,7 @@
  *     plan.c     what it will hold, compute and write, without doing so
  *     problem.c  the gradient of the real model, as an update rule sees it
  *     taught.c   the same of a microbatch beside its teacher
+ *     discrimination.c   and of one that the discriminator judges
  *     teacher.c  who that is
  *     rule.c     what the rule moves and keeps
  *     measure.c  from a step's sums to its metrics
@@ -33,6 +34,7 @@
 #include "config/settings.h"
 #include "data/stream.h"
 #include "file/provenance.h"
+#include "method/judged.h"
 #include "method/method.h"
 #include "method/rewards.h"
 #include "method/teaching.h"
@@ -47,6 +49,7 @@
 #include "rollout/tile.h"
 #include "run/diagnosis.h"
 #include "run/diagnostics.h"
+#include "run/discrimination.h"
 #include "run/evaluation.h"
 #include "run/flat.h"
 #include "run/heartbeat.h"
@@ -89,6 +92,7 @@ struct step_clock {
 /* The current step, from its batch to what its passes over it gave: empty before the first. */
 struct step {
     struct rollout rollout;
+    struct judged judged;         /* of the adversarial game: what its discriminator reads */
     struct backward_pass *passes; /* (pass_room) */
     int pass_room, pass_count;    /* that the rule may take, and that it has taken */
     struct update_report report;  /* of the rule */
@@ -112,6 +116,7 @@ struct tile_buffers {
     struct microbatch microbatch;
     float *logprob, *entropy, *d_logprob, *d_entropy; /* (targets of the microbatch) */
     struct distill_numbers taught;                    /* the same, of opsd */
+    struct discrimination_buffers discrimination;     /* and of the discriminator */
 };
 
 /* The longest rows that a run may meet, in tokens; an answer that is drawn counts as long as it may
@@ -119,6 +124,7 @@ struct tile_buffers {
 struct row_lengths {
     int64_t prompt, answer, both;
     int64_t teacher; /* of opsd: the teacher's prompt */
+    int64_t judged;  /* of the adversarial game: what stands before a completion to be judged */
 };
 
 /* Rank 0's files in run.directory; on the others but for one number empty. */
@@ -210,6 +216,9 @@ enum status run_layout_create(struct vector_layout **layout, struct backend *bac
  * and the tensors of the weights are looked for, but not read. */
 enum status run_reserve(struct run *run) MUST_USE;
 void run_unreserve(struct run *run);
+
+/* Empties the step's batch and makes room for the next one. */
+enum status run_clear_batch(struct run *run) MUST_USE;
 
 /* For plans: this rank's tiles of all mini-batches, on step.rollout, as the first passes compute
  * them; no other rank is asked. */

@@ -351,12 +351,22 @@ static enum status open_model(struct run *run) {
     return diagnosis_reserve(run);
 }
 
+/* Most tokens of an answer, or of a completion that stands in its place before the discriminator. */
+static int64_t answer_most(const struct run *run) {
+    const int64_t answer = run->settings->rollout.max_new_tokens,
+                  completion = run->settings->adversarial.completion_tokens;
+    return run->method->likelihood      ? 1
+           : run->method->discriminates ? larger(answer, completion)
+                                        : answer;
+}
+
 /* A device's memory is taken before the first step, for the longest microbatch there may be: taking
  * more would wait for the device, and a run that does not fit should end here and not after hours. The
  * host's comes as it is needed. */
 static enum status reserve_passes(struct run *run) {
-    const int64_t longest = run->longest.both, pass = run->settings->parallel.tokens_per_pass,
-                  T = longest > pass ? longest : pass;
+    const int64_t judged = run->longest.judged > 0 ? run->longest.judged + answer_most(run) : 0,
+                  longest = larger(run->longest.both, judged),
+                  T = larger(longest, run->settings->parallel.tokens_per_pass);
     if (run->lm.backend.ops->host_memory)
         return STATUS_OK;
     if (run->method->distils)
@@ -382,6 +392,14 @@ static enum status open_passes(struct run *run) {
         TRY(memory_new(&run->step.passes[p].groups, run->settings->rollout.prompts_per_step,
                        "sums of groups"));
     return STATUS_OK;
+}
+
+/* What the discriminator reads: no longer than a prompt, which leaves room for a completion. */
+static void measure_judged(struct run *run) {
+    if (!run->method->discriminates)
+        return;
+    run->longest.judged = judged_prompt_tokens(run->settings, run->longest.prompt);
+    run->max_positions = larger(run->max_positions, run->longest.judged + answer_most(run));
 }
 
 /* Rows that cannot be counted are as long as the settings and the model let them get. */
@@ -416,9 +434,7 @@ static enum status open_data(struct run *run, int threads, const struct absent *
         TRY(language_model_open(&run->lm, settings, threads));
     if (run->method->likelihood && run->lm.tokenizer != NULL)
         TRY(language_model_find_end(&run->lm, settings));
-    TRY(language_model_prompt_limit(&run->lm, settings,
-                                    run->method->likelihood ? 1 : settings->rollout.max_new_tokens,
-                                    &prompt_limit));
+    TRY(language_model_prompt_limit(&run->lm, settings, answer_most(run), &prompt_limit));
     run->max_positions = run->method->likelihood ? run->lm.hparams.max_positions
                                                  : prompt_limit + settings->rollout.max_new_tokens;
     if (!absent_rows(absent))
@@ -432,6 +448,7 @@ static enum status open_data(struct run *run, int threads, const struct absent *
     if (run->method->distils)
         run->max_positions =
             larger(run->max_positions, run->longest.teacher + settings->rollout.max_new_tokens);
+    measure_judged(run);
     return STATUS_OK;
 }
 
@@ -476,8 +493,20 @@ enum status run_plan(struct run *run, const struct settings *settings, struct co
     return status;
 }
 
+enum status run_clear_batch(struct run *run) {
+    struct step *step = &run->step;
+    const int64_t groups = run->settings->rollout.prompts_per_step,
+                  answers = run->method->group_size(run->settings);
+    rollout_release(&step->rollout);
+    judged_release(&step->judged);
+    TRY(rollout_init(&step->rollout, groups, answers));
+    return run->method->discriminates ? judged_init(&step->judged, run->settings, groups, answers)
+                                      : STATUS_OK;
+}
+
 void run_unreserve(struct run *run) {
     rollout_release(&run->step.rollout);
+    judged_release(&run->step.judged);
     for (int p = 0; run->step.passes != NULL && p < run->step.pass_room; p++)
         memory_release(&run->step.passes[p].groups);
     memory_release(&run->step.passes);
@@ -486,6 +515,7 @@ void run_unreserve(struct run *run) {
     memory_release(&run->buffers.d_logprob);
     memory_release(&run->buffers.d_entropy);
     taught_release(&run->buffers.taught);
+    discrimination_release(&run->buffers.discrimination);
     microbatch_release(&run->buffers.microbatch);
     gradient_destroy(&run->gradient);
     reducer_close(&run->reducer);

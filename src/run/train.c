@@ -31,9 +31,7 @@ static enum status begin_step(struct run *run) {
     stream_position_get(run->stream, run->position);
     if (run->corpus != NULL)
         run->corpus->redrawn = 0;
-    rollout_release(&step->rollout);
-    return rollout_init(&step->rollout, run->settings->rollout.prompts_per_step,
-                        run->method->group_size(run->settings));
+    return run_clear_batch(run);
 }
 
 static enum status run_step(struct run *run, struct metrics *metrics) {
@@ -48,6 +46,8 @@ static enum status run_step(struct run *run, struct metrics *metrics) {
                                            .teaching = &run->teaching,
                                            .stream = run->stream,
                                            .corpus = run->corpus,
+                                           .discriminator = run->lm.discriminator,
+                                           .judged = &run->step.judged,
                                            .tiles = &run->tiles,
                                            .stop_ids = run->lm.hparams.eos,
                                            .stop_id_count = run->lm.hparams.eos_count,

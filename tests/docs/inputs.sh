@@ -7,12 +7,16 @@ for number in 1 2 3 4 5 6 7 8; do
     echo "{\"question\": \"$number?\", \"answer\": \"#### $number\"}"
 done >"$work/rows.jsonl"
 
+rows="data.train=( { path = \"$work/rows.jsonl\"; prompt = \"question\"; answer = \"answer\"; } )"
+seq 1000 >"$work/text.txt"
+texts="data.corpus=( { path = \"$work/text.txt\"; text = \"\"; } )"
+
 # plan FILE SETTING...
 plan() {
     file=$1
     shift
     "$gradus" plan --ranks 2 "$file" model.path="$work/model" run.directory="$work/run" prompt.max_tokens=1024 \
-        "data.train=( { path = \"$work/rows.jsonl\"; prompt = \"question\"; answer = \"answer\"; } )" "$@" >"$work/out" 2>"$work/err" ||
+        "$rows" "$@" >"$work/out" 2>"$work/err" ||
         fail "gradus plan $file: $(cat "$work/err")"
     grep -q 'memory of a rank' "$work/out" || fail "gradus plan $file prints no memory"
 }
@@ -21,6 +25,8 @@ for file in "$root"/input/*.cfg; do
     case $file in
     */reference.cfg) # what must be given is absent there
         plan "$file" run.steps=1 ;;
+    */adversarial.cfg)
+        plan "$file" "data.train=()" "$texts" ;;
     *) plan "$file" ;;
     esac
     grep -q "^    $(basename "$file") " "$root/input/README" || fail "input/README does not name $(basename "$file")"

@@ -99,7 +99,9 @@ same_whole() {
             same "$1/checkpoints/$file" "$2/checkpoints/$file" /provenance /manifest /settings
     done
     for result in model adapter; do
-        [ ! -d "$1/$result" ] || cmp "$1/$result"/*.safetensors "$2/$result"/*.safetensors || fail "$result of $1 and $2 differ"
+        for file in "$1/$result"/*.safetensors; do
+            [ ! -f "$file" ] || cmp "$file" "$2/$result/$(basename "$file")" || fail "$result of $1 and $2 differ"
+        done
     done
     [ -z "$(find "$2" -name '*.part')" ] || fail "$2: unfinished files stay: $(find "$2" -name '*.part')"
 }

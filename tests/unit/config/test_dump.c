@@ -124,7 +124,7 @@ static void pages(void) {
     CHECK_TEXT(page.text, "objective.gate\n"
                           "    how a token's term depends on the ratio of new to old probability\n"
                           "    one of clip, sigmoid, erf, arctan, softsign, none; default "
-                          "\"clip\"; only where run.method is rl\n");
+                          "\"clip\"; only where run.method is rl or adversarial\n");
     strbuf_clear(&page);
     CHECK_OK(settings_help("objective.tau_pos", &page));
     CHECK(strstr(page.text, "; only where objective.gate is sigmoid, erf, arctan or softsign\n") !=

@@ -71,7 +71,7 @@ static void sft(void) {
     CHECK_OK(settings_unused(&s, tell));
     CHECK_EQ(count, 5);
     CHECK(strstr(told.text, "command line: objective.tau_pos has no effect: it matters only where "
-                            "run.method is rl, and it is \"sft\"") != NULL);
+                            "run.method is rl or adversarial, and it is \"sft\"") != NULL);
     CHECK(strstr(told.text, "aggregation") == NULL);
     settings_release(&s);
 }

@@ -17,7 +17,11 @@ static int32_t ids[ANSWERS][4];
 static float numbers[ANSWERS][4];
 static struct rollout_group groups[GROUPS];
 static struct rollout_answer answers[ANSWERS];
-static const struct rollout rollout = {GROUPS, SIZE, true, groups, answers};
+static const struct rollout rollout = {.group_count = GROUPS,
+                                       .group_size = SIZE,
+                                       .logprob_known = true,
+                                       .groups = groups,
+                                       .answers = answers};
 static const struct provenance provenance = {.ranks = 2};
 
 static void put(struct strbuf *text, const char *value) {
