@@ -105,8 +105,8 @@ static inline void scene_close(struct scene *scene) {
 }
 
 /* What the run lends to its method. */
-static inline struct method_context scene_context(const struct scene *scene) {
-    const struct run *run = &scene->run;
+static inline struct method_context scene_context(struct scene *scene) {
+    struct run *run = &scene->run;
     return (struct method_context){.settings = run->settings,
                                    .comm = run->comm,
                                    .model = run->lm.model,
@@ -115,6 +115,9 @@ static inline struct method_context scene_context(const struct scene *scene) {
                                    .rewards = run->rewards,
                                    .form = &run->lm.form,
                                    .stream = run->stream,
+                                   .corpus = run->corpus,
+                                   .discriminator = run->lm.discriminator,
+                                   .judged = &run->step.judged,
                                    .tiles = &run->tiles,
                                    .stop_ids = run->lm.hparams.eos,
                                    .stop_id_count = run->lm.hparams.eos_count};
@@ -125,9 +128,7 @@ static inline void scene_collect(struct scene *scene, int64_t step, struct colle
     struct run *run = &scene->run;
     const struct method_context context = scene_context(scene);
     *report = (struct collect_report){.tokens = 0};
-    rollout_release(&run->step.rollout);
-    CHECK_OK(rollout_init(&run->step.rollout, run->settings->rollout.prompts_per_step,
-                          run->method->group_size(run->settings)));
+    CHECK_OK(run_clear_batch(run));
     CHECK_OK(run->method->collect(&context, step, &run->step.rollout, report));
 }
 

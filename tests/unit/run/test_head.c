@@ -41,19 +41,19 @@ static int64_t model_elements(const struct run *run) {
 
 /* --- one step along a gradient that is drawn --- */
 
-struct judged {
+struct told {
     float states[ROWS * C], d_states[ROWS * C];
     struct discriminator_sequence sequences[ROWS];
 };
 
-static void judge(struct run *run, struct judged *judged, uint32_t step) {
-    *judged = (struct judged){.states = {0}};
+static void judge(struct run *run, struct told *told, uint32_t step) {
+    *told = (struct told){.states = {0}};
     for (uint32_t i = 0; i < ROWS * C; i++)
-        judged->states[i] = (float)random_normal(1, RANDOM_TEST, step, i, 0, 0);
+        told->states[i] = (float)random_normal(1, RANDOM_TEST, step, i, 0, 0);
     for (int i = 0; i < ROWS; i++)
-        judged->sequences[i] = (struct discriminator_sequence){
+        told->sequences[i] = (struct discriminator_sequence){
             .begin = i, .end = i + 1, .label = i % 2, .weight = 1.0 / ROWS};
-    discriminator_forward(run->lm.discriminator, judged->states, judged->sequences, ROWS);
+    discriminator_forward(run->lm.discriminator, told->states, told->sequences, ROWS);
 }
 
 /* The model's gradient is of small numbers, the head's its own. */
@@ -61,15 +61,15 @@ static void step_along(struct run *run, uint32_t step) {
     const int64_t n = model_elements(run);
     enum gradient_outcome outcome;
     struct gradient_piece piece;
-    struct judged judged;
+    struct told told;
     float *values;
     double squares = 0;
     CHECK_OK(memory_new(&values, n, "gradient"));
     for (int64_t i = 0; i < n; i++)
         values[i] = 1e-3f * (float)random_normal(2, RANDOM_TEST, step, (uint32_t)i, 0, 0);
-    judge(run, &judged, step);
-    CHECK_OK(discriminator_backward(run->lm.discriminator, judged.states, ROWS, judged.sequences,
-                                    ROWS, judged.d_states, &piece));
+    judge(run, &told, step);
+    CHECK_OK(discriminator_backward(run->lm.discriminator, told.states, ROWS, told.sequences, ROWS,
+                                    told.d_states, &piece));
     CHECK_EQ(piece.offset, n);
     CHECK_EQ(piece.n, HEAD);
     for (int64_t i = 0; i < n; i++)
@@ -90,7 +90,7 @@ static void step_along(struct run *run, uint32_t step) {
 
 static void test_step(void) {
     struct scene scene;
-    struct judged before, after;
+    struct told before, after;
     float *master;
     scene_open_head(&scene, HEAD_RATE);
     struct run *run = &scene.run;
@@ -121,6 +121,7 @@ static void test_schedule(void) {
     struct scene scene;
     struct collect_report report;
     scene_open_head(&scene, HEAD_RATE "optimizer.schedule=linear optimizer.learning_rate=1e-3");
+    with_head.discriminates = false; /* nothing is read to the head that is there */
     for (int step = 0; step < 3; step++) {
         scene_collect(&scene, step + 1, &report);
         CHECK_OK(run_update(&scene.run));

@@ -1,0 +1,200 @@
+#!/bin/sh
+# adversarial.sh CASE: the game of a generator and a discriminator on one model, whole runs.
+#   bits: every choice leaves the same on 1, 2 and 3 ranks, with and without shards, in one pass or several
+#   restart: stopped in the middle, a run goes on to the bit: head, baseline, windows
+#   numbers: rewards, loss and metrics follow from the logits that the rollout files hold; what is judged is what was written
+#   inputs: what contradicts itself is refused, what follows from the method is set; traces, inspect and plan know its files
+. "$(dirname "$0")/lib.sh"
+says() {
+    grep -qF -- "$2" "$1" || fail "$1 does not say '$2': $(cat "$1")"
+}
+awk 'BEGIN {
+    for (row = 0; row < 12; row++) {
+        printf "{\"text\": \""
+        for (i = 0; i < 20; i++)
+            printf "%d.%d %s ", row, i, (row + i) % 3 ? "plus" : "minus"
+        print "\"}"
+    }
+}' >texts.jsonl
+cat >game.cfg <<END
+run : { method = "adversarial"; steps = 3; };
+model : { path = "$SYSTEM_WORK/qwen2"; };
+data : { corpus = ( { path = "$work/texts.jsonl"; } ); };
+prompt : { chat = "none"; template = "On: {text}"; };
+adversarial : { window_tokens = 30; completion_tokens = 12; head_learning_rate = 1e-2; };
+rollout : { prompts_per_step = 6; group_size = 2; };
+objective : { kl_coef = 0.05; };
+optimizer : { learning_rate = 1e-3; beta1 = 0.95; beta2 = 0.95; };
+checkpoint : { every = 3; };
+parallel : { threads = 1; groups_per_tile = 1; };
+END
+lora="lora.rank=4 lora.alpha=8 lora.rank_stabilized=true"
+
+# game RANKS NAME SETTING...: of which the first word may be several.
+# shellcheck disable=SC2086
+game() {
+    ranks=$1
+    run=$2
+    several=$3
+    shift 3
+    job "$ranks" train game.cfg run.directory="$work/$run" $several "$@" || {
+        fail "$several $* on $ranks ranks in $run: exit status $?"
+        tail -n 5 err
+    }
+}
+
+# the_same SETTINGS: on any number of ranks.
+the_same() {
+    game 1 one "$1"
+    game 2 two "$1" parallel.shard=true
+    same_whole one two
+    game 3 three "$1"
+    same_whole one three
+    game 3 shards "$1" parallel.shard=true model.recompute=true
+    same_whole one shards
+    rm -rf one two three shards
+}
+
+# goes_on RANKS RANKS SETTINGS: two runs of 4 steps, the second one stopped after 2 and gone on with, on other ranks.
+goes_on() {
+    first=$1
+    second=$2
+    shift 2
+    game 1 whole "$* run.steps=4 checkpoint.every=2 checkpoint.keep=4"
+    game "$first" parts "$* run.steps=2 checkpoint.every=2 checkpoint.keep=4"
+    game "$second" parts "$* run.steps=4 checkpoint.every=2 checkpoint.keep=4"
+    same_whole whole parts
+    rm -rf whole parts
+}
+
+# column COUNT FILE PATH [COLUMN]: so many rows of one, a number on a line.
+column() {
+    count=$1
+    file=$2
+    path=$3
+    for row in $(seq 0 $((count - 1))); do
+        "$SYSTEM_TOOL" value "$file" "$path" "$row" "${4:-0}"
+    done
+}
+
+# judged STEP: a line "label answer z0 z1" for each of the 18 sequences of a step of ./run.
+judged() {
+    file=run/rollouts/step-00000$1.h5
+    for name in label answer logits; do
+        column 18 "$file" "/discriminator/$name" >"$name.column"
+    done
+    column 18 "$file" /discriminator/logits 1 >second.column
+    paste -d ' ' label.column answer.column logits.column second.column
+}
+
+# of NAME STEP: a number of a step of ./run.
+of() {
+    value run "/step/$1" $(($2 - 1))
+}
+
+# near NAME STEP EXPECTED
+near() {
+    holds "($(of "$1" "$2") - ($3)) ^ 2 <= 1e-18 * (1 + ($3) ^ 2)" "$1 of step $2 is $(of "$1" "$2"), expected $3"
+}
+
+# game_numbers STEP: metrics of a step from its file. exp of awk has the precision for that.
+game_numbers() {
+    judged "$1" >sequences
+    for sum in 'd_loss:log(1 + exp((1 - 2 * own) * (z1 - z0))):1' 'probability_written:1 / (1 + exp(z0 - z1)):!own' \
+        'accuracy_real:z1 > z0:own' 'accuracy_written:z1 <= z0:!own'; do
+        mean=$(awk "{ own = \$1; z0 = \$3; z1 = \$4; if ($(echo "$sum" | cut -d : -f 3)) { n++; s += $(echo "$sum" | cut -d : -f 2) } }
+            END { printf \"%.17g\", s / n }" sequences)
+        near "adversarial/$(echo "$sum" | cut -d : -f 1)" "$1" "$mean"
+    done
+    near loss "$1" "$(of policy_loss "$1") + 3 * $(of adversarial/d_loss "$1")"
+    column 12 "$file" /answer/reward >rewards
+    awk '$2 >= 0 { printf "%.17g\n", 1 / (1 + exp($3 - $4)) }' sequences | paste -d ' ' rewards - |
+        awk '($1 - $2) ^ 2 > 1e-24 { exit 1 }' || fail "rewards of step $1 are not the probabilities of its logits"
+    mean=$(awk '{ s += $1 } END { printf "%.17g", s / NR }' rewards)
+    near reward "$1" "$mean"
+    "$SYSTEM_TOOL" rows "$file" /discriminator/token_ids /discriminator/offsets >read.rows
+    "$SYSTEM_TOOL" rows "$file" /answer/token_ids /answer/offsets >answer.rows
+    "$SYSTEM_TOOL" rows "$file" /prompt/text /prompt/text_offsets | cut -c 5- >prefix.rows
+    "$SYSTEM_TOOL" rows "$file" /prompt/reference /prompt/reference_offsets >real.rows
+    column 12 "$file" /answer/finish_reason >ended
+}
+
+case $1 in
+bits)
+    the_same "$lora"
+    the_same "model.path=$SYSTEM_WORK/qwen3 adversarial.pooling=mean adversarial.input=prompt objective.kl_coef=0"
+    the_same "$lora adversarial.reward=logit adversarial.length_rule=penalty objective.kl_in=reward parallel.tokens_per_pass=60"
+    the_same "$lora adversarial.reward=value adversarial.length_rule=none update.mini_batches=2 model.path=$SYSTEM_WORK/llama"
+    the_same "$lora rollout.think_tokens=6 adversarial.reward=log_probability update.rule=gxpo model.precision=bf16"
+    the_same "adversarial.d_scale=10 adversarial.d_scale_in=reward update.rule=sfpo objective.advantage=group objective.kl_coef=0"
+    ;;
+restart)
+    goes_on 1 3 "$lora"
+    goes_on 2 1 "$lora" parallel.shard=true adversarial.reward=value
+    goes_on 1 2 adversarial.pooling=mean
+    ;;
+numbers)
+    game 1 run "$lora run.device=check adversarial.length_rule=none adversarial.d_scale=3 objective.kl_coef=0 checkpoint.every=0"
+    game 1 cpu "$lora adversarial.length_rule=none adversarial.d_scale=3 objective.kl_coef=0 checkpoint.every=0"
+    same_numbers run cpu
+    for step in 1 2 3; do
+        game_numbers $step
+        # Of three sequences the first is real: 18 tokens of the window, which are bytes, and its last 12; then what was written.
+        awk -v step=$step 'FILENAME == "answer.rows" { answer[FNR - 1] = $0; next }
+            FILENAME == "ended" { if ($1 == 0) sub(/ [0-9]+$/, "", answer[FNR - 1]); next }
+            FILENAME == "sequences" { of[FNR] = $2; real[FNR] = $1; next }
+            {
+                n = split($0, ids, " "); tail = ""
+                for (i = 19; i <= n; i++) tail = tail (i > 19 ? " " : "") ids[i]
+                head = ""
+                for (i = 1; i <= 18; i++) head = head ids[i] " "
+                if (FNR % 3 == 1) { before = head; if (of[FNR] != -1 || real[FNR] != 1 || n != 30) print "step " step " row " FNR " is not real" }
+                else if (of[FNR] != (FNR - 1 - (FNR - 1) % 3) / 3 * 2 + (FNR - 1) % 3 - 1 || tail != answer[of[FNR]] && answer[of[FNR]] ~ / / || head != before)
+                    print "step " step " row " FNR ": " head "|" tail " for answer " of[FNR] ": " answer[of[FNR]]
+            }' answer.rows ended sequences read.rows >wrong
+        [ ! -s wrong ] || fail "$(cat wrong)"
+    done
+    near adversarial/baseline 1 "$(of reward 1)"
+    near adversarial/baseline 2 "$(of reward 1)"
+    near adversarial/baseline 3 "0.9 * $(of reward 1) + 0.1 * $(of reward 2)"
+    holds "$(of mismatch/logprob_max 1) == 0" "sampler and trainer"
+    rm -rf run
+    # A completion of the wrong length earns nothing, and the loss of the discriminator is counted once where the reward is scaled.
+    game 1 run "$lora adversarial.d_scale=4 adversarial.d_scale_in=reward objective.kl_coef=0 rollout.max_new_tokens=14 run.steps=1"
+    near loss 1 "$(of policy_loss 1) + $(of adversarial/d_loss 1)"
+    judged 1 >sequences
+    "$SYSTEM_TOOL" rows "$file" /discriminator/token_ids /discriminator/offsets | awk '{ print NF - 18 }' >lengths
+    column 12 "$file" /answer/reward >rewards
+    paste -d ' ' sequences lengths | awk '$2 >= 0 { printf "%.17g\n", $5 == 12 ? 4 / (1 + exp($3 - $4)) : 0 }' | paste -d ' ' rewards - |
+        awk '($1 - $2) ^ 2 > 1e-24 { exit 1 }' || fail "rewards do not follow the length: $(paste -d ' ' sequences lengths)"
+    near adversarial/length_right 1 "$(paste -d ' ' sequences lengths | awk '$2 >= 0 { n++; s += $5 == 12 } END { printf "%.17g", s / n }')"
+    ;;
+inputs)
+    game 1 run "$lora adversarial.reward=value run.steps=1 rollout.think_tokens=5"
+    for line in "group_size = 2;" "answer_tokens = 12;" "max_new_tokens = 33;" 'advantage = "ema";' "parts = ();"; do
+        says run/settings.cfg "$line"
+    done
+    "$SYSTEM_TOOL" value run/rollouts/step-000001.h5 /discriminator/value 17 >out || fail "no values of the value head"
+    job 1 inspect --verify run/rollouts/step-000001.h5 || fail "inspect: $(cat err)"
+    job 1 plan game.cfg run.directory="$work/none" || fail "plan: $(cat err)"
+    says out "adversarial"
+    # Its own settings give the same run.
+    job 1 train run/settings.cfg run.directory="$work/again" || fail "settings.cfg: $(cat err)"
+    same_whole run again
+    game 1 parts "$lora run.steps=1 rollout.group_size=1 reward.parts=({name=\"length\";weight=2.0;})"
+    holds "$("$SYSTEM_TOOL" value parts/rollouts/step-000001.h5 /answer/reward 0) > 0.99 * 2 * $("$SYSTEM_TOOL" value parts/rollouts/step-000001.h5 /answer/reward_length 0)" "parts are added"
+    refused() {
+        sentence=$1
+        shift
+        job 1 train game.cfg run.directory="$work/no" "$@"
+        [ $? = 2 ] || fail "$* is not refused"
+        says err "$sentence"
+    }
+    refused "continues windows of texts: give data.corpus" 'prompt.template={prompt}' 'data.corpus=()' "data.train=({path=\"$SYSTEM_WORK/sums.jsonl\";prompt=\"question\";answer=\"answer\";})"
+    refused "rewards completions of adversarial.completion_tokens = 12 tokens, and rollout leaves at most 11" rollout.max_new_tokens=11
+    refused "rollout.resample = 2 has no meaning" rollout.resample=2 objective.advantage=group
+    refused "an advantage compares the answers of a group" rollout.group_size=1 objective.advantage=group
+    refused "draws the same answer every time" rollout.temperature=0
+    ;;
+esac
+finish
