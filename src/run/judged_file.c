@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "run/judged_file.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -107,5 +108,66 @@ enum status judged_file_write(struct h5 *h5, const struct judged *judged, bool v
     if (status == STATUS_OK)
         status = write_columns(h5, &columns, rows, valued);
     release(&columns);
+    return status;
+}
+
+/* --- gradus inspect --- */
+
+/* Of the sequences of a label: how many there are and were told, and the sum of their probabilities. */
+struct told {
+    int64_t sequences, told;
+    double probability;
+};
+
+static void count_told(const uint8_t *label, const double *logits, int64_t rows,
+                       struct told told[2]) {
+    for (int64_t i = 0; i < rows; i++) {
+        const int real = label[i] != 0;
+        const double lead = logits[2 * i + 1] - logits[2 * i];
+        told[real].sequences++;
+        told[real].told += (lead > 0) == real;
+        told[real].probability += 1 / (1 + exp(-lead));
+    }
+}
+
+static enum status append_told(const struct told told[2], struct strbuf *out) {
+    static const char *const names[] = {"written", "real"};
+    TRY(strbuf_append_text(out, "  discriminator:"));
+    for (int real = 1; real >= 0; real--)
+        TRY(strbuf_append_format(
+            out, " %s %lld, told %lld, mean probability of real %.4g%s", names[real],
+            (long long)told[real].sequences, (long long)told[real].told,
+            told[real].probability / (double)told[real].sequences, real ? ";" : "\n"));
+    return STATUS_OK;
+}
+
+static enum status describe_rows(const struct h5 *h5, const uint8_t *label, int64_t rows,
+                                 struct strbuf *out) {
+    static const char path[] = "/discriminator/logits";
+    struct h5_shape shape;
+    struct told told[2] = {{.sequences = 0}};
+    double *logits;
+    TRY(h5_shape(h5, path, &shape));
+    if (shape.rank != 2 || shape.sizes[0] != rows || shape.sizes[1] != 2)
+        return FAIL(STATUS_INPUT, "%s has not two numbers for each of %lld labels", path,
+                    (long long)rows);
+    TRY(memory_new(&logits, 2 * rows, path));
+    enum status status = h5_get(h5, path, H5_KIND_F64, 0, rows, logits);
+    if (status == STATUS_OK)
+        count_told(label, logits, rows, told);
+    if (status == STATUS_OK)
+        status = append_told(told, out);
+    memory_release(&logits);
+    return status;
+}
+
+enum status judged_file_describe(const struct h5 *h5, struct strbuf *out) {
+    uint8_t *label;
+    int64_t rows;
+    if (!h5_has(h5, "/discriminator/logits"))
+        return STATUS_OK;
+    TRY(h5_get_list(h5, "/discriminator/label", H5_KIND_U8, &label, &rows));
+    const enum status status = describe_rows(h5, label, rows, out);
+    memory_release(&label);
     return status;
 }

@@ -10,10 +10,15 @@
 #include <stdbool.h>
 
 #include "base/status.h"
+#include "base/strbuf.h"
 #include "file/h5.h"
 #include "method/judged.h"
 
 /* All tokens must be here. valued: there is a value head. */
 enum status judged_file_write(struct h5 *h5, const struct judged *judged, bool valued) MUST_USE;
+
+/* For gradus inspect: how many sequences it has read, and how many it told; nothing where the file has
+ * none. */
+enum status judged_file_describe(const struct h5 *h5, struct strbuf *out) MUST_USE;
 
 #endif

@@ -70,6 +70,26 @@ static double teaching(const struct plan *plan, const struct plan_work *work) {
     return work->block * positions + work->pair * all + 4 * work->head * work->answers * answer;
 }
 
+/* What the discriminator reads, once through the blocks; its head is nothing beside them. */
+struct reading {
+    double positions, attention, forward;
+};
+
+static struct reading reading_of(const struct plan *plan, const struct plan_work *work) {
+    const struct row_lengths *longest = &plan->run.longest;
+    const double groups = (double)plan->settings->rollout.prompts_per_step,
+                 before = (double)longest->judged, answer = (double)longest->answer,
+                 completion = (double)plan->settings->adversarial.completion_tokens;
+    struct reading reading = {.positions = 0};
+    if (!plan->run.method->discriminates)
+        return reading;
+    reading.positions = groups * (before + completion) + work->answers * answer;
+    reading.attention = work->pair * (groups * pairs(before, completion) +
+                                      work->answers * (pairs(before, answer) - pairs(before, 0)));
+    reading.forward = (work->block + work->adapter) * reading.positions + reading.attention;
+    return reading;
+}
+
 struct plan_work plan_work_of(const struct plan *plan) {
     const struct settings *settings = plan->settings;
     const struct hparams *h = &plan->run.lm.hparams;
@@ -102,17 +122,21 @@ struct plan_work plan_work_of(const struct plan *plan) {
     work.reference = kl ? once : 0;
     work.teacher = plan->run.method->distils ? passes * teaching(plan, &work) : 0;
     work.old = old ? once + added : 0;
-    add_training(plan, &work, work.positions + again * prompt, attention, heads);
+    const struct reading reading = reading_of(plan, &work);
+    work.verdicts = reading.forward;
+    add_training(plan, &work, work.positions + again * prompt + reading.positions,
+                 attention + reading.attention, heads);
     work.recomputation =
         settings->model.recompute
-            ? passes * (linear + added + attention - down * (work.positions + again * prompt))
+            ? passes * (linear + added + attention + reading.forward -
+                        down * (work.positions + again * prompt + reading.positions))
             : 0;
     return work;
 }
 
 double plan_work_sum(const struct plan_work *work) {
-    return work->rollout + work->reference + work->old + work->teacher + work->forward +
-           work->backward + work->recomputation;
+    return work->rollout + work->reference + work->old + work->teacher + work->verdicts +
+           work->forward + work->backward + work->recomputation;
 }
 
 /* --- files --- */
@@ -139,10 +163,16 @@ struct plan_disk plan_disk_of(const struct plan *plan) {
      * teacher and the divergence; reference; and some four bytes of text a token, in prompts too */
     const int64_t of_method = plan->run.method->distils ? 4 : drawn ? 3 : 0;
     const int64_t columns = 3 + of_method + (settings->objective.kl_coef != 0 ? 1 : 0);
+    const int64_t read = plan->run.method->discriminates
+                             ? (groups + answers) * plan->run.longest.judged +
+                                   groups * settings->adversarial.completion_tokens +
+                                   answers * plan->run.longest.answer
+                             : 0; /* each sequence whole */
     const bool mean = plan->run.method->distils && settings->distill.teacher == SETTING_TEACHER_EMA;
     struct plan_disk disk = {.checkpoint = (mean ? 16 : 12) * elements + texts,
                              .rollouts = answers * plan->run.longest.answer * 4 * (columns + 1) +
-                                         groups * (prompt * 8 + plan->run.longest.teacher * 4),
+                                         groups * (prompt * 8 + plan->run.longest.teacher * 4) +
+                                         read * 4,
                              .model = 4 * elements + (plan->factors == 0 ? texts : 0)};
     const int64_t saves =
         settings->checkpoint.every > 0 ? steps / settings->checkpoint.every + 1 : steps;

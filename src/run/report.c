@@ -69,6 +69,13 @@ static enum status append_taught(const double *step, struct strbuf *line) {
         step[METRIC_MEAN_LENGTH]);
 }
 
+static enum status append_game(const double *step, struct strbuf *line) {
+    return strbuf_append_format(
+        line, ", d_loss = %.4g, told_real = %.3f, told_written = %.3f, length_right = %.3f",
+        step[METRIC_D_LOSS], step[METRIC_ACCURACY_REAL], step[METRIC_ACCURACY_WRITTEN],
+        step[METRIC_LENGTH_RIGHT]);
+}
+
 static enum status compose_step(const struct run *run, const struct metrics *metrics, double step_s,
                                 struct strbuf *line) {
     const double *step = metrics->step;
@@ -79,6 +86,8 @@ static enum status compose_step(const struct run *run, const struct metrics *met
         TRY(append_rewards(run, metrics, line));
     if (run->method->distils)
         TRY(append_taught(step, line));
+    if (run->method->discriminates)
+        TRY(append_game(step, line));
     return strbuf_append_format(line, ", tokens_per_s = %.0f, step_s = %.2f, left_s = %.0f",
                                 step[METRIC_TOKENS_PER_S], step[METRIC_TIME_STEP],
                                 step_s * (double)left);

@@ -6,6 +6,7 @@
 
 #include "base/memory.h"
 #include "base/printable.h"
+#include "run/judged_file.h"
 #include "run/rollout_file.h"
 
 enum { SHOWN_BYTES_MAX = 1 << 20 };
@@ -233,6 +234,7 @@ enum status rollout_file_describe(const struct h5 *h5, int64_t answers, struct s
     TRY(append_counts(h5, out, &have));
     TRY(append_finish(h5, out));
     TRY(h5_list(h5, "/answer", append_reward, &report));
+    TRY(judged_file_describe(h5, out));
     for (int64_t i = 0; i < answers && i < have; i++)
         TRY(append_answer(h5, i, out));
     return STATUS_OK;

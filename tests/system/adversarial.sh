@@ -3,6 +3,7 @@
 #   bits: every choice leaves the same on 1, 2 and 3 ranks, with and without shards, in one pass or several
 #   restart: stopped in the middle, a run goes on to the bit: head, baseline, windows
 #   numbers: rewards, loss and metrics follow from the logits that the rollout files hold; what is judged is what was written
+#   trip: continuations become rows of sft, and what that has learned goes back into the game
 #   inputs: what contradicts itself is refused, what follows from the method is set; traces, inspect and plan know its files
 . "$(dirname "$0")/lib.sh"
 says() {
@@ -137,6 +138,8 @@ numbers)
     game 1 run "$lora run.device=check adversarial.length_rule=none adversarial.d_scale=3 objective.kl_coef=0 checkpoint.every=0"
     game 1 cpu "$lora adversarial.length_rule=none adversarial.d_scale=3 objective.kl_coef=0 checkpoint.every=0"
     same_numbers run cpu
+    "$SYSTEM_TOOL" finite run/diagnostics.h5 reward_penalised kl rewards/ time/diagnosis completions/forced_ratio gate/ gxpo/ sfpo/ distill/ \
+        update/fallback || fail "a metric is not finite"
     for step in 1 2 3; do
         game_numbers $step
         # Of three sequences the first is real: 18 tokens of the window, which are bytes, and its last 12; then what was written.
@@ -169,6 +172,19 @@ numbers)
         awk '($1 - $2) ^ 2 > 1e-24 { exit 1 }' || fail "rewards do not follow the length: $(paste -d ' ' sequences lengths)"
     near adversarial/length_right 1 "$(paste -d ' ' sequences lengths | awk '$2 >= 0 { n++; s += $5 == 12 } END { printf "%.17g", s / n }')"
     ;;
+trip)
+    game 1 first "$lora run.steps=2 rollout.think_tokens=5"
+    job 1 traces first --output "$work/rows.jsonl" || fail "traces: $(cat err)"
+    holds "$(wc -l <rows.jsonl) == 24" "each answer is a row"
+    job 2 train "$SYSTEM_WORK/input.cfg" run.method=sft run.directory="$work/sft" run.steps=2 update.iterations=1 rollout.prompts_per_step=4 \
+        "data.train=({path=\"$work/rows.jsonl\";prompt=\"prompt\";answer=\"response\";})" lora.adapter="$work/first/adapter" ||
+        fail "sft on traces: $(cat err)"
+    game 2 second "lora.adapter=$work/sft/adapter rollout.think_tokens=5"
+    says second/log.txt "method = adversarial"
+    # The head stays behind where sft has none; from the first run's adapter it comes along.
+    game 1 third "lora.adapter=$work/first/adapter run.steps=1"
+    says third/log.txt "discriminator = $work/first/adapter/discriminator.safetensors"
+    ;;
 inputs)
     game 1 run "$lora adversarial.reward=value run.steps=1 rollout.think_tokens=5"
     for line in "group_size = 2;" "answer_tokens = 12;" "max_new_tokens = 33;" 'advantage = "ema";' "parts = ();"; do
@@ -176,8 +192,9 @@ inputs)
     done
     "$SYSTEM_TOOL" value run/rollouts/step-000001.h5 /discriminator/value 17 >out || fail "no values of the value head"
     job 1 inspect --verify run/rollouts/step-000001.h5 || fail "inspect: $(cat err)"
+    says out "discriminator: real 6, told "
     job 1 plan game.cfg run.directory="$work/none" || fail "plan: $(cat err)"
-    says out "adversarial"
+    says out "verdicts of the discriminator"
     # Its own settings give the same run.
     job 1 train run/settings.cfg run.directory="$work/again" || fail "settings.cfg: $(cat err)"
     same_whole run again
