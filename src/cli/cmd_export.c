@@ -123,7 +123,8 @@ const struct cli_command cmd_export = {
     .more =
         "Every checksum of the checkpoint is checked first. The directory appears whole or not\n"
         "at all. A run that trained an adapter gives a peft adapter, or with --merge the model\n"
-        "whose weights are W + scale B A.",
+        "whose weights are W + scale B A. The discriminator of an adversarial run goes beside it, as\n"
+        "discriminator.safetensors.",
     .options = {{"output", "DIR", "the new directory; an empty one may stand there", true},
                 {"precision", "fp32|bf16", "kind of number of the weights [fp32]", false},
                 {"merge", NULL, "add the adapter to the model that it adapts", false},

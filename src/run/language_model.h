@@ -64,8 +64,8 @@ enum status language_model_add_head(struct language_model *lm,
 struct discriminator_settings language_model_head(const struct language_model *lm,
                                                   const struct settings *settings, int64_t offset);
 
-/* All that a run of this model trains, in one flat vector: what model_trained says, and behind it the
- * tensors of the discriminator where there is one. */
+/* All that a run of this model trains, in one flat vector: what model_trained says, and behind it
+ * the tensors of the discriminator where there is one. */
 const struct parameter_set *language_model_trained(const struct language_model *lm);
 
 /* The working copy of all that becomes that of the flat fp32 vector (backend memory). */
@@ -75,8 +75,8 @@ enum status language_model_refresh(struct language_model *lm, const float *maste
 enum status language_model_find_end(struct language_model *lm,
                                     const struct settings *settings) MUST_USE;
 
-/* Loads the weights in model.path and the adapter: lora.adapter, or a new one; the discriminator, if
- * there is one: that beside the adapter, or beside the weights where there is none, or a new one.
+/* Loads the weights in model.path and the adapter: lora.adapter, or a new one; the discriminator,
+ * if there is one: that beside the adapter, or beside the weights where there is none, or a new one.
  * `master` (backend memory, or NULL where there is no discriminator) takes what is trained.
  * `fingerprint` (or NULL) takes the checksums of the weights. */
 enum status language_model_load(struct language_model *lm, const struct settings *settings,

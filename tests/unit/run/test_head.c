@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A discriminator at the end of what a run trains: it moves by a learning rate of its own and counts
- * in the clipping norm; a checkpoint brings it back to the bit, moments included, and serves a model
- * without it; the files of a run and of gradus export have it, and a later run begins with it.
+ * A discriminator at the end of what a run trains: it moves by a learning rate of its own and
+ * counts in the clipping norm; a checkpoint brings it back to the bit, moments included, and serves
+ * a model without it; the files of a run and of gradus export have it, and a later run begins with
+ * it.
  */
 #include "unit/run/scene.h"
 
