@@ -81,8 +81,8 @@ column() {
 # judged STEP: a line "label answer z0 z1" for each of the 18 sequences of a step of ./run.
 judged() {
     file=run/rollouts/step-00000$1.h5
-    for name in label answer logits; do
-        column 18 "$file" "/discriminator/$name" >"$name.column"
+    for dataset in label answer logits; do
+        column 18 "$file" "/discriminator/$dataset" >"$dataset.column"
     done
     column 18 "$file" /discriminator/logits 1 >second.column
     paste -d ' ' label.column answer.column logits.column second.column
@@ -161,6 +161,15 @@ numbers)
     near adversarial/baseline 2 "$(of reward 1)"
     near adversarial/baseline 3 "0.9 * $(of reward 1) + 0.1 * $(of reward 2)"
     holds "$(of mismatch/logprob_max 1) == 0" "sampler and trainer"
+    rm -rf run
+    # The value head learns how often the discriminator is right: its squared error is in the loss, and 1 - value the reward.
+    game 1 run "$lora adversarial.length_rule=none adversarial.reward=value adversarial.d_scale=3 objective.kl_coef=0 run.steps=2"
+    judged 2 >sequences
+    column 18 "$file" /discriminator/value | paste -d ' ' sequences - >valued
+    near loss 2 "$(of policy_loss 2) + 3 * $(of adversarial/d_loss 2) + 3 * $(awk '{ s += ($5 - (($4 > $3) == $1)) ^ 2 } END { printf "%.17g", s / NR }' valued)"
+    column 12 "$file" /answer/reward >rewards
+    awk '$2 >= 0 { printf "%.17g\n", ($5 > 0.125 ? 1 - $5 : 0) }' valued | paste -d ' ' rewards - | awk '($1 - $2) ^ 2 > 1e-24 { exit 1 }' ||
+        fail "rewards do not follow the values: $(cat valued rewards)"
     rm -rf run
     # A completion of the wrong length earns nothing, and the loss of the discriminator is counted once where the reward is scaled.
     game 1 run "$lora adversarial.d_scale=4 adversarial.d_scale_in=reward objective.kl_coef=0 rollout.max_new_tokens=14 run.steps=1"

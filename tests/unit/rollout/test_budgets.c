@@ -111,7 +111,8 @@ struct expected {
     int tokens[MOST], forced[MOST], n;
     double logprob[MOST];
     enum finish_reason finish;
-    bool closes; /* by itself */
+    bool closes;  /* by itself */
+    int thinking; /* own tokens up to the end of thinking; n where it does not end */
 };
 
 static int draw_by_table(int last, double u, double *logprob) {
@@ -140,8 +141,10 @@ static struct expected expect(int prompt, int answer, const struct budget_settin
     struct expected e = {.finish = FINISH_LENGTH};
     const bool budgeted = s->think_tokens > 0;
     int begin = budgeted ? -1 : 0, from = 0;
+    e.thinking = budgeted ? -1 : 0;
     for (int last = 'p'; e.n < s->max_new_tokens; last = e.tokens[e.n - 1]) {
         if (begin < 0 && e.n == s->think_tokens) {
+            e.thinking = e.n;
             for (const char *c = closing; *c != '\0'; c++) {
                 e.tokens[e.n] = *c;
                 e.forced[e.n++] = 1;
@@ -161,7 +164,7 @@ static struct expected expect(int prompt, int answer, const struct budget_settin
         if (e.finish != FINISH_LENGTH)
             return e;
         if (begin < 0 && ends_with(&e, 0, "</t>")) {
-            begin = e.n;
+            begin = e.thinking = e.n;
             e.closes = true;
         }
         if (budgeted && begin >= 0 && s->answer_tokens > 0 && e.n == begin + s->answer_tokens)
@@ -234,6 +237,7 @@ static void check_answer(const struct expected *e, const struct rollout_answer *
         CHECK_FAILED("%s: %d wrong tokens or numbers, %d own ones, expected %d", what, wrong,
                      (int)answer->n, own);
     CHECK_EQ(rollout_answer_finish(answer), answer->forced ? FINISH_FORCED : e->finish);
+    CHECK_EQ(answer->thinking, e->thinking < 0 ? e->n : e->thinking);
 }
 
 static void count_seen(struct seen *seen, const struct expected *e,

@@ -22,13 +22,13 @@ static double loss_of(struct scene *scene) {
 static void move(struct run *run, const float *start, const float *direction, float distance) {
     for (int64_t i = 0; i < run->layout->elements; i++)
         run->master[i] = start[i] + distance * direction[i];
-    CHECK_OK(model_refresh(run->lm.model, run->master));
+    CHECK_OK(language_model_refresh(&run->lm, run->master));
 }
 
 static void test_slope(const char *settings) {
     struct scene scene;
     struct collect_report report;
-    char words[512];
+    char words[1024];
     float *start, *direction;
     double slope = 0;
     snprintf(words, sizeof words,
@@ -62,6 +62,17 @@ static void test_slope(const char *settings) {
     memory_release(&start);
     memory_release(&direction);
     scene_close(&scene);
+}
+
+/* Both losses of the game: the generator's at fixed rewards, and the discriminator's. */
+static void test_game(const char *settings) {
+    char words[512];
+    snprintf(words, sizeof words,
+             "run.method=adversarial data.train=() data.corpus=({path=\"%s\";text=\"answer\";}) "
+             "adversarial.window_tokens=7 adversarial.completion_tokens=3 "
+             "adversarial.length_rule=none adversarial.d_scale=2 prompt.template={prompt}: %s",
+             folder_file("data.jsonl"), settings);
+    test_slope(words);
 }
 
 static void test_passes(void) {
@@ -119,6 +130,9 @@ int main(void) {
                "objective.kl_coef=0.2 objective.kl_estimator=k2 model.recompute=true "
                "parallel.reduction=fast");
     test_slope("run.method=sft rollout.temperature=0.3");
+    test_game("objective.kl_coef=0.2");
+    test_game("adversarial.pooling=mean adversarial.input=prompt parallel.tokens_per_pass=30");
+    test_game("adversarial.reward=value lora.rank=2 lora.alpha=4 objective.kl_coef=0.2");
     test_passes();
     test_rate();
     folder_remove();
