@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which setting is better, and what it costs: the tables and pictures by which papers compare methods.
 
-    compare.py RUN_DIRECTORY [RUN_DIRECTORY ...] [--metric eval/gsm8k] [--baseline NAME] [--output NAME]
+    compare.py RUN_DIRECTORY [RUN_DIRECTORY ...] [--metric eval/gsm8k] [--baseline NAME] [--area STEPS] [--output NAME]
 
 Runs that differ in their seed alone are one setting, named by what differs between the settings. What is compared is the accuracy
 of the evaluations during the runs, of each set or (eval) the mean over all sets; without evaluations the reward, as the mean over
@@ -15,6 +15,8 @@ To reach        what a setting had cost when the mean over its seeds first was a
                 The baseline is the first setting, or the one whose label holds --baseline.
 At equal cost   values at a quarter, a half, three quarters and the whole of what every run has: the last that had been paid for.
 Stability       share of ratios beyond their bound in the last pass of each step, KL to the reference: mean and maximum over steps.
+Area            with --area: under each seed's values against steps, in trapezoids, over so many steps up to the end of what all runs
+                have, by the values themselves, without the mean over steps
 Format learned  the step from which the reward of the format, smoothed as above, stays at --level (0.9) or above to the end, as median
                 over seeds; in brackets how many times sooner than the baseline, then how many seeds came there.
 
@@ -26,7 +28,7 @@ import sys
 
 import numpy as np
 
-from gradus_files import group_runs, has_values
+from gradus_files import GAME, group_runs, has_values, is_sparse
 from tables import over_seeds, print_seeds, print_table, short_names, title
 
 COSTS = {"steps": "steps", "passes": "backward passes", "hours": "hours", "drawn": "tokens drawn", "trained": "positions trained"}
@@ -132,6 +134,7 @@ def curve_of(run, metric, width):
         return curve_of_set(run, metric[len("eval/"):]) if metric[len("eval/"):] in run.evaluations else None
     if not has_values(run.column(metric)):
         return None
+    width = 1 if is_sparse(run.column(metric)[:run.steps]) else width
     return Curve(trailing_mean(run.column(metric)[:run.steps], width), {name: values[1:] for name, values in costs_of_steps(run).items()})
 
 
@@ -228,6 +231,22 @@ def print_equal(settings):
                      for setting in settings})
 
 
+def area_of(run, metric, begin, end):
+    """In trapezoids between the values at steps above `begin` up to `end`, which may be evaluations; NaN below two of them."""
+    curve = curve_of(run, metric, 1)
+    inside = (curve.cost["steps"] > begin) & (curve.cost["steps"] <= end)
+    steps, values = curve.cost["steps"][inside], curve.value[inside]
+    return float((np.diff(steps) * (values[1:] + values[:-1]) / 2).sum()) if inside.sum() > 1 else np.nan
+
+
+def print_areas(settings, metric, steps):
+    if steps is None:
+        return
+    end = whole(settings, "steps")
+    print_table(f"Area over steps {max(1, end - steps + 1):.0f} to {end:.0f}", ["area"], {
+        setting.name: [over_seeds([area_of(run, metric, end - steps, end) for run in setting.group.runs], "{:.4g}")] for setting in settings})
+
+
 def over_steps(run, metric, how):
     values = run.column(metric)
     return float(how(values[np.isfinite(values)])) if has_values(values) else np.nan
@@ -266,10 +285,11 @@ def print_learned(settings, baseline, level, width):
 
 def print_all(settings, baseline, arguments):
     print_seeds([setting.group for setting in settings], [setting.name for setting in settings])
-    print(title(arguments.metric) + ("" if is_eval(arguments.metric) else f", mean over the last {arguments.smooth} steps") + "\n")
+    print(title(arguments.metric) + ("" if stands_alone(settings, arguments.metric) else f", mean over the last {arguments.smooth} steps") + "\n")
     print_peaks(settings)
     print_prices(settings, baseline, arguments.target)
     print_equal(settings)
+    print_areas(settings, arguments.metric, arguments.area)
     print_stability(settings)
     print_learned(settings, baseline, arguments.level, arguments.smooth)
 
@@ -302,8 +322,11 @@ def draw_steps(axis, metric, settings, styles, width):
         if setting.group.has(metric):
             mean, deviation = mean_and_deviation(np.array([moving_mean(row, width) for row in setting.group.table(metric)]))
             step, style = np.arange(1, len(mean) + 1), styles[setting.group]
+            points = is_sparse(mean)
+            if points:
+                step, mean, deviation = (values[np.isfinite(mean)] for values in (step, mean, deviation))
             axis.fill_between(step, mean - deviation, mean + deviation, color=style["color"], alpha=0.15, linewidth=0)
-            axis.plot(step, mean, linewidth=1.6, **style)
+            axis.plot(step, mean, linewidth=1.6, marker="o" if points else None, markersize=3, **style)
             last = np.flatnonzero(np.isfinite(mean))[-1]
             ends.append((step[last], mean[last], name, style["color"]))
     axis.set_xlabel("steps", fontsize=9)
@@ -314,20 +337,21 @@ def draw(settings, arguments):
     from pictures import dress, foot, open_figure, save  # matplotlib is needed for the picture alone
 
     costs = [cost for cost in COSTS if whole(settings, cost) > 0]
-    metrics = [metric for metric in ("pass/eur", "entropy", FORMAT, "kl") if any(setting.group.has(metric) for setting in settings)]
+    metrics = [metric for metric in ("pass/eur", "entropy", FORMAT, "kl", *GAME, "mauve/mauve")
+               if metric != arguments.metric and any(setting.group.has(metric) for setting in settings)]
     rows = -(-(len(costs) + len(metrics)) // 3)
     figure, axes, styles = open_figure(rows, 3, [setting.group for setting in settings], letters=True)
     panels = list(axes.flat)
     for axis, cost in zip(panels, costs):
         dress(axis, title(arguments.metric))
-        draw_costs(axis, cost, settings, styles, is_eval(arguments.metric))
+        draw_costs(axis, cost, settings, styles, stands_alone(settings, arguments.metric))
     for axis, metric in zip(panels[len(costs):], metrics):
         dress(axis, title(metric))
         draw_steps(axis, metric, settings, styles, arguments.smooth)
     for axis in panels[len(costs) + len(metrics):]:
         axis.set_visible(False)
     lines = "mean over seeds, band: ± standard deviation over seeds (n - 1), of a single run's evaluations their standard error"
-    if not is_eval(arguments.metric):
+    if not stands_alone(settings, arguments.metric):
         lines += f"; {title(arguments.metric)}: mean over the {arguments.smooth} steps up to each"
     if arguments.smooth > 1 and metrics:
         lines += f"; {', '.join(map(title, metrics))}: mean over {arguments.smooth} steps around each, fewer at the ends"
@@ -339,6 +363,11 @@ def draw(settings, arguments):
 
 def is_eval(metric):
     return metric == "eval" or metric.startswith("eval/")
+
+
+def stands_alone(settings, metric):
+    """Whether each value is a point by itself, which is not smoothed."""
+    return is_eval(metric) or all(is_sparse(run.column(metric)[:run.steps]) for setting in settings for run in setting.group.runs)
 
 
 def common_sets(groups):
@@ -375,10 +404,13 @@ def main():
     parser.add_argument("--baseline", metavar="WORDS", help="of its label [the first setting]")
     parser.add_argument("--target", type=float, metavar="VALUE", help="to reach [the peak of the baseline]")
     parser.add_argument("--level", type=float, default=0.9, help="of the format's reward [0.9]")
+    parser.add_argument("--area", type=int, metavar="STEPS", help="under the metric over the last steps")
     parser.add_argument("--output", metavar="NAME", help="draw NAME.png and NAME.pdf")
     arguments = parser.parse_args()
     if arguments.smooth < 1:
         parser.error("--smooth takes a number of steps from 1")
+    if arguments.area is not None and arguments.area < 2:
+        parser.error("--area takes a number of steps from 2")
     groups = group_runs(arguments.runs)
     arguments.metric = choose_metric(groups, arguments.metric, parser)
     settings = settings_of(groups, arguments.metric, arguments.smooth)

@@ -5,9 +5,10 @@
     curves.py RUN_DIRECTORY [RUN_DIRECTORY ...] [--output curves.png] [--smooth STEPS] [--metrics NAME ...]
 
 Each panel is one metric against the step. Without --metrics: reward and its parts, the effective update ratio of the last
-pass over a batch (eq. 12 of the gate paper), entropy, answer lengths, KL where a run has one; of runs without rewards the
-loss, entropy and gradient norm. NAME is a metric of diagnostics.h5, as `gradus inspect` lists them; pass/NAME is its value in
-the last pass of each step.
+pass over a batch (eq. 12 of the gate paper), entropy, answer lengths, KL where a run has one; of the adversarial game reward,
+baseline, loss, accuracies and probability of the discriminator, right lengths; of runs without rewards the loss, entropy and
+gradient norm; MAUVE where it was computed, a point for each time. NAME is a metric of diagnostics.h5, as `gradus inspect` lists
+them; pass/NAME is its value in the last pass of each step.
 
 Runs whose settings differ in seed and directory alone, or in what no number depends on (output, checkpoints, threads), are one
 setting: one colour and one kind of line, named by what differs between the settings. A thick line is the mean over --smooth steps
@@ -18,8 +19,8 @@ import argparse
 
 import numpy as np
 
-from gradus_files import group_runs
-from pictures import dress, foot, moving_mean, open_figure, over_seeds, save
+from gradus_files import group_runs, is_sparse
+from pictures import MARKERS, dress, foot, moving_mean, open_figure, over_seeds, save
 from tables import title
 
 SHORT = 20  # steps; below, nothing is smoothed unless asked for
@@ -34,21 +35,24 @@ def choose_panels(groups):
     return panels
 
 
-def draw_group(axis, metric, group, smooth, style):
+def draw_group(axis, metric, group, smooth, style, number):
     table = group.table(metric)
     step = np.arange(1, table.shape[1] + 1)
     mean, spread = over_seeds(np.array([moving_mean(row, smooth) for row in table]))
+    points = is_sparse(mean)  # as of MAUVE every so many steps: the line goes from one to the next
+    if points:
+        step, mean, spread = (values[np.isfinite(mean)] for values in (step, mean, spread))
     if len(group.runs) > 1:
         axis.fill_between(step, mean - spread, mean + spread, color=style["color"], alpha=0.2, linewidth=0)
-    elif smooth > 1:
+    elif smooth > 1 and not points:
         axis.plot(step, table[0], linewidth=0.7, alpha=0.45, color=style["color"])
-    few = np.isfinite(mean).sum() < 2  # a line of one point would not be seen
-    axis.plot(step, mean, linewidth=1.8, label=group.label, marker="o" if few else None, **style)
+    marker = MARKERS[number % len(MARKERS)] if points or np.isfinite(mean).sum() < 2 else None  # a line of one point would not be seen
+    axis.plot(step, mean, linewidth=1.8, markersize=4, label=group.label, marker=marker, **style)
 
 
 def draw_panel(axis, metric, groups, styles, smooth):
     for group in groups:
-        draw_group(axis, metric, group, smooth, styles[group])
+        draw_group(axis, metric, group, smooth, styles[group], list(styles).index(group))
     dress(axis, title(metric))
     axis.xaxis.get_major_locator().set_params(integer=True)
 

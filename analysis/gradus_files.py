@@ -17,6 +17,8 @@ import numpy as np
 
 # In these, runs of one group may differ: seed and directory, and what no number depends on.
 APART_FROM = r"run\.(directory|seed|wall_time_s|wall_margin_s)|(output|checkpoint|sweep)\..*|parallel\.threads|update\.diagnose_every|rollout\.answers_in_flight"
+GAME = ["advantage/baseline", *(f"adversarial/{name}" for name in
+                                ("baseline", "d_loss", "accuracy_real", "accuracy_written", "probability_written", "length_right"))]
 LABEL_VALUE_MAX = 32  # characters of a value in a label
 
 
@@ -66,13 +68,16 @@ class Group:
         return table
 
     def headline(self):
-        """What one wants to see first: with rewards these, by the run's own parts, and what the gate does; else the loss."""
-        if self.has("reward"):
+        """What one wants to see first: of the game what both sides do; with rewards these, by the run's own parts, and what the gate
+        does; else the loss. Where a run continues texts, how far it is from the real ones."""
+        if self.has("adversarial/d_loss"):
+            metrics = ["reward", *GAME, "kl", "entropy", "completions/mean_length"]
+        elif self.has("reward"):
             parts = [name for name in self.runs[0].columns if re.fullmatch("rewards/.+/mean", name)]
             metrics = ["reward", *parts, "pass/eur", "entropy", "completions/mean_length", "kl"]
         else:
             metrics = ["loss", "entropy", "grad_norm"]
-        return [metric for metric in metrics if self.has(metric)]
+        return [metric for metric in [*metrics, "mauve/mauve"] if self.has(metric)]
 
     def common_steps(self):
         """Steps that all of its runs have finished."""
@@ -194,6 +199,11 @@ def is_column(item):
 
 def has_values(values):
     return values is not None and bool(np.isfinite(values).any())
+
+
+def is_sparse(values):
+    """Whether at most half of the steps have a value: each is a point by itself, which nothing smooths."""
+    return bool(np.isfinite(values).sum() <= len(values) / 2)
 
 
 def last_pass(columns, name):

@@ -14,6 +14,17 @@ TITLES = {  # pass/... is the value in the last pass over each batch
     "loss": "loss",
     "grad_norm": "gradient norm",
     "eval": "accuracy, mean over the sets",
+    "advantage/baseline": "baseline of the rewards",
+    "adversarial/baseline": "baseline of the rewards",
+    "adversarial/d_loss": "loss of the discriminator",
+    "adversarial/accuracy_real": "real texts told as real",
+    "adversarial/accuracy_written": "written texts told as written",
+    "adversarial/probability_written": "P(real) of written texts",
+    "adversarial/length_right": "texts of the right length",
+    "mauve/mauve": "MAUVE of the newest texts",
+    "mauve/mauve_star": "MAUVE*, smoothed",
+    "mauve/frontier_integral": "frontier integral",
+    "mauve/frontier_integral_star": "frontier integral*, smoothed",
 }
 LABEL_WIDTH = 36
 

@@ -65,8 +65,9 @@ static enum status read_file(const struct sweep_plan *plan, const char *path,
     if (status == STATUS_OK)
         status = check_steps(plan, h5);
     if (status == STATUS_OK)
-        status =
-            diagnostics_last(h5, plan->settings.sweep.metric, plan->settings.sweep.last, value);
+        status = diagnostics_last(h5, plan->settings.sweep.metric,
+                                  (enum diagnostics_form)plan->settings.sweep.form,
+                                  plan->settings.sweep.last, value);
     (void)h5_close(&h5);
     return status;
 }

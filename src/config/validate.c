@@ -207,6 +207,29 @@ static enum status check_eval(const struct settings *settings) {
     return STATUS_OK;
 }
 
+/* It compares what the run writes with the real end of a window, by a model that does not change. */
+static enum status check_mauve(const struct settings *settings) {
+    const char *const origin = settings_origin(settings, "mauve.every");
+    const long long every = (long long)settings->mauve.every;
+    if (every == 0)
+        return STATUS_OK;
+    if (settings->data.corpus_count == 0 || settings->run.method == SETTING_METHOD_SFT)
+        return FAIL(STATUS_INPUT,
+                    "%s: mauve.every = %lld compares completions that the run draws with those of "
+                    "data.corpus, and %s: leave it at 0",
+                    origin, every,
+                    settings->data.corpus_count == 0 ? "there is no data.corpus"
+                                                     : "run.method = \"sft\" draws none");
+    if (settings->mauve.features == NULL && settings->lora.rank == 0 &&
+        settings->lora.adapter == NULL)
+        return FAIL(STATUS_INPUT,
+                    "%s: mauve.every = %lld takes the features of texts by the model without its "
+                    "adapter, and the run has none, so that the measure would change: give "
+                    "mauve.features, the directory of a model, which may be that of model.path",
+                    origin, every);
+    return STATUS_OK;
+}
+
 static enum status check_texts(const struct settings *settings) {
     const bool corpus = settings->data.corpus_count > 0;
     if (strstr(settings->prompt.template, "{prompt}") == NULL &&
@@ -431,6 +454,7 @@ enum status settings_validate(struct settings *settings, enum settings_purpose p
     if (purpose != SETTINGS_FOR_TRAINING)
         return STATUS_OK;
     TRY(check_data(settings, path));
+    TRY(check_mauve(settings));
     TRY(check_thinking(settings));
     TRY(check_tau(settings));
     TRY(check_rule(settings));

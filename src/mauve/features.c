@@ -36,10 +36,9 @@ static int64_t begin_of(const struct feature_texts *texts, int64_t i) {
     return i > 0 ? texts->ends[i - 1] : 0;
 }
 
-/* The texts [first, last) in passes, to features (last − first, C). */
-static enum status compute_part(struct model *model, const struct feature_texts *texts,
-                                int64_t first, int64_t last, int64_t tokens_per_pass,
-                                float *features) {
+enum status features_of_texts(struct model *model, const struct feature_texts *texts, int64_t first,
+                              int64_t last, int64_t tokens_per_pass, const struct pulse *pulse,
+                              float *features) {
     const int64_t C = model_hparams(model)->C;
     struct batch batch = BATCH_EMPTY;
     enum status status = STATUS_OK;
@@ -51,6 +50,8 @@ static enum status compute_part(struct model *model, const struct feature_texts 
             at++;
         } while (status == STATUS_OK && at < last &&
                  texts->ends[at] - begin_of(texts, begin) <= tokens_per_pass);
+        if (status == STATUS_OK)
+            status = pulse_beat(pulse);
         if (status == STATUS_OK)
             status = model_states(model, &batch, false, features + (begin - first) * C);
     }
@@ -69,7 +70,7 @@ enum status features_compute(struct comm *comm, struct model *model,
     *features = NULL;
     enum status status = memory_new(&mine, (last - first) * C, "features of texts");
     if (status == STATUS_OK)
-        status = compute_part(model, texts, first, last, tokens_per_pass, mine);
+        status = features_of_texts(model, texts, first, last, tokens_per_pass, NULL, mine);
     status = comm_agree(comm, status);
     if (status == STATUS_OK)
         status = comm_gather(comm, mine, (size_t)((last - first) * C) * sizeof *mine, 0,

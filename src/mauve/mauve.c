@@ -106,11 +106,11 @@ static enum status project(const struct mauve_features *f, double variance, floa
     return status;
 }
 
-static int64_t choose_buckets(const struct mauve_features *f, int64_t asked) {
+int64_t mauve_buckets(const struct mauve_features *f, const struct mauve_settings *settings) {
     const int64_t n = f->p_n < f->q_n ? f->p_n : f->q_n;
     const int64_t tenth = (int64_t)nearbyint((double)n / 10.0);
-    if (asked > 0)
-        return asked;
+    if (settings->buckets > 0)
+        return settings->buckets;
     return tenth > 2 ? tenth : 2;
 }
 
@@ -140,7 +140,7 @@ static enum status cluster(const float *points, int64_t n, int64_t d, int64_t k,
 enum status mauve_of_features(const struct mauve_features *f, const struct mauve_settings *settings,
                               struct mauve_report *report) {
     TRY(check_samples(f->p_n, f->q_n));
-    const int64_t n = f->p_n + f->q_n, k = choose_buckets(f, settings->buckets);
+    const int64_t n = f->p_n + f->q_n, k = mauve_buckets(f, settings);
     float *points = NULL;
     int64_t *labels = NULL;
     enum status status;

@@ -37,12 +37,16 @@ struct mauve_report {
     double inertia;     /* of the clusters; 0 likewise */
 };
 
-/* Features p (p_n, d) and q (q_n, d). STATUS_INPUT, naming sample, row and column, where one is not
- * finite, and where there are fewer texts than buckets. */
 struct mauve_features {
-    const float *p, *q;
+    const float *p, *q; /* (p_n, d), (q_n, d) */
     int64_t p_n, q_n, d;
 };
+
+/* The buckets that these settings give them. */
+int64_t mauve_buckets(const struct mauve_features *features, const struct mauve_settings *settings);
+
+/* STATUS_INPUT, naming sample, row and column, where a feature is not finite, and where there are fewer
+ * texts than buckets. */
 enum status mauve_of_features(const struct mauve_features *features,
                               const struct mauve_settings *settings,
                               struct mauve_report *report) MUST_USE;

@@ -11,11 +11,18 @@ static bool is_absent(const char *directory, const char *name) {
     return length < (int)sizeof path && access(path, F_OK) != 0;
 }
 
+static bool lacks_weights(const char *directory) {
+    return is_absent(directory, "model.safetensors") &&
+           is_absent(directory, "model.safetensors.index.json");
+}
+
 struct absent absent_find(const struct settings *settings) {
-    const char *const model = settings->model.path;
-    struct absent absent = {.weights = is_absent(model, "model.safetensors") &&
-                                       is_absent(model, "model.safetensors.index.json"),
-                            .tokenizer = is_absent(model, "tokenizer.json")};
+    const char *const model = settings->model.path, *const features = settings->mauve.features;
+    struct absent absent = {.weights = lacks_weights(model),
+                            .tokenizer = is_absent(model, "tokenizer.json"),
+                            .features =
+                                features != NULL &&
+                                (lacks_weights(features) || is_absent(features, "tokenizer.json"))};
     for (int64_t i = 0; i < settings->data.train_count; i++)
         absent.data = absent.data || access(settings->data.train[i].path, F_OK) != 0;
     for (int64_t i = 0; settings->eval.every > 0 && i < settings->eval.sets_count; i++)

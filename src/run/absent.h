@@ -13,6 +13,7 @@
 struct absent {
     bool weights;   /* no safetensors: the tensors are taken to be what config.json asks for */
     bool tokenizer; /* no tokenizer.json: no text, so that no row can be counted */
+    bool features;  /* the same two of mauve.features */
     bool data;      /* a file of data.train, or of eval.sets where they are evaluated, is missing */
 };
 

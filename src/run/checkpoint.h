@@ -22,8 +22,13 @@
 
 #include <stdint.h>
 
-/* What the numbers of a value are in memory: int64_t, double, bool. */
-enum checkpoint_kind { CHECKPOINT_INTEGERS, CHECKPOINT_REALS, CHECKPOINT_FLAGS };
+/* What the numbers of a value are in memory: int64_t, double, float, bool. */
+enum checkpoint_kind {
+    CHECKPOINT_INTEGERS,
+    CHECKPOINT_REALS,
+    CHECKPOINT_SINGLES,
+    CHECKPOINT_FLAGS
+};
 
 /* A named value of /state, a list of numbers: where the writer takes them from and the reader puts
  * them. Flags are integers in the file, 0 and 1. */

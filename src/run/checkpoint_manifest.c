@@ -14,6 +14,12 @@ const struct checkpoint_section_info checkpoint_sections[CHECKPOINT_SECTIONS] = 
     [CHECKPOINT_TEACHER] = {"/teacher", "the teacher's moving mean of the parameter"},
 };
 
+enum h5_kind checkpoint_number(enum checkpoint_kind kind) {
+    return kind == CHECKPOINT_REALS     ? H5_KIND_F64
+           : kind == CHECKPOINT_SINGLES ? H5_KIND_F32
+                                        : H5_KIND_I64;
+}
+
 int64_t checkpoint_elements(const struct parameter *parameter) {
     return parameter->rows * parameter->columns;
 }

@@ -27,6 +27,9 @@ const char *checkpoint_section_name(char out[CHECKPOINT_NAME_BYTES],
                                     enum checkpoint_section section,
                                     const struct parameter *parameter);
 
+/* The numbers of a value in the file. */
+enum h5_kind checkpoint_number(enum checkpoint_kind kind);
+
 int64_t checkpoint_elements(const struct parameter *parameter);
 
 /* Every dataset but the manifest's own: paths, and where their bytes lie. */

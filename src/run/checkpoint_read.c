@@ -236,14 +236,15 @@ static void put_back(const struct checkpoint_value *value, const void *numbers) 
     const int64_t *integers = numbers;
     bool *flags = value->numbers;
     if (value->kind != CHECKPOINT_FLAGS)
-        memcpy(value->numbers, numbers, 8 * (size_t)value->count);
+        memcpy(value->numbers, numbers,
+               (size_t)(h5_kind_bytes(checkpoint_number(value->kind)) * value->count));
     for (int64_t i = 0; value->kind == CHECKPOINT_FLAGS && i < value->count; i++)
         flags[i] = integers[i] != 0;
 }
 
 static enum status read_value(const struct checkpoint *checkpoint,
                               const struct checkpoint_value *value) {
-    const enum h5_kind kind = value->kind == CHECKPOINT_REALS ? H5_KIND_F64 : H5_KIND_I64;
+    const enum h5_kind kind = checkpoint_number(value->kind);
     char path[CHECKPOINT_NAME_BYTES];
     int64_t count;
     void *numbers;

@@ -58,8 +58,8 @@ static enum status put_numbers(struct h5 *h5, const char *name,
                                const struct checkpoint_value *value) {
     if (value->kind == CHECKPOINT_FLAGS)
         return put_flags(h5, name, value);
-    return h5_put(h5, name, value->kind == CHECKPOINT_REALS ? H5_KIND_F64 : H5_KIND_I64,
-                  H5_STORAGE_PLAIN, 1, &value->count, value->numbers);
+    return h5_put(h5, name, checkpoint_number(value->kind), H5_STORAGE_PLAIN, 1, &value->count,
+                  value->numbers);
 }
 
 static enum status put_value(struct h5 *h5, const struct checkpoint_value *value) {

@@ -16,30 +16,74 @@ static void steps_path(char out[PATH_BYTES], const char *metric) {
     snprintf(out, PATH_BYTES, "/%.*s/step", (int)(slash - metric), metric);
 }
 
-/* Rows that are in: of evaluations those whose step is written. */
-static enum status count_rows(const struct h5 *h5, const char *metric, bool evaluation,
-                              int64_t *rows) {
+/* A metric against steps, as far as the run has come. */
+struct curve {
+    double *values, *steps; /* (rows); a value may be NaN */
+    int64_t rows, finished; /* steps of the run */
+};
+
+static void curve_release(struct curve *curve) {
+    memory_release(&curve->values);
+    memory_release(&curve->steps);
+}
+
+/* Of evaluations those are in whose step is written. */
+static enum status read_evaluated(const struct h5 *h5, const char *metric, struct curve *curve) {
     char path[PATH_BYTES];
-    double *steps;
     int64_t n;
-    if (!evaluation)
-        return diagnostics_valid(h5, rows);
     steps_path(path, metric);
-    TRY(h5_get_list(h5, path, H5_KIND_F64, &steps, &n));
-    for (*rows = 0; *rows < n && steps[*rows] >= 0.0;)
-        ++*rows;
-    memory_release(&steps);
+    TRY(h5_get_list(h5, path, H5_KIND_F64, &curve->steps, &n));
+    n = n < curve->rows ? n : curve->rows;
+    for (curve->rows = 0; curve->rows < n && curve->steps[curve->rows] >= 0.0;)
+        ++curve->rows;
     return STATUS_OK;
 }
 
-static int64_t sum_last(const double *values, int64_t rows, int64_t last, double *sum) {
+static enum status read_stepwise(struct curve *curve) {
+    curve->rows = curve->finished < curve->rows ? curve->finished : curve->rows;
+    TRY(memory_new(&curve->steps, curve->rows, "steps"));
+    for (int64_t i = 0; i < curve->rows; i++)
+        curve->steps[i] = (double)(i + 1);
+    return STATUS_OK;
+}
+
+static enum status read_curve(const struct h5 *h5, const char *metric, bool evaluation,
+                              struct curve *curve) {
+    char path[PATH_BYTES], quoted[STATUS_QUOTE_MAX];
+    snprintf(path, sizeof path, "%s/%s", evaluation ? "" : "/step", metric);
+    if (strcmp(metric, "valid") == 0 || !h5_has(h5, path))
+        return FAIL(STATUS_INPUT, "it has no metric %s; gradus inspect lists what there is",
+                    status_quote(quoted, metric, SIZE_MAX));
+    TRY(diagnostics_valid(h5, &curve->finished));
+    TRY(h5_get_list(h5, path, H5_KIND_F64, &curve->values, &curve->rows));
+    return evaluation ? read_evaluated(h5, metric, curve) : read_stepwise(curve);
+}
+
+/* Both return how many values there are. */
+static int64_t mean_of(const struct curve *curve, int64_t last, double *mean) {
     int64_t count = 0;
-    *sum = 0;
-    for (int64_t i = rows - 1; i >= 0 && count < last; i--)
-        if (!isnan(values[i])) {
-            *sum += values[i];
+    double sum = 0;
+    for (int64_t i = curve->rows - 1; i >= 0 && count < last; i--)
+        if (!isnan(curve->values[i])) {
+            sum += curve->values[i];
             count++;
         }
+    *mean = sum / (double)count;
+    return count;
+}
+
+static int64_t area_of(const struct curve *curve, int64_t last, double *area) {
+    const double from = last > 0 ? (double)(curve->finished - last) : -1.0;
+    int64_t count = 0, before = 0;
+    *area = 0;
+    for (int64_t i = 0; i < curve->rows; i++) {
+        if (isnan(curve->values[i]) || curve->steps[i] <= from)
+            continue;
+        if (count++ > 0)
+            *area += (curve->steps[i] - curve->steps[before]) *
+                     (curve->values[i] + curve->values[before]) / 2.0;
+        before = i;
+    }
     return count;
 }
 
@@ -47,23 +91,23 @@ enum status diagnostics_valid(const struct h5 *h5, int64_t *steps) {
     return h5_get_integer(h5, "/step/valid", steps);
 }
 
-enum status diagnostics_last(const struct h5 *h5, const char *metric, int64_t last, double *mean) {
-    const bool evaluation = strncmp(metric, "eval/", 5) == 0;
-    char path[PATH_BYTES], quoted[STATUS_QUOTE_MAX];
-    double *values, sum;
-    int64_t rows, n;
-    snprintf(path, sizeof path, "%s/%s", evaluation ? "" : "/step", metric);
-    if (strcmp(metric, "valid") == 0 || !h5_has(h5, path))
-        return FAIL(STATUS_INPUT, "it has no metric %s; gradus inspect lists what there is",
-                    status_quote(quoted, metric, SIZE_MAX));
-    TRY(count_rows(h5, metric, evaluation, &rows));
-    TRY(h5_get_list(h5, path, H5_KIND_F64, &values, &n));
-    last = last > 0 ? last : evaluation ? LAST_EVALUATIONS : LAST_STEPS;
-    const int64_t count = sum_last(values, rows < n ? rows : n, last, &sum);
-    memory_release(&values);
+enum status diagnostics_last(const struct h5 *h5, const char *metric, enum diagnostics_form form,
+                             int64_t last, double *out) {
+    const bool evaluation = strncmp(metric, "eval/", 5) == 0, area = form == DIAGNOSTICS_AREA;
+    const int64_t values = last > 0 ? last : evaluation ? LAST_EVALUATIONS : LAST_STEPS;
+    char quoted[STATUS_QUOTE_MAX];
+    struct curve curve = {.values = NULL};
+    int64_t count = 0;
+    const enum status status = read_curve(h5, metric, evaluation, &curve);
+    if (status == STATUS_OK)
+        count = area ? area_of(&curve, last, out) : mean_of(&curve, values, out);
+    curve_release(&curve);
+    TRY(status);
+    status_quote(quoted, metric, SIZE_MAX);
     if (count == 0)
-        return FAIL(STATUS_INPUT, "it has no value of %s yet",
-                    status_quote(quoted, metric, SIZE_MAX));
-    *mean = sum / (double)count;
+        return FAIL(STATUS_INPUT, "it has no value of %s yet", quoted);
+    if (area && count == 1)
+        return FAIL(STATUS_INPUT, "it has one value of %s in these steps, and an area takes two",
+                    quoted);
     return STATUS_OK;
 }

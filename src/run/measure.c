@@ -293,7 +293,7 @@ static void measure_progress(struct run *run, double tokens, double *step) {
     step[METRIC_EPOCH] = (double)run->counters.prompts / prompts_of_data(run);
     step[METRIC_TIME_WRITE] = run->step.clock.write_s;
     step[METRIC_TIME_CHECKPOINT_STALL] = saving_stall_s(run);
-    step[METRIC_TIME_STEP] = clock_now_s() - run->step.clock.start_s;
+    step[METRIC_TIME_STEP] = clock_now_s() - run->step.clock.start_s - run->step.clock.mauve_s;
     step[METRIC_TOKENS_PER_S] = share(tokens, step[METRIC_TIME_STEP]);
     step[METRIC_TRAIN_TOKENS_PER_S] = share(step[METRIC_POSITIONS], step[METRIC_TIME_GRADIENT]);
     if (!run->method->likelihood)
@@ -359,6 +359,20 @@ static void measure_rule(const struct run *run, double *step) {
         step[METRIC_SFPO_Z] = report->z;
         step[METRIC_SFPO_STREAK] = (double)run->shutoff.streak;
     }
+}
+
+static void measure_mauve(const struct run *run, double *step) {
+    const struct mauve_watch *mauve = &run->mauve;
+    if (!mauve->on)
+        return;
+    step[METRIC_TIME_MAUVE] = run->step.clock.mauve_s;
+    if (mauve->generations == 0)
+        return;
+    step[METRIC_MAUVE] = mauve->score.mauve;
+    step[METRIC_MAUVE_FRONTIER] = mauve->score.frontier_integral;
+    step[METRIC_MAUVE_STAR] = mauve->score.mauve_star;
+    step[METRIC_MAUVE_FRONTIER_STAR] = mauve->score.frontier_integral_star;
+    step[METRIC_MAUVE_GENERATIONS] = (double)mauve->generations;
 }
 
 /* Of answers that are drawn, where the first pass over each is by the parameters that drew it. */
@@ -450,6 +464,7 @@ static enum status measure_batch(struct run *run, double *values, struct metrics
     TRY(measure_ranks(run, step));
     measure_progress(run, tokens, step);
     measure_rule(run, step);
+    measure_mauve(run, step);
     return STATUS_OK;
 }
 

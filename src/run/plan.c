@@ -316,7 +316,8 @@ static enum status rehearse_training(struct run *run) {
             fill_microbatch(run, &run->tiles.tiles[t]);
     if (run->reference != NULL)
         TRY(method_score(&context, run->reference, &run->step.rollout, 1.0f, ignore));
-    return run_rehearse_gradient(run);
+    TRY(run_rehearse_gradient(run));
+    return mauve_watch_rehearse(run);
 }
 
 /* --- writing --- */

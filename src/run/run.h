@@ -15,6 +15,7 @@
  *     output.c   the files in run.directory
  *     state.c    what outlives a kill
  *     evaluation.c   benchmarks on the way
+ *     mauve_watch.c  MAUVE on the way
  *     saving.c   a checkpoint in the making
  *     save.c     when one is due; the model
  *     restart_choose.c, restart.c   going on from one
@@ -55,6 +56,7 @@
 #include "run/heartbeat.h"
 #include "run/language_model.h"
 #include "run/lock.h"
+#include "run/mauve_watch.h"
 #include "run/metrics.h"
 #include "run/model_directory.h"
 #include "run/restart.h"
@@ -84,7 +86,7 @@ struct backward_pass {
 
 /* What the current step has taken so far, on this rank. */
 struct step_clock {
-    double start_s, gradient_s, reduce_s, optimizer_s, diagnosis_s, write_s;
+    double start_s, gradient_s, reduce_s, optimizer_s, diagnosis_s, mauve_s, write_s;
     double exchange_s; /* the part of the current gradient's computation that was reduction */
     struct collect_report collect;
 };
@@ -191,6 +193,7 @@ struct run {
     struct shutoff shutoff; /* of the rule */
     struct diagnosis diagnosis;
     struct run_evaluation evaluation;
+    struct mauve_watch mauve;
     bool told_of_noise; /* that the probe changes hardly a weight */
     struct wall_time wall;
     struct step step;

@@ -326,7 +326,7 @@ static enum status share_fingerprint(struct run *run) {
     struct fingerprint *fingerprint = &run->fingerprint;
     TRY(comm_sum_exact(run->comm, fingerprint->words, FINGERPRINT_WORDS * fingerprint->count));
     fingerprint_text(fingerprint, run->weights_sha256);
-    return STATUS_OK;
+    return mauve_watch_identify(run);
 }
 
 static enum status open_model(struct run *run) {
@@ -342,6 +342,7 @@ static enum status open_model(struct run *run) {
     if (settings->objective.kl_coef != 0.0)
         TRY(open_reference(run, &how));
     TRY(teacher_open(run, &how));
+    TRY(mauve_watch_reserve(run));
     const struct optimizer_settings adamw = {.beta1 = settings->optimizer.beta1,
                                              .beta2 = settings->optimizer.beta2,
                                              .epsilon = settings->optimizer.epsilon,
@@ -439,6 +440,7 @@ static enum status open_data(struct run *run, int threads, const struct absent *
                                                  : prompt_limit + settings->rollout.max_new_tokens;
     if (!absent_rows(absent))
         TRY(run_evaluation_open(run));
+    TRY(mauve_watch_open(run));
     if (run->method->distils && run->lm.tokenizer != NULL)
         TRY(teaching_open(&run->teaching, settings, &run->lm.form));
     if (absent_rows(absent))
@@ -522,6 +524,7 @@ void run_unreserve(struct run *run) {
     rule_unreserve(run);
     diagnosis_unreserve(run);
     optimizer_destroy(&run->optimizer);
+    mauve_watch_unreserve(run);
     teacher_close(run);
     model_destroy(&run->reference);
     weights_destroy(&run->reference_weights);
@@ -546,6 +549,7 @@ void run_close(struct run *run) {
     memory_release(&run->position);
     tiles_release(&run->tiles);
     run_evaluation_close(run);
+    mauve_watch_close(run);
     teaching_release(&run->teaching);
     language_model_close(&run->lm);
 }

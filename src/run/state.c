@@ -41,6 +41,21 @@ static int teacher_value(struct run *run, struct checkpoint_value *out) {
     return run->teacher.mean != NULL ? 1 : 0;
 }
 
+/* The newest features of texts, where MAUVE is computed on the way. */
+enum { MAUVE_VALUES = 3 };
+static int mauve_values(struct run *run, struct checkpoint_value out[MAUVE_VALUES]) {
+    struct mauve_recent *recent = &run->mauve.recent;
+    /* clang-format off */
+    const struct checkpoint_value values[MAUVE_VALUES] = {
+        {"mauve/count", "groups", "groups of texts so far: number i stands at i modulo the groups there is room for", CHECKPOINT_INTEGERS, 1, &recent->count},
+        {"mauve/features", "1", "features of the newest groups: of each the real text's, then those of the completions; NaN: a text without a token", CHECKPOINT_SINGLES, mauve_recent_size(recent), recent->features},
+        {"mauve/weights", "1", "CRC-32 of the SHA-256 of the weights that the features are by", CHECKPOINT_INTEGERS, 1, &run->mauve.weights_sum},
+    };
+    /* clang-format on */
+    memcpy(out, values, sizeof values);
+    return run->mauve.on ? MAUVE_VALUES : 0;
+}
+
 int state_values(struct run *run, struct checkpoint_value out[STATE_VALUES_MAX]) {
     struct run_counters *counters = &run->counters;
     struct flat *flat = &run->flat;
@@ -69,10 +84,11 @@ int state_values(struct run *run, struct checkpoint_value out[STATE_VALUES_MAX])
     };
     /* clang-format on */
     int count = (int)(sizeof values / sizeof *values);
-    ASSERT(count < STATE_VALUES_MAX - SHUTOFF_VALUES - 1);
+    ASSERT(count < STATE_VALUES_MAX - SHUTOFF_VALUES - MAUVE_VALUES - 2);
     memcpy(out, values, sizeof values);
     count += baseline_value(run, out + count);
     count += teacher_value(run, out + count);
+    count += mauve_values(run, out + count);
     return count + (run->rule->shuts_off ? shutoff_values(run, out + count) : 0);
 }
 
@@ -109,5 +125,6 @@ enum status state_apply(struct run *run) {
     if (run->best.metric != best_metric(run))
         run->best = (struct best){.step = 0};
     run->lm.backend.ops->algorithms_set(&run->lm.backend, run->algorithms);
+    TRY(mauve_watch_check(run));
     return stream_position_set(run->stream, run->position, stream_position_size(run->stream));
 }

@@ -60,6 +60,7 @@ static enum status run_step(struct run *run, struct metrics *metrics) {
                              &step->clock.collect));
     TRY(saving_poll(run));
     TRY(run_update(run));
+    TRY(mauve_watch_step(run));
     run->counters.step++;
     run->baseline =
         advantage_follow(step->clock.collect.baseline, run->settings->objective.ema_decay,

@@ -92,6 +92,27 @@ print(*curve_of(group_runs(sys.argv[1:])[0].runs[0], "eval", 1).spread)' "$work/
 awk '{ for (i = 1; i <= NF; i++) good += ($i - 0.03 / sqrt(2)) ^ 2 < 1e-20 } END { exit good != 3 }' errors ||
     fail "compare.py: the error of a mean over two sets with 0.03 each is 0.03 / sqrt(2) three times, and not $(cat errors)"
 
+# MAUVE stands at every second step, by itself: the best values are the last, 0.4 and 0.6. From step 3 on the areas are
+# 2 x 0.25 + 2 x 0.35 and 2 x 0.35 + 2 x 0.55; of the reward, a straight line, over steps 6 to 8 they are 2.25 and 2.75; of clip's
+# accuracies over steps 5 to 8 they are 2 x 0.375 and 2 x 0.5625.
+compare game-? --metric mauve/mauve --area 6 --output game.png
+grep -qx "MAUVE of the newest texts" out || fail "compare.py calls MAUVE otherwise: $(cat out)"
+table "Peak" "best value at step at step 8" "game-1 0.500 ± 0.141 8 ± 0 0.500 ± 0.141"
+table "Area over steps 3 to 8" "area" "game-1 1.5 ± 0.4243"
+compare game-? --metric reward --area 3
+table "Area over steps 6 to 8" "area" "game-1 2.5 ± 0.3536"
+compare clip-? --area 4
+table "Area over steps 5 to 8" "area" "clip-1 0.9375 ± 0.2652"
+(cd "$root/analysis" && "$python" -c '
+from curves import choose_panels, group_runs
+import sys
+print(*choose_panels(group_runs(sys.argv[1:])))' "$work/game-1" "$work/game-2") >have
+[ "$(cat have)" = "reward adversarial/baseline adversarial/d_loss adversarial/accuracy_real adversarial/accuracy_written adversarial/probability_written adversarial/length_right mauve/mauve" ] ||
+    fail "curves.py draws of the game: $(cat have)"
+"$python" "$root/analysis/curves.py" game-? clip-? --output curves.png >out 2>&1 || fail "curves.py of the game: $(cat out)"
+head -c 5 curves.png | grep -q PNG || fail "curves.py draws no PNG of the game"
+refused "takes a number of steps from 2" clip-1 --area 1
+
 refused "these runs have been evaluated on different ones; name one of eval/s" clip-1 both --metric eval
 refused "no run has values of nothing" clip-1 --metric nothing
 refused "\-\-baseline gate fits 2 of the settings: gate=clip; gate=erf" clip-1 erf-1 --baseline gate

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """compare_runs.py FOLDER: diagnostics.h5 of runs that never were, with numbers from which compare.sh works out by hand what
 analysis/compare.py must print: two seeds of the gate clip and two of erf, eight steps each, evaluated on the set s after every
-second one; a run of the gate none; a run of sft; and one with two sets."""
+second one; a run of the gate none; a run of sft; one with two sets; and two seeds of the adversarial game."""
 import os
 import sys
 
@@ -54,12 +54,23 @@ def rl(folder, gate, seed, passes, seconds, learned, beyond, accuracy):
           {"clip_ratio/region_mean": share, "eur": 1 - share}, {"s": accuracy})
 
 
+def game(folder, seed, mauve):
+    """Generator against discriminator; MAUVE after every second step."""
+    step = np.arange(1.0, STEPS + 1)
+    columns = {"reward": step / 8 + seed / 4, "mauve/mauve": np.where(step % 2 == 0, np.repeat(mauve, 2), np.nan)}
+    columns |= {f"adversarial/{name}": 0.5 + seed * step / 32 for name in
+                ("baseline", "d_loss", "accuracy_real", "accuracy_written", "probability_written", "length_right")}
+    write(folder, f"game-{seed}", {"run.method": '"adversarial"', "run.seed": seed}, 1, 60.0, columns, {}, {})
+
+
 def main(folder):
     rl(folder, "clip", 1, 2, 1800.0, 4, [0, 0, 0.2, 0.2, 0, 0, 0.4, 0], [0.125, 0.25, 0.5, 0.375, 0.375])
     rl(folder, "clip", 2, 2, 1800.0, 6, [0, 0.6, 0.2, 0.2, 0.2, 0, 0.4, 0], [0.125, 0.25, 0.75, 0.625, 0.5])
     rl(folder, "erf", 1, 3, 3600.0, 2, np.full(STEPS, 0.1), [0.125, 0.625, 0.625, 0.875, 0.75])
     rl(folder, "erf", 2, 3, 3600.0, 3, np.full(STEPS, 0.1), [0.125, 0.625, 0.75, 0.625, 1.0])
     rl(folder, "none", 1, 1, 1800.0, 9, np.zeros(STEPS), [0.125, 0.125, 0.25, 0.25, 0.25])
+    game(folder, 1, [0.1, 0.2, 0.3, 0.4])
+    game(folder, 2, [0.1, 0.2, 0.5, 0.6])
     loss = {"loss": 1 / np.arange(1.0, STEPS + 1)}
     write(folder, "sft", {"run.method": '"sft"', "run.seed": 1, "objective.gate": '"clip"'}, 1, 60.0, loss, {}, {"s": [0.25, 0.375, 0.75]})
     write(folder, "both", {"run.method": '"rl"', "run.seed": 1}, 1, 60.0, {"reward": np.ones(STEPS)}, {},

@@ -58,7 +58,7 @@ grep -vE '^(directory|gate|clip_low|clip_high|tau_pos|tau_neg) = ' "$work/differ
 awk '/^  Example  / { sub(/^  Example  */, ""); print; more = 1; next }
      /^  [A-Z]/ || /^$/ { more = 0 }
      more' "$root/input/README" >"$work/examples.cfg"
-plan "$work/examples.cfg" "eval.sets=( { name = \"rows\"; path = \"$work/rows.jsonl\"; prompt = \"question\"; answer = \"answer\"; } )"
+plan "$work/examples.cfg" "eval.sets=( { name = \"rows\"; path = \"$work/rows.jsonl\"; prompt = \"question\"; answer = \"answer\"; } )" mauve.every=0
 for group in $(list_parameters | sed 's/\..*//' | sort -u); do
     grep -q "^ *$group : {\|; *$group : {" "$work/examples.cfg" || fail "input/README has no example of the group $group"
 done

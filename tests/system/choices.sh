@@ -2,7 +2,7 @@
 # choices.sh: each choice of the input file takes a step with finite numbers; the guarded backend finds nothing to say.
 . "$(dirname "$0")/lib.sh"
 always="reward_penalised kl rewards/length/mean rewards/length/std"
-other="time/diagnosis rewards/math/ rewards/overlong/ rewards/program/ rewards/plugin/ advantage/baseline completions/forced_ratio redrawn_windows gate/tau_pos gate/tau_neg gate/tau_error gxpo/ sfpo/ distill/ adversarial/ update/fallback"
+other="time/diagnosis rewards/math/ rewards/overlong/ rewards/program/ rewards/plugin/ advantage/baseline completions/forced_ratio redrawn_windows gate/tau_pos gate/tau_neg gate/tau_error gxpo/ sfpo/ distill/ adversarial/ mauve/ time/mauve update/fallback"
 
 # step WORDS: one step with these settings, all its numbers finite.
 step() {

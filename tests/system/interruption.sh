@@ -26,7 +26,7 @@ complete() {
     valid=$(value "$1" /step/valid)
     [ "$valid" -ge "$steps" ] || fail "$1: diagnostics.h5 holds $valid steps, metrics.jsonl $steps"
     "$SYSTEM_TOOL" finite "$1/diagnostics.h5" kl reward_penalised rewards/length/mean rewards/length/std \
-        gate/derivative_positive gate/derivative_negative gate/tau_error time/diagnosis rewards/math/ rewards/overlong/ rewards/program/ rewards/plugin/ advantage/baseline completions/forced_ratio redrawn_windows gxpo/ sfpo/ distill/ adversarial/ update/fallback || fail "$1: a number of a finished step is missing"
+        gate/derivative_positive gate/derivative_negative gate/tau_error time/diagnosis rewards/math/ rewards/overlong/ rewards/program/ rewards/plugin/ advantage/baseline completions/forced_ratio redrawn_windows gxpo/ sfpo/ distill/ adversarial/ mauve/ time/mauve update/fallback || fail "$1: a number of a finished step is missing"
     for step in $(seq "$valid"); do
         file=$1/rollouts/$(printf 'step-%06d.h5' "$step")
         "$GRADUS" inspect --verify "$file" >out 2>err || fail "$file: $(cat err)"

@@ -117,6 +117,7 @@ job 1 train other/run-0.cfg --fresh objective.gate=sigmoid || fail "run 0 with a
 refused 'run 0 of the sweep: it had objective.gate = "sigmoid", where the design has "erf"' other.cfg --results
 refused 'run 0 of the sweep: it has done 1 of 2 steps' note.cfg run.steps=2 --results
 refused 'run 0 of the sweep: it has no metric nothing' note.cfg --results sweep.metric=nothing
+refused 'run 0 of the sweep: it has one value of gate/tau_pos in these steps, and an area takes two' note.cfg --results sweep.form=area
 refused 'the next point cannot be run: .*; take a smaller sweep.step' note.cfg --results sweep.step=100
 refused 'sweep takes --results or --dry-run' note.cfg --results --dry-run
 refused 'has no sweep.factors' "$SYSTEM_WORK/input.cfg" run.directory="$work/none"

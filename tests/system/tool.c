@@ -7,6 +7,8 @@
  *     value FILE PATH [ROW [COLUMN]]   one number, with all its digits
  *     sum FILE PATH [ROW]              of the numbers of a row
  *     rows FILE PATH OFFSETS           a ragged array, a line for each row: numbers, or text
+ *     json FILE PATH OFFSETS [TAG WITHOUT]  texts as {"text": …}, a line each: what stands behind the
+ *                                      first TAG and white space; where there is none, all or nothing
  *     positions ROLLOUT                two counts of token positions: prompts and answers, as
  *                                      training computes them; and without each answer's last
  *                                      token, as decoding does
@@ -266,6 +268,52 @@ done:
     return status;
 }
 
+/* --- texts as JSON --- */
+
+static void print_json(const char *text, size_t n) {
+    printf("{\"text\": \"");
+    for (size_t i = 0; i < n; i++)
+        if ((unsigned char)text[i] < ' ' || text[i] == '"' || text[i] == '\\')
+            printf("\\u%04x", (unsigned)(unsigned char)text[i]);
+        else
+            putchar(text[i]);
+    printf("\"}\n");
+}
+
+static size_t behind(const char *text, size_t n, const char *tag, const char *without) {
+    const size_t length = strlen(tag);
+    for (size_t at = 0; at + length <= n; at++)
+        if (memcmp(text + at, tag, length) == 0) {
+            at += length;
+            while (at < n && memchr(" \n\t\r", text[at], 4) != NULL)
+                at++;
+            return at;
+        }
+    return strcmp(without, "all") == 0 ? 0 : n;
+}
+
+static enum status json(char **arguments, int count) {
+    struct h5 *h5;
+    struct h5_shape shape;
+    char *bytes = NULL;
+    int64_t *offsets = NULL, n, size;
+    enum status status;
+    TRY(h5_open(&h5, arguments[0]));
+    TRY_ELSE(status, done, read_bytes(h5, arguments[1], &shape, &bytes, &size));
+    TRY_ELSE(status, done, h5_get_list(h5, arguments[2], H5_KIND_I64, &offsets, &n));
+    for (int64_t i = 0; i + 1 < n; i++) {
+        const char *const text = bytes + offsets[i];
+        const size_t length = (size_t)(offsets[i + 1] - offsets[i]),
+                     from = count > 4 ? behind(text, length, arguments[3], arguments[4]) : 0;
+        print_json(text + from, length - from);
+    }
+done:
+    memory_release(&bytes);
+    memory_release(&offsets);
+    (void)h5_close(&h5);
+    return status;
+}
+
 /* --- finite --- */
 
 struct scan {
@@ -398,10 +446,17 @@ static const struct {
     const char *name;
     int least; /* arguments */
     enum status (*run)(char **arguments, int count);
-} questions[] = {{"same", 2, same},       {"value", 2, value},         {"positions", 1, positions},
-                 {"prompts", 1, prompts}, {"rows", 3, rows},           {"finite", 1, finite},
-                 {"list", 2, list},       {"described", 1, described}, {"sum", 2, sum},
-                 {"make", 3, make}};
+} questions[] = {{"same", 2, same},
+                 {"value", 2, value},
+                 {"positions", 1, positions},
+                 {"prompts", 1, prompts},
+                 {"rows", 3, rows},
+                 {"finite", 1, finite},
+                 {"list", 2, list},
+                 {"described", 1, described},
+                 {"sum", 2, sum},
+                 {"make", 3, make},
+                 {"json", 3, json}};
 
 int main(int argc, char **argv) {
     for (size_t i = 0; i < sizeof questions / sizeof *questions; i++)
@@ -413,6 +468,6 @@ int main(int argc, char **argv) {
         }
     fprintf(
         stderr,
-        "usage: tool same|value|sum|rows|positions|prompts|finite|list|described|make FILE [...]\n");
+        "usage: tool same|value|sum|rows|json|positions|prompts|finite|list|described|make FILE [...]\n");
     return 2;
 }
