@@ -204,6 +204,7 @@ inputs)
     says out "discriminator: real 6, told "
     job 1 plan game.cfg run.directory="$work/none" || fail "plan: $(cat err)"
     says out "verdicts of the discriminator"
+    says out "of them trained, and the 130 of a discriminator" # C = 32: two of C, (2, C), 2
     # Its own settings give the same run.
     job 1 train run/settings.cfg run.directory="$work/again" || fail "settings.cfg: $(cat err)"
     same_whole run again
