@@ -17,8 +17,7 @@ import numpy as np
 
 # In these, runs of one group may differ: seed and directory, and what no number depends on.
 APART_FROM = r"run\.(directory|seed|wall_time_s|wall_margin_s)|(output|checkpoint|sweep)\..*|parallel\.threads|update\.diagnose_every|rollout\.answers_in_flight"
-GAME = ["advantage/baseline", *(f"adversarial/{name}" for name in
-                                ("baseline", "d_loss", "accuracy_real", "accuracy_written", "probability_written", "length_right"))]
+GAME = [f"adversarial/{name}" for name in ("baseline", "d_loss", "accuracy_real", "accuracy_written", "probability_written", "length_right")]
 LABEL_VALUE_MAX = 32  # characters of a value in a label
 
 

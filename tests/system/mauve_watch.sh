@@ -103,6 +103,17 @@ equals other 6 all --model "$SYSTEM_WORK/llama" --buckets 25 --scaling 2 --seed 
 good 1 short mauve.every=6 mauve.buckets=25 mauve.iterations=1 mauve.restarts=1 rollout.think_tokens=12 objective.kl_coef=0.1
 equals short 6 nothing --model "$SYSTEM_WORK/qwen2" --buckets 25 --iterations 1 --restarts 1
 
+# The game of generator and discriminator, whose model has a head as well, on 1 and 2 ranks and with a restart.
+game="mauve.every=3 mauve.buckets=12 run.method=adversarial rollout.think_tokens=12 adversarial.head_learning_rate=0.01 update.iterations=1"
+# shellcheck disable=SC2086
+good 1 game $game
+equals game 6 nothing --model "$SYSTEM_WORK/qwen2" --buckets 12
+# shellcheck disable=SC2086
+good 2 game-2 $game run.steps=4
+# shellcheck disable=SC2086
+good 2 game-2 $game
+same_whole game game-2
+
 # As long as the texts do not fill the buckets there is nothing to tell.
 good 1 few mauve.every=1 mauve.buckets=20 run.steps=3
 # shellcheck disable=SC2046
