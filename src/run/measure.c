@@ -156,8 +156,13 @@ static void measure_taught(const struct run *run, const struct loss_sums *total,
 }
 
 /* How the discriminator did. */
-static void measure_discriminator(const struct loss_sums *total, int pass,
+static void measure_discriminator(const struct run *run, const struct loss_sums *total, int pass,
                                   struct metrics *metrics) {
+    const struct backward_pass *sums = &run->step.passes[pass];
+    if (run->settings->adversarial.grad_norms) {
+        metrics_pass(metrics, METRIC_GRAD_NORM_GENERATOR)[pass] = sums->norm_generator;
+        metrics_pass(metrics, METRIC_GRAD_NORM_DISCRIMINATOR)[pass] = sums->norm_discriminator;
+    }
     metrics_pass(metrics, METRIC_D_LOSS)[pass] =
         share(total->cross_entropy, total->real + total->written);
     metrics_pass(metrics, METRIC_ACCURACY_REAL)[pass] = share(total->told_real, total->real);
@@ -180,7 +185,7 @@ static void measure_pass(const struct run *run, int pass, struct metrics *metric
     if (run->method->distils)
         measure_taught(run, &total, pass, metrics);
     if (run->method->discriminates)
-        measure_discriminator(&total, pass, metrics);
+        measure_discriminator(run, &total, pass, metrics);
     if (!method_rewards(run->method))
         return;
     metrics_pass(metrics, METRIC_POLICY_LOSS)[pass] = total.policy_loss;

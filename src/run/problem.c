@@ -22,12 +22,14 @@ enum batch_kind { BATCH_ANSWERS, BATCH_JUDGED, BATCH_KINDS };
 /* One call for a gradient: the mini-batch, as all ranks know it, and where its numbers go. */
 struct gradient_call {
     int mini_batch;
-    bool first;                  /* the first pass of this step over the mini-batch */
-    int64_t microbatches;        /* of all ranks and kinds */
-    int64_t rounds[BATCH_KINDS]; /* microbatches of this rank, or of the one with most */
-    struct loss_scope scope;     /* answers and tokens of the mini-batch */
-    int64_t sequences;           /* that the discriminator reads in it */
-    struct backward_pass *sums;  /* borrowed from the step */
+    bool first;                           /* the first pass of this step over the mini-batch */
+    enum batch_kind first_kind, end_kind; /* the batches whose gradients are summed: [first, end) */
+    int64_t microbatches[BATCH_KINDS];    /* of all ranks */
+    int64_t rounds[BATCH_KINDS];          /* microbatches of this rank, or of the one with most */
+    struct loss_scope scope;              /* answers and tokens of the mini-batch */
+    int64_t sequences;                    /* that the discriminator reads in it */
+    struct backward_pass *sums;           /* borrowed from the step */
+    struct loss_sums *groups;             /* of these, where the numbers go */
 };
 
 /* Room for the numbers per target of one microbatch. */
@@ -61,8 +63,7 @@ static void answer_loss(struct run *run, const struct gradient_call *call,
         .d_entropy = run->loss.entropy_coef != 0.0 ? buffers->d_entropy + at->target : NULL,
         .ratio = answer->ratio,
         .gate_derivative = answer->gate_derivative};
-    loss_answer(&run->loss, &call->scope, &args,
-                &call->sums->groups[at->group - call->sums->begin]);
+    loss_answer(&run->loss, &call->scope, &args, &call->groups[at->group - call->sums->begin]);
 }
 
 /* The batch of a kind; NULL where the method has none. */
@@ -157,13 +158,13 @@ static enum status microbatch_gradient(struct giving *giving, const struct gradi
     if (giving->kind == BATCH_JUDGED)
         return discrimination_gradient(run,
                                        &(struct discrimination_call){.sequences = call->sequences,
-                                                                     .groups = call->sums->groups,
+                                                                     .groups = call->groups,
                                                                      .begin = call->sums->begin},
                                        &sink);
     if (run->method->distils)
         return taught_gradient(run,
                                &(struct taught_call){.scope = &call->scope,
-                                                     .groups = call->sums->groups,
+                                                     .groups = call->groups,
                                                      .begin = call->sums->begin,
                                                      .first = call->first},
                                &sink);
@@ -227,9 +228,9 @@ static enum status round_of_gradient(struct run *run, const struct gradient_call
 
 /* What this rank adds to the gradient: its tiles of the mini-batch. */
 static enum status own_gradient(struct run *run, const struct gradient_call *call) {
-    struct backward_pass *sums = call->sums;
-    memset(sums->groups, 0, (size_t)(sums->end - sums->begin) * sizeof *sums->groups);
-    for (enum batch_kind kind = BATCH_ANSWERS; kind < BATCH_KINDS; kind++) {
+    const struct backward_pass *sums = call->sums;
+    memset(call->groups, 0, (size_t)(sums->end - sums->begin) * sizeof *call->groups);
+    for (enum batch_kind kind = call->first_kind; kind < call->end_kind; kind++) {
         struct place place = {.tile = 0};
         for (int64_t i = 0; i < call->rounds[kind]; i++)
             TRY(round_of_gradient(run, call, kind, &place));
@@ -270,8 +271,11 @@ static int64_t rounds_of(const struct run *run, enum batch_kind kind, int mini_b
 static struct gradient_call gradient_call_of(struct run *run, int mini_batch, int pass) {
     const struct rollout *rollout = &run->step.rollout;
     struct backward_pass *sums = &run->step.passes[pass];
-    struct gradient_call call = {
-        .mini_batch = mini_batch, .first = pass < run->tiles.mini_batches, .sums = sums};
+    struct gradient_call call = {.mini_batch = mini_batch,
+                                 .first = pass < run->tiles.mini_batches,
+                                 .end_kind = BATCH_KINDS,
+                                 .sums = sums,
+                                 .groups = sums->groups};
     sums->begin = rollout->group_count;
     sums->end = 0;
     for (int64_t t = 0; t < run->tiles.count; t++) {
@@ -281,7 +285,7 @@ static struct gradient_call gradient_call_of(struct run *run, int mini_batch, in
         sums->begin = tile->begin < sums->begin ? tile->begin : sums->begin;
         sums->end = tile->end;
         for (enum batch_kind kind = BATCH_ANSWERS; kind < BATCH_KINDS; kind++)
-            call.microbatches += microbatches_of(run, kind, tile);
+            call.microbatches[kind] += microbatches_of(run, kind, tile);
     }
     for (enum batch_kind kind = BATCH_ANSWERS; kind < BATCH_KINDS; kind++)
         call.rounds[kind] = rounds_of(run, kind, mini_batch);
@@ -299,7 +303,10 @@ static enum status summed_gradient(struct run *run, const struct gradient_call *
                                    enum gradient_outcome *outcome) {
     struct step_clock *clock = &run->step.clock;
     const int64_t step = run->counters.step + 1;
-    TRY(comm_agree(run->comm, gradient_begin(run->gradient, 2 * call->microbatches)));
+    int64_t addends = 0;
+    for (enum batch_kind kind = call->first_kind; kind < call->end_kind; kind++)
+        addends += 2 * call->microbatches[kind];
+    TRY(comm_agree(run->comm, gradient_begin(run->gradient, addends)));
     for (;; run->step.rescaled++) {
         const double start_s = clock_now_s();
         clock->exchange_s = 0.0;
@@ -313,6 +320,33 @@ static enum status summed_gradient(struct run *run, const struct gradient_call *
         if (*outcome != GRADIENT_REPEAT)
             return STATUS_OK;
     }
+}
+
+/* That of both losses of the game, each summed by itself for its norm. */
+static enum status parted_gradient(struct run *run, const struct gradient_call *call,
+                                   enum gradient_outcome *outcome) {
+    struct backward_pass *sums = call->sums;
+    struct gradient_call part = *call;
+    float *const values = run->gradient->values;
+    part.end_kind = BATCH_JUDGED;
+    TRY(summed_gradient(run, &part, outcome));
+    sums->norm_generator = run->gradient->norm;
+    if (*outcome != GRADIENT_READY)
+        return STATUS_OK;
+    TRY(comm_agree(run->comm, backend_run(&run->lm.backend, copy, .x = values,
+                                          .out = run->generator, .n = run->shard->elements)));
+    part.first_kind = BATCH_JUDGED;
+    part.end_kind = BATCH_KINDS;
+    part.groups = sums->judged;
+    TRY(summed_gradient(run, &part, outcome));
+    sums->norm_discriminator = run->gradient->norm;
+    for (int64_t g = 0; g < sums->end - sums->begin; g++)
+        loss_sums_add(&sums->groups[g], &sums->judged[g]);
+    if (*outcome != GRADIENT_READY)
+        return STATUS_OK;
+    TRY(comm_agree(run->comm, backend_run(&run->lm.backend, add, .x = run->generator, .out = values,
+                                          .n = run->shard->elements)));
+    return comm_agree(run->comm, shard_norm(run->shard, run->comm, values, &run->gradient->norm));
 }
 
 /* Counts the optimizer steps in a row that have no gradient; too many end the run. The outcome is
@@ -342,7 +376,8 @@ static enum status problem_gradient(void *context, int mini_batch, int pass,
     run->step.pass_count = pass + 1;
     const struct gradient_call call = gradient_call_of(run, mini_batch, pass);
     enum gradient_outcome outcome;
-    TRY(summed_gradient(run, &call, &outcome));
+    TRY(run->generator != NULL ? parted_gradient(run, &call, &outcome)
+                               : summed_gradient(run, &call, &outcome));
     found->finite = outcome == GRADIENT_READY;
     found->norm = call.sums->grad_norm = run->gradient->norm;
     TRY(comm_agree(run->comm, count_skipped(run, found->finite)));

@@ -82,6 +82,10 @@ struct backward_pass {
     int64_t begin, end;       /* groups of its mini-batch */
     struct loss_sums *groups; /* (end − begin) */
     double grad_norm;         /* before clipping */
+    /* Of the game, where its gradients are summed apart: what the discriminator's batch gives, before it
+     * is added to `groups`, and the norms of both gradients */
+    struct loss_sums *judged; /* (end − begin); or NULL */
+    double norm_generator, norm_discriminator;
 };
 
 /* What the current step has taken so far, on this rank. */
@@ -181,6 +185,7 @@ struct run {
     struct optimizer *optimizer;
     struct gradient *gradient;
     struct rule_memory kept; /* by the rule */
+    float *generator; /* the gradient of the game's one loss, beside the other; shard, or NULL */
     struct tile_buffers buffers;
 
     struct run_counters counters;

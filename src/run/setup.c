@@ -375,13 +375,27 @@ static enum status reserve_passes(struct run *run) {
     return model_reserve(run->lm.model, T, T, run->gradient->overlaps);
 }
 
+/* Whether both gradients of the game are summed apart. */
+static bool parts_gradient(const struct run *run) {
+    return run->method->discriminates && run->settings->adversarial.grad_norms;
+}
+
 static enum status open_gradient(struct run *run) {
     const struct settings_parallel *parallel = &run->settings->parallel;
     TRY(gradient_create(&run->gradient, &run->lm.backend, run->shard, &run->reducer,
                         parallel->reduction == SETTING_REDUCTION_EXACT ? GRADIENT_EXACT
                                                                        : GRADIENT_FAST));
     run->gradient->overlaps = parallel->overlap && gradient_is_shared(run->gradient);
+    if (parts_gradient(run))
+        TRY(backend_new(&run->lm.backend, &run->generator, run->shard->elements,
+                        "gradient of the generator"));
     return reserve_passes(run);
+}
+
+static enum status open_pass(const struct run *run, struct backward_pass *pass) {
+    const int64_t groups = run->settings->rollout.prompts_per_step;
+    TRY(memory_new(&pass->groups, groups, "sums of groups"));
+    return parts_gradient(run) ? memory_new(&pass->judged, groups, "sums of groups") : STATUS_OK;
 }
 
 static enum status open_passes(struct run *run) {
@@ -390,8 +404,7 @@ static enum status open_passes(struct run *run) {
     run->step.pass_room = run->rule->passes_most(&update, mini_batches);
     TRY(memory_new(&run->step.passes, run->step.pass_room, "backward passes"));
     for (int p = 0; p < run->step.pass_room; p++)
-        TRY(memory_new(&run->step.passes[p].groups, run->settings->rollout.prompts_per_step,
-                       "sums of groups"));
+        TRY(open_pass(run, &run->step.passes[p]));
     return STATUS_OK;
 }
 
@@ -509,8 +522,10 @@ enum status run_clear_batch(struct run *run) {
 void run_unreserve(struct run *run) {
     rollout_release(&run->step.rollout);
     judged_release(&run->step.judged);
-    for (int p = 0; run->step.passes != NULL && p < run->step.pass_room; p++)
+    for (int p = 0; run->step.passes != NULL && p < run->step.pass_room; p++) {
         memory_release(&run->step.passes[p].groups);
+        memory_release(&run->step.passes[p].judged);
+    }
     memory_release(&run->step.passes);
     memory_release(&run->buffers.logprob);
     memory_release(&run->buffers.entropy);
@@ -521,6 +536,8 @@ void run_unreserve(struct run *run) {
     microbatch_release(&run->buffers.microbatch);
     gradient_destroy(&run->gradient);
     reducer_close(&run->reducer);
+    if (run->lm.backend.ops != NULL)
+        backend_release(&run->lm.backend, &run->generator);
     rule_unreserve(run);
     diagnosis_unreserve(run);
     optimizer_destroy(&run->optimizer);

@@ -203,9 +203,14 @@ def main():
     advantage = step.penalised() - baseline
     cross, d_loss = step.discriminator()
     g_loss = step.generator(advantage)
-    loss = g_loss + (s["adversarial.d_scale"] if s["adversarial.d_scale_in"] == "loss" else 1.0) * d_loss
-    loss.backward()
-    norm = math.sqrt(sum(float((p.grad**2).sum()) for p in game.p.values() if p.grad is not None))
+    weighed = (s["adversarial.d_scale"] if s["adversarial.d_scale_in"] == "loss" else 1.0) * d_loss
+    loss = g_loss + weighed
+    g_loss.backward()
+    own = {n: p.grad.clone() for n, p in game.p.items() if p.grad is not None}
+    weighed.backward()
+    all_of = {n: p.grad for n, p in game.p.items() if p.grad is not None}
+    other = {n: g - own[n] if n in own else g for n, g in all_of.items()}
+    norm, g_norm, d_norm = (math.sqrt(sum(float((g**2).sum()) for g in part.values())) for part in (all_of, own, other))
     compare("discriminator/logits", file["discriminator/logits"][()], step.logits.detach(), 2e-6)
     numbers = file["token/logprob"][()]
     compare("token/logprob", numbers[~np.isnan(numbers)], torch.cat(step.logprob).detach(), 5e-6)
@@ -215,6 +220,9 @@ def main():
     compare("adversarial/d_loss", metric["adversarial/d_loss"][at], cross.item(), 2e-6)
     compare("loss", metric["loss"][at], loss.item(), 5e-6 * max(1.0, s["adversarial.d_scale"]))
     compare("grad_norm / its size", metric["grad_norm"][at] / norm, 1.0, 1e-5)
+    if s["adversarial.grad_norms"]:
+        compare("grad_norm_generator / its size", metric["adversarial/grad_norm_generator"][at] / g_norm, 1.0, 1e-4)
+        compare("grad_norm_discriminator / its size", metric["adversarial/grad_norm_discriminator"][at] / d_norm, 1.0, 1e-4)
     follow = s["objective.ema_decay"] * baseline + (1 - s["objective.ema_decay"]) * step.penalised().mean()
     compare("state/baseline", after["state/baseline"][0], follow, 2e-6)
     new = adamw(s, a.step, game.p, tensors(before, "optimizer/exp_avg"), tensors(before, "optimizer/exp_avg_sq"), int(after["state/optimizer_steps"][0]), norm)

@@ -125,6 +125,7 @@ bits)
     the_same "$lora"
     the_same "model.path=$SYSTEM_WORK/qwen3 adversarial.pooling=mean adversarial.input=prompt objective.kl_coef=0"
     the_same "$lora adversarial.reward=logit adversarial.length_rule=penalty objective.kl_in=reward parallel.tokens_per_pass=60"
+    the_same "$lora adversarial.grad_norms=false update.iterations=2"
     the_same "$lora adversarial.reward=value adversarial.length_rule=none update.mini_batches=2 model.path=$SYSTEM_WORK/llama"
     the_same "$lora rollout.think_tokens=6 adversarial.reward=log_probability update.rule=gxpo model.precision=bf16"
     the_same "adversarial.d_scale=10 adversarial.d_scale_in=reward update.rule=sfpo objective.advantage=group objective.kl_coef=0"
@@ -161,7 +162,15 @@ numbers)
     near adversarial/baseline 2 "$(of reward 1)"
     near adversarial/baseline 3 "0.9 * $(of reward 1) + 0.1 * $(of reward 2)"
     holds "$(of mismatch/logprob_max 1) == 0" "sampler and trainer"
+    # Without weight the discriminator adds nothing, and its gradient is nothing but the generator's; without either norm as well.
     rm -rf run
+    game 1 run "$lora adversarial.d_scale=0 run.steps=1"
+    near adversarial/grad_norm_discriminator 1 0
+    near adversarial/grad_norm_generator 1 "$(of grad_norm 1)"
+    holds "$(of grad_norm 1) > 0" "the gradient of the generator"
+    game 1 bare "$lora adversarial.d_scale=0 run.steps=1 adversarial.grad_norms=false"
+    holds "($(of grad_norm 1) - $(value bare /step/grad_norm 0)) ^ 2 < 1e-12 * $(of grad_norm 1) ^ 2" "one sum, or two"
+    rm -rf run bare
     # The value head learns how often the discriminator is right: its squared error is in the loss, and 1 - value the reward.
     game 1 run "$lora adversarial.length_rule=none adversarial.reward=value adversarial.d_scale=3 objective.kl_coef=0 run.steps=2"
     judged 2 >sequences

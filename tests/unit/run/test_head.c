@@ -121,7 +121,9 @@ static void test_step(void) {
 static void test_schedule(void) {
     struct scene scene;
     struct collect_report report;
-    scene_open_head(&scene, HEAD_RATE "optimizer.schedule=linear optimizer.learning_rate=1e-3");
+    scene_open_head(
+        &scene, HEAD_RATE
+        "optimizer.schedule=linear optimizer.learning_rate=1e-3 adversarial.grad_norms=false");
     with_head.discriminates = false; /* nothing is read to the head that is there */
     for (int step = 0; step < 3; step++) {
         scene_collect(&scene, step + 1, &report);
