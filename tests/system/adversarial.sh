@@ -139,7 +139,7 @@ numbers)
     game 1 run "$lora run.device=check adversarial.length_rule=none adversarial.d_scale=3 objective.kl_coef=0 checkpoint.every=0"
     game 1 cpu "$lora adversarial.length_rule=none adversarial.d_scale=3 objective.kl_coef=0 checkpoint.every=0"
     same_numbers run cpu
-    "$SYSTEM_TOOL" finite run/diagnostics.h5 reward_penalised kl rewards/ time/diagnosis completions/forced_ratio gate/ gxpo/ sfpo/ distill/ \
+    "$SYSTEM_TOOL" finite run/diagnostics.h5 reward_penalised kl rewards/ time/diagnosis time/mauve completions/forced_ratio gate/ gxpo/ sfpo/ distill/ mauve/ \
         update/fallback || fail "a metric is not finite"
     for step in 1 2 3; do
         game_numbers $step
