@@ -57,10 +57,12 @@ def draw_panel(axis, metric, groups, styles, smooth):
     axis.xaxis.get_major_locator().set_params(integer=True)
 
 
-def what_lines_are(groups, smooth):
+def what_lines_are(groups, panels, smooth):
     lines = f"thick: mean over {smooth} steps around each, fewer at the ends" if smooth > 1 else "single steps, not smoothed"
     if smooth > 1 and any(len(group.runs) == 1 for group in groups):
         lines += "; thin: single steps"
+    if any(is_sparse(row) for metric, shown in panels.items() for group in shown for row in group.table(metric)):
+        lines += "; points: values by themselves"
     if any(len(group.runs) > 1 for group in groups):
         lines += "; mean over seeds, band: ± standard deviation over seeds (n - 1)"
     return lines
@@ -76,7 +78,7 @@ def draw(groups, panels, smooth):
     for axis in axes.flat[max(0, len(panels) - width):len(panels)]:
         axis.set_xlabel("step", fontsize=9)
         axis.tick_params(labelbottom=True)
-    foot(figure, what_lines_are(groups, smooth), width)
+    foot(figure, what_lines_are(groups, panels, smooth), width)
     return figure
 
 

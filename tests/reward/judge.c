@@ -10,6 +10,7 @@
  *     rank              10 GRADUS_RANKS + GRADUS_RANK
  *     die N WORDS       says WORDS and ends with exit status 3 at the N-th line
  *     die_step N        ends at the first line of step N; likewise write_step and late_step
+ *     die_alone N       the same, on rank 1 alone
  *     kill N            ends by SIGKILL at the N-th line
  *     write N TEXT      TEXT in place of the N-th answer; % in it is the id
  *     late N            no answer from the N-th line on
@@ -110,6 +111,8 @@ static bool strange(const char *line) {
         exit(3);
     }
     if (strcmp(mode, "die_step") == 0 && in_step)
+        exit(3);
+    if (strcmp(mode, "die_alone") == 0 && in_step && strcmp(getenv("GRADUS_RANK"), "1") == 0)
         exit(3);
     if (strcmp(mode, "kill") == 0 && here)
         raise(SIGKILL);

@@ -150,4 +150,6 @@ ours | grep -q 'mauve.generations is 10, was 8; these may not change' || fail "n
 "$GRADUS" plan "$SYSTEM_WORK/input.cfg" --ranks 2 run.directory="$work/no" 'data.train=()' "data.corpus=({path=\"$work/texts.jsonl\";})" \
     adversarial.window_tokens=40 adversarial.completion_tokens=20 lora.rank=2 lora.alpha=4.0 mauve.every=2 mauve.generations=1000 >said 2>&1 ||
     fail "plan: $(cat said)"
+# 250 groups of a real text and 4 written ones, 32 numbers of 4 bytes each.
+{ grep -q 'features of generations *0.2' said && grep -q 'a checkpoint *0.2 MiB' said; } || fail "plan: $(cat said)"
 finish

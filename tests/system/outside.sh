@@ -42,6 +42,9 @@ outside() {
 equal() {
     train 2 length run.steps=2 checkpoint.every=1 checkpoint.keep=9 "$(parts 'name="length";')"
     holds "$(value length /step/rewards/length/std 0) > 0" "answers of several lengths"
+    # A path that is said to be empty stays so, and does not become a folder, when the settings of a run are read again.
+    "$GRADUS" params reward.parts --input length/settings.cfg >said
+    grep -q 'name = "length"; .* program = ""; library = ""; ' said || fail "reward.parts of settings.cfg: $(cat said)"
     outside reverse program "$program arguments=\"reverse\";"
     outside plugin plugin "$plugin"
     if python3 -c 'import json' 2>/dev/null; then
@@ -59,7 +62,7 @@ equal() {
 }
 
 # Settings of the run that fails and of the one that does not; the program does what the file says.
-long="run.steps=4 checkpoint.every=0 checkpoint.every_s=0 output.rollouts_every=1"
+long="run.steps=4 checkpoint.every=0 checkpoint.every_s=0 output.rollouts_every=1 parallel.deadline_s=120"
 
 # broken RANKS RUN PART WORDS: fails in step 3, tells WORDS once, and has kept step 2.
 broken() {
@@ -96,6 +99,7 @@ fails() {
     done 3<<'END'
 1 dies 600.0 die_step 3 | has ended (exit status 3) after 0 of 24 answers
 3 dies_beside 600.0 die_step 3 | has ended (exit status 3) after
+2 dies_alone 600.0 die_alone 3 | has ended (exit status 3) after
 2 bad 600.0 write_step 3 {"id": %, "reward": NaN} | the field "reward" is not valid JSON
 2 late 15.0 late_step 3 | answers within 15 s, the deadline_s of its part
 END
