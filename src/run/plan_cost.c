@@ -169,12 +169,11 @@ struct plan_disk plan_disk_of(const struct plan *plan) {
                                    answers * plan->run.longest.answer
                              : 0; /* each sequence whole */
     const bool mean = plan->run.method->distils && settings->distill.teacher == SETTING_TEACHER_EMA;
-    struct plan_disk disk = {.checkpoint = (mean ? 16 : 12) * elements + texts +
-                                           mauve_watch_bytes(&plan->run),
-                             .rollouts = answers * plan->run.longest.answer * 4 * (columns + 1) +
-                                         groups * (prompt * 8 + plan->run.longest.teacher * 4) +
-                                         read * 4,
-                             .model = 4 * elements + (plan->factors == 0 ? texts : 0)};
+    struct plan_disk disk = {
+        .checkpoint = (mean ? 16 : 12) * elements + texts + mauve_watch_bytes(&plan->run),
+        .rollouts = answers * plan->run.longest.answer * 4 * (columns + 1) +
+                    groups * (prompt * 8 + plan->run.longest.teacher * 4) + read * 4,
+        .model = 4 * elements + (plan->factors == 0 ? texts : 0)};
     const int64_t saves =
         settings->checkpoint.every > 0 ? steps / settings->checkpoint.every + 1 : steps;
     const int64_t kept = saves < settings->checkpoint.keep ? saves : settings->checkpoint.keep;
