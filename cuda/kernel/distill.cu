@@ -17,7 +17,7 @@
 #define DIVERGENCE_SET(x)              (x)
 #define DIVERGENCE_CHOOSE(where, a, b) ((where) ? (a) : (b))
 #define DIVERGENCE_EXP(x)              expf(x)
-#define DIVERGENCE_EXPM1(x)            expm1f(x)
+#define DIVERGENCE_EXP_BOTH(x, e, m)   ((e) = expf(x), (m) = expm1f(x))
 #define DIVERGENCE_LOG1P(x)            log1pf(x)
 #include "backend/divergence.h"
 

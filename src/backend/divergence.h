@@ -41,7 +41,8 @@ struct divergence_rule {
  *     DIVERGENCE_TRUTH             what a comparison gives
  *     DIVERGENCE_SET(x)            a number from a float
  *     DIVERGENCE_CHOOSE(w, a, b)   a where w holds, else b
- *     DIVERGENCE_EXP(x), _EXPM1(x) for x ≤ 0, DIVERGENCE_LOG1P(x) for −1 < x ≤ 0
+ *     DIVERGENCE_EXP(x) for x ≤ 0, DIVERGENCE_LOG1P(x) for −1 < x ≤ 0
+ *     DIVERGENCE_EXP_BOTH(x, e, m) for x ≤ 0: sets e to exp(x) and m to exp(x) − 1, each to its own digits
  * struct divergence_entry and divergence_entry_of. */
 #if defined(DIVERGENCE_ENTRY) && !defined(BACKEND_DIVERGENCE_ENTRY)
 #define BACKEND_DIVERGENCE_ENTRY
@@ -79,17 +80,22 @@ DIVERGENCE_FUNCTION struct divergence_entry divergence_entry_of(const struct div
     const DIVERGENCE_NUMBER delta = log_student - log_teacher, zero = DIVERGENCE_SET(0.0f);
     const DIVERGENCE_TRUTH larger = delta > zero;
     const DIVERGENCE_NUMBER distance = DIVERGENCE_CHOOSE(larger, delta, -delta);
-    const DIVERGENCE_NUMBER student = DIVERGENCE_EXP(log_student);
-    DIVERGENCE_NUMBER value, pull, clipped_pull = zero;
+    DIVERGENCE_NUMBER student, value, pull, clipped_pull = zero;
     if (rule->divergence == DIVERGENCE_REVERSE_KL) {
+        student = DIVERGENCE_EXP(log_student);
         value = pull = student * delta;
         clipped_pull = -student;
     } else {
-        const DIVERGENCE_NUMBER teacher = DIVERGENCE_EXP(log_teacher);
-        const DIVERGENCE_NUMBER fall = DIVERGENCE_EXPM1(-distance); /* low / high − 1 */
+        DIVERGENCE_NUMBER ratio, fall; /* low / high, and that − 1 */
+        DIVERGENCE_EXP_BOTH(-distance, ratio, fall);
+        const DIVERGENCE_NUMBER high =
+            DIVERGENCE_EXP(DIVERGENCE_CHOOSE(larger, log_student, log_teacher));
+        const DIVERGENCE_NUMBER low = high * ratio;
+        const DIVERGENCE_NUMBER teacher = DIVERGENCE_CHOOSE(larger, low, high);
+        student = DIVERGENCE_CHOOSE(larger, high, low);
         if (rule->divergence == DIVERGENCE_FORWARD_KL) {
             value = -teacher * delta;
-            pull = DIVERGENCE_CHOOSE(larger, -student * fall, teacher * fall);
+            pull = high * DIVERGENCE_CHOOSE(larger, -fall, fall);
             clipped_pull = student;
         } else {
             const struct divergence_mixture mixture =

@@ -244,16 +244,21 @@ static enum status gradient_of(const struct part *part, const struct distill_log
     return STATUS_OK;
 }
 
+/* Where the gradient of the logits of rows that are at work begins, from an entry on. */
+static void *d_logits_at(const struct distill_head *head, const struct distill_memory *memory,
+                         int64_t begin) {
+    char *const all = head->dtype == DTYPE_F32 ? (void *)memory->logits : memory->d_logits;
+    return all + begin * (int64_t)dtype_bytes(head->dtype);
+}
+
 static enum status rows_gradient(const struct part *part, float *dx) {
     const struct distill_head *head = part->head;
     const int64_t V = head->student_head.rows, C = head->student_head.columns;
     const int64_t block = head->backend->ops->head_columns;
-    char *const all =
-        head->dtype == DTYPE_F32 ? (void *)part->memory->logits : part->memory->d_logits;
     for (int64_t begin = 0; begin < V; begin += block) {
         const int64_t columns = least(block, V - begin);
         const struct distill_logits logits = logits_of(part, begin, columns);
-        void *out = all + begin * (int64_t)dtype_bytes(head->dtype);
+        void *out = d_logits_at(head, part->memory, begin);
         TRY(gradient_of(part, &logits, out));
         RUN(gemm_dx, .dy = out, .weight = weight_view(&head->student_head, begin, columns),
             .dx = dx + part->row * C, .dy_dtype = head->dtype, .dx_dtype = DTYPE_F32, .M = part->n,
@@ -265,6 +270,7 @@ static enum status rows_gradient(const struct part *part, float *dx) {
 enum status distill_head_forward(const struct distill_head *head, struct distill_memory *memory,
                                  const float *weight, float *dx) {
     TRY(distill_memory_reserve(memory, head));
+    memory->stands = false;
     for (int64_t row = 0; row < head->R; row += distill_head_rows(head)) {
         const struct part part = part_at(head, memory, row);
         TRY(score_both(&part));
@@ -273,6 +279,7 @@ enum status distill_head_forward(const struct distill_head *head, struct distill
             TRY(upload_weight(&part, weight));
         if (weight != NULL && dx != NULL)
             TRY(rows_gradient(&part, dx));
+        memory->stands = weight != NULL && dx != NULL && part.n == head->R;
     }
     return STATUS_OK;
 }
@@ -287,7 +294,14 @@ static enum status block_logits(const struct distill_head *head, const struct we
 }
 
 enum status distill_head_block(const struct distill_head *head, struct distill_memory *memory,
-                               const struct distill_block_gradient *block) {
+                               const struct distill_block_gradient *block,
+                               struct distill_found *found) {
+    if (memory->stands) {
+        *found = (struct distill_found){.d_logits = d_logits_at(head, memory, block->begin),
+                                        .ld = head->student_head.rows};
+        return STATUS_OK;
+    }
+    *found = (struct distill_found){.d_logits = block->out, .ld = block->ld};
     struct part part = part_at(head, memory, 0);
     part.n = head->R;
     struct distill_logits logits = logits_of(&part, block->begin, block->columns);

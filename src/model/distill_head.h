@@ -6,8 +6,9 @@
  * from them: log-sum-exps of both, sums over the entries, and the gradient with respect to the
  * student's rows. So each model has one product, and the gradient one.
  *
- * The gradient of the head's own weights is wanted by blocks of the vocabulary over all rows: there
- * the logits of a block are computed once more.
+ * The gradient of the head's own weights is wanted by blocks of the vocabulary over all rows. Where all
+ * rows had room at once, the gradient of their logits still stands there, and the loss has four products in
+ * all; else the logits of a block are computed once more, and it has six.
  */
 #ifndef MODEL_DISTILL_HEAD_H
 #define MODEL_DISTILL_HEAD_H
@@ -52,6 +53,7 @@ struct distill_memory {
     struct head_row *rows;          /* (n) */
     struct distill_row *sums;       /* (n) */
     int64_t room_R, room_n, room_logits;
+    bool stands; /* the gradient of all rows' logits, (R, V), is where they were */
 };
 
 /* Rows whose logits stand in memory at once. */
@@ -68,13 +70,19 @@ enum status distill_head_forward(const struct distill_head *head, struct distill
                                  const float *weight, float *dx) MUST_USE;
 
 /* The gradient of Σ weight · loss with respect to a block of the student's logits, of all rows, by
- * what distill_head_forward has left in memory. */
+ * what distill_head_forward with the same rows and weights has left in memory; `found` says where it
+ * is: in `out`, or in that memory. */
 struct distill_block_gradient {
     int64_t begin, columns, ld;     /* as distill_logits has them */
     float *logits, *logits_teacher; /* (R, ld) = */
     void *out;                      /* (R, ld) =, of dtype; in fp32 it may be logits */
 };
+struct distill_found {
+    const void *d_logits; /* (R, columns), of dtype */
+    int64_t ld;
+};
 enum status distill_head_block(const struct distill_head *head, struct distill_memory *memory,
-                               const struct distill_block_gradient *block) MUST_USE;
+                               const struct distill_block_gradient *block,
+                               struct distill_found *found) MUST_USE;
 
 #endif

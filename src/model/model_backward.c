@@ -95,17 +95,22 @@ static enum status upload_scores(struct model *model, int64_t R, const float *d_
     return b->ops->upload(b, scores + R, d_entropy, (size_t)R * sizeof(float));
 }
 
+/* Where the gradient of a block's logits has its place. */
+static void *d_logits_of(const struct model *model) {
+    return model->activations == DTYPE_F32 ? SPACE(LOGITS) : SPACE(D_LOGITS);
+}
+
 /* Of a loss over log-probabilities and entropies. */
 static enum status scores_gradient(struct model *model, const struct head_loss *loss, int64_t begin,
-                                   int64_t columns, int64_t ld, void *out) {
-    const int64_t R = loss->R;
+                                   int64_t columns, struct head_block *block) {
+    const int64_t R = loss->R, ld = block->ld;
     float *scores = SPACE(SCORES), *d_scores = SPACE(D_SCORES);
     TRY(head_logits(model, begin, columns, ld, R));
-    return backend_run(model->backend, head_backward, .logits = SPACE(LOGITS),
-                       .targets = loss->in->target_tokens, .shift = head_shifts(model, R),
-                       .entropy = scores + R, .d_logprob = d_scores, .d_entropy = d_scores + R,
-                       .out = out, .R = R, .columns = columns, .ld = ld, .begin = begin,
-                       .temperature = loss->temperature, .dtype = model->activations);
+    return backend_run(
+        model->backend, head_backward, .logits = SPACE(LOGITS), .targets = loss->in->target_tokens,
+        .shift = head_shifts(model, R), .entropy = scores + R, .d_logprob = d_scores,
+        .d_entropy = d_scores + R, .out = d_logits_of(model), .R = R, .columns = columns, .ld = ld,
+        .begin = begin, .temperature = loss->temperature, .dtype = model->activations);
 }
 
 /* One block of the vocabulary: its logits again, their gradient, and what follows from it. */
@@ -114,16 +119,18 @@ static enum status head_block_backward(struct model *model, int64_t begin, int64
                                        const struct gradient_sink *sink) {
     const int64_t R = loss->R, C = model->hparams.C;
     const enum dtype dtype = model->activations;
-    void *d_logits = dtype == DTYPE_F32 ? SPACE(LOGITS) : SPACE(D_LOGITS);
-    TRY(loss->gradient(model, loss, begin, columns, ld, d_logits));
+    struct head_block block = {.d_logits = d_logits_of(model), .ld = ld};
+    TRY(loss->gradient(model, loss, begin, columns, &block));
     if (!loss->rows_known)
-        RUN(gemm_dx, .dy = d_logits, .weight = weight_view(&model->weights->head, begin, columns),
-            .dx = SPACE(D_HEAD), .dy_dtype = dtype, .dx_dtype = DTYPE_F32, .M = R, .ldy = ld,
-            .ldx = C, .add = begin > 0);
+        RUN(gemm_dx, .dy = block.d_logits,
+            .weight = weight_view(&model->weights->head, begin, columns), .dx = SPACE(D_HEAD),
+            .dy_dtype = dtype, .dx_dtype = DTYPE_F32, .M = R, .ldy = block.ld, .ldx = C,
+            .add = begin > 0);
     if (!trains_weights(model))
         return STATUS_OK;
-    RUN(gemm_dw, .dy = d_logits, .x = SPACE(HEAD_NORMED), .dw = SPACE(GRADIENT), .dy_dtype = dtype,
-        .x_dtype = dtype, .M = R, .N = columns, .K = C, .ldy = ld, .ldx = C);
+    RUN(gemm_dw, .dy = block.d_logits, .x = SPACE(HEAD_NORMED), .dw = SPACE(GRADIENT),
+        .dy_dtype = dtype, .x_dtype = dtype, .M = R, .N = columns, .K = C, .ldy = block.ld,
+        .ldx = C);
     return give(model, sink, begin / model->head_columns);
 }
 

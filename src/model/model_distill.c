@@ -244,15 +244,20 @@ enum status distill_forward(const struct distill_pair *pair, const float *weight
 
 /* Of a block, for the gradient of the head's weights. */
 static enum status gradient(struct model *model, const struct head_loss *loss, int64_t begin,
-                            int64_t columns, int64_t ld, void *out) {
-    return distill_head_block(
-        loss->context, &model->workspace->distill,
-        &(struct distill_block_gradient){.begin = begin,
-                                         .columns = columns,
-                                         .ld = ld,
-                                         .logits = SPACE(LOGITS),
-                                         .logits_teacher = SPACE(TEACHER_LOGITS),
-                                         .out = out});
+                            int64_t columns, struct head_block *block) {
+    struct distill_found found;
+    TRY(distill_head_block(loss->context, &model->workspace->distill,
+                           &(struct distill_block_gradient){.begin = begin,
+                                                            .columns = columns,
+                                                            .ld = block->ld,
+                                                            .logits = SPACE(LOGITS),
+                                                            .logits_teacher = SPACE(TEACHER_LOGITS),
+                                                            .out = model->activations == DTYPE_F32
+                                                                       ? SPACE(LOGITS)
+                                                                       : SPACE(D_LOGITS)},
+                           &found));
+    *block = (struct head_block){.d_logits = found.d_logits, .ld = found.ld};
+    return STATUS_OK;
 }
 
 enum status distill_backward(const struct distill_pair *pair, const struct gradient_sink *sink) {

@@ -181,10 +181,15 @@ enum status head_logits(struct model *model, int64_t begin, int64_t columns, int
 struct head_shift *head_shifts(const struct model *model, int64_t R); /* in SPACE_SCORES */
 
 /* model_backward.c: what of the head is not common to all losses. `gradient` computes the logits of
- * a block, of entries from `begin` on, and their gradient, (R, columns) with row stride ld. */
+ * a block, of entries from `begin` on, and their gradient, which it puts where the block says or sets
+ * the block to where that stands already. */
+struct head_block {
+    const void *d_logits; /* (R, columns), of activations */
+    int64_t ld;
+};
 struct head_loss {
     enum status (*gradient)(struct model *model, const struct head_loss *loss, int64_t begin,
-                            int64_t columns, int64_t ld, void *out);
+                            int64_t columns, struct head_block *block);
     bool rows_known; /* the gradient of the normed rows is in SPACE_D_HEAD already */
     const struct batch_integers *in;
     int64_t R;

@@ -154,9 +154,9 @@ struct top_work {
     const struct distill_top_args *args;
 };
 
-/* Of a thread: keys of the entries that may be the last to count, then those entries' logits. */
+/* Of a thread: keys, later the logits of the top entries; and ids, before that maxima of runs. */
 static size_t top_bytes(int64_t V) {
-    return (size_t)V * sizeof(uint64_t);
+    return (size_t)V * (sizeof(uint64_t) + sizeof(int32_t));
 }
 
 /* The k-th largest of n keys, no two of them equal, byte by byte from the highest: only those with the
@@ -176,25 +176,55 @@ static uint64_t kth_largest(uint64_t *keys, int64_t n, int64_t k) {
     return keys[0];
 }
 
+enum { RUNS_PER_ENTRY = 4, RUN_STEP = 16 };
+
+/* A logit that at least k of the row reach, and not many more: the k-th largest of the maxima of runs.
+ * −∞ where k is so large that runs would be too short. */
+static float reached(struct backend *backend, const float *z, int64_t V, int64_t k, uint64_t *keys,
+                     float *maxima) {
+    const int64_t width = V / (RUNS_PER_ENTRY * k) / RUN_STEP * RUN_STEP;
+    if (width == 0)
+        return -INFINITY;
+    const int64_t runs = (V + width - 1) / width;
+    CPU_CALL(backend, cpu_kernel_maxima, z, V, width, maxima);
+    for (int64_t i = 0; i < runs; i++)
+        keys[i] = logit_key(maxima[i], (int32_t)i);
+    return maxima[logit_key_id(kth_largest(keys, runs, k))];
+}
+
+/* Ids of entries among which the k largest are; their number. */
+static int64_t candidates(struct backend *backend, const float *z, int64_t V, int64_t k,
+                          uint64_t *keys, int32_t *ids) {
+    const float least = reached(backend, z, V, k, keys, (float *)(void *)ids);
+    const int64_t n = CPU_CALL(backend, cpu_kernel_at_least, z, V, least, ids);
+    if (n >= k)
+        return n;
+    for (int64_t v = 0; v < V; v++) /* NaNs are among them */
+        ids[v] = (int32_t)v;
+    return V;
+}
+
 static void top_row(const struct top_work *work, int64_t r, int thread) {
     const struct distill_top_args *a = work->args;
     const float *student = a->student + r * a->ld, *teacher = a->teacher + r * a->ld;
     struct distill_top *top = &a->top[r];
     uint64_t *keys = cpu_thread(work->backend, thread);
-    for (int64_t v = 0; v < a->V; v++)
-        keys[v] = logit_key(teacher[v], (int32_t)v);
-    const uint64_t last = kth_largest(keys, a->V, a->k);
+    int32_t *ids = (int32_t *)(void *)(keys + a->V);
+    const int64_t n = candidates(work->backend, teacher, a->V, a->k, keys, ids);
+    for (int64_t i = 0; i < n; i++)
+        keys[i] = logit_key(teacher[ids[i]], ids[i]);
+    const uint64_t last = kth_largest(keys, n, a->k);
     float *few = (float *)(void *)keys, *fewer = few + a->k;
-    int64_t n = 0;
-    for (int64_t v = 0; v < a->V && n < a->k; v++)
-        if (logit_key(teacher[v], (int32_t)v) >= last) {
-            few[n] = student[v];
-            fewer[n++] = teacher[v];
+    int64_t count = 0;
+    for (int64_t i = 0; i < n && count < a->k; i++)
+        if (logit_key(teacher[ids[i]], ids[i]) >= last) {
+            few[count] = student[ids[i]];
+            fewer[count++] = teacher[ids[i]];
         }
     top->last = logit_key_id(last);
     top->least = teacher[top->last];
-    top->student = cpu_head_shift(work->backend, few, n, a->temperature);
-    top->teacher = cpu_head_shift(work->backend, fewer, n, a->temperature);
+    top->student = cpu_head_shift(work->backend, few, count, a->temperature);
+    top->teacher = cpu_head_shift(work->backend, fewer, count, a->temperature);
 }
 
 static void top_rows(const void *context, struct cpu_range range) {

@@ -10,7 +10,7 @@
 #define DIVERGENCE_SET(x)              v_set1(x)
 #define DIVERGENCE_CHOOSE(where, a, b) v_choose((where), (a), (b))
 #define DIVERGENCE_EXP(x)              v_exp(x)
-#define DIVERGENCE_EXPM1(x)            v_expm1(x)
+#define DIVERGENCE_EXP_BOTH(x, e, m)   ((e) = v_exp_both((x), &(m)))
 #define DIVERGENCE_LOG1P(x)            v_log1p(x)
 #include "backend/divergence.h"
 
@@ -63,6 +63,8 @@ SIMD struct cpu_distill_sums sums_of(const struct cpu_distill_entries *a,
     vec value = v_zero(), loss = v_zero(), pull = v_zero();
     vec_int clipped = (vec_int)v_zero();
     for (int64_t i = 0; i < a->n; i += VEC) {
+        if (top && !v_any(counted(a, i, top)))
+            continue; /* most of them: nothing is computed */
         const struct divergence_entry e = entries_at(a, &rule, i, top);
         value = v_add(value, e.value);
         loss = v_add(loss, v_choose(e.clipped, v_set1(rule.clip), e.value));
@@ -82,8 +84,11 @@ SIMD void gradient_of(const struct cpu_distill_gradient *a, enum divergence dive
     const struct divergence_rule rule = {divergence, entries->rule.beta, entries->rule.clip};
     const vec factor = v_set1(a->factor), sum = v_set1(a->sum);
     for (int64_t i = 0; i < entries->n; i += VEC) {
-        const struct divergence_entry e = entries_at(entries, &rule, i, top);
-        const vec gradient = v_mul(factor, v_sub(e.pull, v_mul(e.student, sum)));
+        vec gradient = v_zero();
+        if (!top || v_any(counted(entries, i, top))) {
+            const struct divergence_entry e = entries_at(entries, &rule, i, top);
+            gradient = v_mul(factor, v_sub(e.pull, v_mul(e.student, sum)));
+        }
         if (entries->n - i >= VEC)
             v_store(a->out + i, gradient);
         else
@@ -122,16 +127,36 @@ void ISA(cpu_kernel_distill_backward)(const struct cpu_distill_gradient *args) {
 
 int64_t ISA(cpu_kernel_find)(const float *z, int64_t n, float value) {
     int64_t i = 0;
-    for (; i + VEC <= n; i += VEC) {
-        const vec_int same = v_load(z + i) == v_set1(value);
-        int32_t any = 0;
-        for (int lane = 0; lane < VEC; lane++)
-            any |= same[lane];
-        if (any != 0)
-            break;
-    }
+    while (i + VEC <= n && !v_any(v_load(z + i) == v_set1(value)))
+        i += VEC;
     for (; i < n; i++)
         if (z[i] == value)
             return i;
     return -1;
+}
+
+void ISA(cpu_kernel_maxima)(const float *z, int64_t n, int64_t width, float *out) {
+    for (int64_t at = 0; at < n; at += width) {
+        const int64_t end = at + width < n ? at + width : n;
+        vec most = v_set1(-INFINITY);
+        int64_t i = at;
+        for (; i + VEC <= end; i += VEC)
+            most = v_max(v_load(z + i), most);
+        if (i < end)
+            most = v_max(v_load_n(z + i, end - i, -INFINITY), most);
+        out[at / width] = v_largest(most);
+    }
+}
+
+int64_t ISA(cpu_kernel_at_least)(const float *z, int64_t n, float least, int32_t *ids) {
+    int64_t count = 0, i = 0;
+    for (; i < n; i += VEC) {
+        const int64_t end = i + VEC < n ? i + VEC : n;
+        if (end - i == VEC && !v_any(v_load(z + i) >= v_set1(least)))
+            continue;
+        for (int64_t k = i; k < end; k++)
+            if (z[k] >= least)
+                ids[count++] = (int32_t)k;
+    }
+    return count;
 }

@@ -35,4 +35,11 @@ CPU_KERNEL_FORMS(void, cpu_kernel_distill_backward, (const struct cpu_distill_gr
 /* The first z that is `value`; −1 for none. */
 CPU_KERNEL_FORMS(int64_t, cpu_kernel_find, (const float *z, int64_t n, float value));
 
+/* The largest of each `width` logits, ceil(n / width) numbers; of a run with a NaN anything. */
+CPU_KERNEL_FORMS(void, cpu_kernel_maxima, (const float *z, int64_t n, int64_t width, float *out));
+
+/* The ids of all z that are not below `least`, rising; their number. */
+CPU_KERNEL_FORMS(int64_t, cpu_kernel_at_least,
+                 (const float *z, int64_t n, float least, int32_t *ids));
+
 #endif

@@ -11,6 +11,7 @@
 #define BACKEND_CPU_SIMD_H
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -289,11 +290,13 @@ SIMD vec v_exp(vec x) {
     return v_scale2(v_add(v_exp_less_one(x_.r), v_set1(1.0f)), x_.n);
 }
 
-/* exp(x) − 1 for x ≤ 0, within 1.5 units of the last place; 0 at 0, NaN at NaN. */
-SIMD vec v_expm1(vec x) {
+/* exp(x), and exp(x) − 1 in *less_one, for x ≤ 0, within 1.5 units of the last place; 1 and 0 at 0,
+ * NaN at NaN. */
+SIMD vec v_exp_both(vec x, vec *less_one) {
     const struct vec_reduced x_ = v_reduce(v_max(v_set1(-104.0f), x));
-    const vec power = v_scale2(v_set1(1.0f), x_.n);
-    return v_fma(power, v_exp_less_one(x_.r), v_sub(power, v_set1(1.0f)));
+    const vec part = v_exp_less_one(x_.r), power = v_scale2(v_set1(1.0f), x_.n);
+    *less_one = v_fma(power, part, v_sub(power, v_set1(1.0f)));
+    return v_scale2(v_add(part, v_set1(1.0f)), x_.n);
 }
 
 /* log(1 + x) for −1 < x ≤ 0 within 2.5 units of the last place, by the polynomial of Cephes' logf; 0 at
@@ -318,6 +321,17 @@ SIMD vec v_log1p(vec x) {
     p = v_fma(n, v_set1(-2.12194440e-4f), p); /* ln 2 = 0.693359375 − 2.12194440e-4 */
     p = v_fma(square, v_set1(-0.5f), p);
     return v_fma(n, v_set1(0.693359375f), v_add(f, p));
+}
+
+/* Whether a comparison holds in any lane. */
+SIMD bool v_any(vec_int a) {
+#if defined(GRADUS_ISA_AVX512)
+    return _mm512_test_epi32_mask((__m512i)a, (__m512i)a) != 0;
+#elif defined(GRADUS_ISA_AVX2)
+    return _mm256_testz_si256((__m256i)a, (__m256i)a) == 0;
+#else
+    return (a[0] | a[1] | a[2] | a[3]) != 0;
+#endif
 }
 
 /* Over the lanes of one vector, as a tree: lanes i and i + VEC/2 first, until one is left. */
