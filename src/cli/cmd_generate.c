@@ -278,7 +278,9 @@ static enum status open_input(struct generation *g, const struct comm *comm, int
         TRY(rewards_open(&g->rewards, g->settings, comm->rank, comm->size));
     TRY(generate_names_init(&g->names, g->settings, g->path));
     TRY(json_lines_read(g->path, keep_line, g));
-    return language_model_open(&g->lm, g->settings, threads);
+    TRY(language_model_open(&g->lm, g->settings, threads));
+    const struct budget_settings budgets = budget_settings_of(g->settings);
+    return language_model_check_budgets(&g->lm, &budgets);
 }
 
 static enum status generate(struct generation *g, struct comm *comm, const char *output) {

@@ -5,6 +5,7 @@
 
 #include "base/memory.h"
 #include "method/rewards.h"
+#include "rollout/budgets.h"
 
 /* --- opening --- */
 
@@ -27,6 +28,12 @@ static struct settings sampling_of(const struct settings *settings) {
     rollout->stop_count = eval->stop_count;
     rollout->answers_in_flight = eval->answers_in_flight;
     return sampling;
+}
+
+struct budget_settings evaluation_budgets(const struct evaluation *evaluation) {
+    struct budget_settings budgets = budget_settings_of(&evaluation->sampling);
+    budgets.group = "eval";
+    return budgets;
 }
 
 static enum status find_rule(struct evaluation_set *set) {

@@ -24,6 +24,7 @@
 #include "data/prompt.h"
 #include "eval/estimate.h"
 #include "reward/reward.h"
+#include "rollout/budgets.h"
 #include "rollout/rollout.h"
 
 struct evaluation_sample {
@@ -65,6 +66,9 @@ struct evaluation {
  * outlive it; evaluation_close gives it back, also after a failure. */
 enum status evaluation_open(struct evaluation *evaluation, const struct settings *settings,
                             const struct prompt_form *form, int64_t positions) MUST_USE;
+
+/* The budgets of its samples, by the names of eval. */
+struct budget_settings evaluation_budgets(const struct evaluation *evaluation);
 void evaluation_close(struct evaluation *evaluation);
 
 /* Forgets all samples. */

@@ -52,8 +52,8 @@ static enum status draw_reasons(const struct method_context *context, int64_t st
     int64_t count = 0;
     how.pulse = context->pulse;
     how.seed = random_bits(how.seed, RANDOM_REASON, 0, 0, 0, 0);
-    how.budgets =
-        (struct budget_settings){.max_new_tokens = context->settings->distill.reason_tokens};
+    how.budgets = (struct budget_settings){
+        .group = "distill", .max_new_tokens = context->settings->distill.reason_tokens};
     how.stop_text_count = 0;
     TRY(memory_new(&requests, rollout->group_count, "prompts to answer"));
     for (int64_t g = 0; g < rollout->group_count; g++)

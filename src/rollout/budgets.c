@@ -8,23 +8,25 @@
 
 struct budget_settings budget_settings_of(const struct settings *settings) {
     const struct settings_rollout *rollout = &settings->rollout;
-    return (struct budget_settings){.max_new_tokens = rollout->max_new_tokens,
+    return (struct budget_settings){.group = "rollout",
+                                    .max_new_tokens = rollout->max_new_tokens,
                                     .think_tokens = rollout->think_tokens,
                                     .answer_tokens = rollout->answer_tokens,
                                     .think_tag = settings->reward.think_tag,
                                     .think_close = rollout->think_close};
 }
 
-static enum status check_stop_ids(const struct token_list *close, const int32_t *stop_ids,
+static enum status check_stop_ids(const struct budgets *budgets, const int32_t *stop_ids,
                                   int64_t count) {
+    const struct token_list *close = &budgets->close;
     for (int64_t i = 0; i < close->count; i++)
         for (int64_t k = 0; k < count; k++)
             if (close->ids[i] == stop_ids[k])
                 return FAIL(
                     STATUS_INPUT,
-                    "rollout.think_close holds token %d, at which the model's answers stop: "
-                    "give a text without it",
-                    (int)close->ids[i]);
+                    "%s.think_close holds token %d, at which the model's answers stop: give a "
+                    "text without it",
+                    budgets->settings.group, (int)close->ids[i]);
     return STATUS_OK;
 }
 
@@ -34,10 +36,10 @@ static enum status check_room(const struct budgets *budgets) {
     if (s->think_tokens >= s->max_new_tokens || begin < s->max_new_tokens)
         return STATUS_OK;
     return FAIL(STATUS_INPUT,
-                "rollout.max_new_tokens = %lld leaves no room for an answer behind "
-                "rollout.think_tokens = %lld and the %lld tokens of rollout.think_close: raise it",
-                (long long)s->max_new_tokens, (long long)s->think_tokens,
-                (long long)budgets->close.count);
+                "%s.max_new_tokens = %lld leaves no room for an answer behind %s.think_tokens = "
+                "%lld and the %lld tokens of %s.think_close: raise it",
+                s->group, (long long)s->max_new_tokens, s->group, (long long)s->think_tokens,
+                (long long)budgets->close.count, s->group);
 }
 
 enum status budgets_init(struct budgets *budgets, const struct budget_settings *settings,
@@ -54,7 +56,7 @@ enum status budgets_init(struct budgets *budgets, const struct budget_settings *
         budgets->tag_id = id;
     TRY(tokenizer_encode(tokenizer, settings->think_close, strlen(settings->think_close), false,
                          &budgets->close));
-    TRY(check_stop_ids(&budgets->close, stop_ids, stop_id_count));
+    TRY(check_stop_ids(budgets, stop_ids, stop_id_count));
     return check_room(budgets);
 }
 

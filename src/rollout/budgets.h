@@ -19,6 +19,7 @@
 
 /* What the settings say; texts are borrowed. */
 struct budget_settings {
+    const char *group; /* of the parameters, for what is said of them */
     int64_t max_new_tokens;
     int64_t think_tokens;  /* from the first token of the answer on; 0: thinking has no budget */
     int64_t answer_tokens; /* behind the thinking; 0: what max_new_tokens leaves */

@@ -36,6 +36,8 @@ enum status run_evaluation_open(struct run *run) {
     TRY(name_sets(evaluation, settings));
     TRY(evaluation_open(&evaluation->problems, settings, &run->lm.form,
                         run->lm.hparams.max_positions));
+    const struct budget_settings budgets = evaluation_budgets(&evaluation->problems);
+    TRY(language_model_check_budgets(&run->lm, &budgets));
     const int64_t longest = evaluation->problems.longest_prompt + settings->eval.max_new_tokens;
     if (longest > run->max_positions)
         run->max_positions = longest;

@@ -82,7 +82,9 @@ static enum status open_problems(struct evaluating *e, int threads) {
     TRY(directory_path(e->settings->run.directory, e->results, "eval.h5"));
     TRY(directory_path(e->settings->run.directory, e->samples, "eval.samples"));
     TRY(language_model_open(&e->lm, e->settings, threads));
-    return evaluation_open(&e->evaluation, e->settings, &e->lm.form, e->lm.hparams.max_positions);
+    TRY(evaluation_open(&e->evaluation, e->settings, &e->lm.form, e->lm.hparams.max_positions));
+    const struct budget_settings budgets = evaluation_budgets(&e->evaluation);
+    return language_model_check_budgets(&e->lm, &budgets);
 }
 
 /* --- what is there already; rank 0 --- */

@@ -59,26 +59,8 @@ static enum status open_tokenizer(struct language_model *lm, const struct settin
     return tokenizer_fit(lm->tokenizer, lm->hparams.V, settings->model.path);
 }
 
-/* What the budgets of thinking say against each other once the closing text is tokens. */
-static enum status check_budgets(const struct language_model *lm, const struct settings *settings) {
-    const struct budget_settings wanted = budget_settings_of(settings);
-    struct budgets budgets;
-    if (settings->run.method == SETTING_METHOD_SFT)
-        return STATUS_OK;
-    const enum status status =
-        budgets_init(&budgets, &wanted, lm->tokenizer, lm->hparams.eos, lm->hparams.eos_count);
-    budgets_release(&budgets);
-    if (status == STATUS_OK && wanted.think_tokens >= wanted.max_new_tokens)
-        log_warning("text",
-                    "rollout.think_tokens = %lld is not below rollout.max_new_tokens = %lld: "
-                    "thinking is cut before its end could be forced",
-                    (long long)wanted.think_tokens, (long long)wanted.max_new_tokens);
-    return status;
-}
-
 static enum status open_text(struct language_model *lm, const struct settings *settings) {
     TRY(open_tokenizer(lm, settings));
-    TRY(check_budgets(lm, settings));
     TRY(chat_resolve((enum chat_form)settings->prompt.chat, settings->model.path, &lm->style));
     const bool text =
         settings->data.corpus_count > 0 && strstr(settings->prompt.template, "{text}") != NULL;
@@ -90,6 +72,23 @@ static enum status open_text(struct language_model *lm, const struct settings *s
                                     .date = settings->prompt.date,
                                     .tokenizer = lm->tokenizer};
     return prompt_form_check(&lm->form);
+}
+
+enum status language_model_check_budgets(const struct language_model *lm,
+                                         const struct budget_settings *wanted) {
+    struct budgets budgets;
+    if (lm->tokenizer == NULL)
+        return STATUS_OK;
+    const enum status status =
+        budgets_init(&budgets, wanted, lm->tokenizer, lm->hparams.eos, lm->hparams.eos_count);
+    budgets_release(&budgets);
+    if (status == STATUS_OK && wanted->think_tokens >= wanted->max_new_tokens)
+        log_warning("text",
+                    "%s.think_tokens = %lld is not below %s.max_new_tokens = %lld: thinking is cut "
+                    "before its end could be forced",
+                    wanted->group, (long long)wanted->think_tokens, wanted->group,
+                    (long long)wanted->max_new_tokens);
+    return status;
 }
 
 enum status language_model_open(struct language_model *lm, const struct settings *settings,

@@ -15,6 +15,7 @@
 #include "data/prompt.h"
 #include "model/discriminator.h"
 #include "model/model.h"
+#include "rollout/budgets.h"
 #include "run/absent.h"
 #include "text/chat.h"
 #include "text/tokenizer.h"
@@ -41,6 +42,11 @@ struct language_model {
  * outlive it; it may not be moved; language_model_close gives it back, also after a failure. */
 enum status language_model_open(struct language_model *lm, const struct settings *settings,
                                 int threads) MUST_USE;
+
+/* Refuses what the budgets of thinking say against each other once the closing text is tokens, and
+ * warns of a budget that is never reached. */
+enum status language_model_check_budgets(const struct language_model *lm,
+                                         const struct budget_settings *wanted) MUST_USE;
 
 /* The same on a planned backend (backend_plan), without what is absent: NULL tokenizer and no form
  * where that is. */

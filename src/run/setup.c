@@ -446,6 +446,9 @@ static enum status open_data(struct run *run, int threads, const struct absent *
         TRY(language_model_plan(&run->lm, settings, threads, absent));
     else
         TRY(language_model_open(&run->lm, settings, threads));
+    const struct budget_settings budgets = budget_settings_of(settings);
+    if (!run->method->likelihood)
+        TRY(language_model_check_budgets(&run->lm, &budgets));
     if (run->method->likelihood && run->lm.tokenizer != NULL)
         TRY(language_model_find_end(&run->lm, settings));
     TRY(language_model_prompt_limit(&run->lm, settings, answer_most(run), &prompt_limit));

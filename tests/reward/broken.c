@@ -13,7 +13,37 @@
 #define BROKEN_GRADE   3 /* has no function */
 #define BROKEN_LATER                                                                               \
     4 /* opens as its arguments say, and fails at the text "bad", "silent" or "nan" */
+#define BROKEN_STEP                                                                                \
+    5 /* fails in the step that the file its arguments name holds; else tokens / max_new_tokens */
 
+#if BROKEN == BROKEN_STEP
+static char path[4096];
+
+static int remember(const char *arguments, void **state, struct gradus_reward_error *error) {
+    (void)error;
+    snprintf(path, sizeof path, "%s", arguments);
+    *state = path;
+    return 0;
+}
+
+static int grade_step(void *state, const struct gradus_reward_answer *answer, double *reward,
+                      struct gradus_reward_error *error) {
+    int step = 0;
+    FILE *file = fopen(state, "r");
+    if (file == NULL || fscanf(file, "%d", &step) != 1)
+        step = 0;
+    if (file != NULL)
+        fclose(file);
+    *reward = (double)answer->tokens / (double)answer->max_new_tokens;
+    if (answer->step == step)
+        snprintf(error->text, error->size, "the scale is broken");
+    return answer->step == step;
+}
+#define OPEN  remember
+#define GRADE grade_step
+#else
+#define OPEN  open_it
+#define GRADE grade
 static int open_it(const char *arguments, void **state, struct gradus_reward_error *error) {
     *state = NULL;
     if (strcmp(arguments, "refuse") != 0)
@@ -34,6 +64,8 @@ static int grade(void *state, const struct gradus_reward_answer *answer, double 
     return strcmp(answer->text.bytes, "bad") == 0 || strcmp(answer->text.bytes, "silent") == 0;
 }
 
+#endif
+
 #if BROKEN == BROKEN_TABLE
 #define EXPORT
 #else
@@ -43,6 +75,6 @@ static int grade(void *state, const struct gradus_reward_answer *answer, double 
 extern EXPORT const struct gradus_reward_plugin gradus_reward_plugin;
 const struct gradus_reward_plugin gradus_reward_plugin = {
     .version = GRADUS_REWARD_VERSION + (BROKEN == BROKEN_VERSION),
-    .open = open_it,
-    .grade = BROKEN == BROKEN_GRADE ? NULL : grade,
+    .open = OPEN,
+    .grade = BROKEN == BROKEN_GRADE ? NULL : GRADE,
 };

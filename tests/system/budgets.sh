@@ -78,6 +78,23 @@ same eval1/eval.h5 eval2/eval.h5 /provenance
 sed 's/"token_ids":\[\([0-9,]*\)\]/\n@\1\n/g' all.jsonl | sed -n 's/^@//p' | tr ',' ' ' >generated
 cmp generated evaluated || fail "eval draws other answers than generate"
 
+# What an evaluation has of its own counts there, not what rollouts have.
+# evaluated STATUS SENTENCE SETTING...: gradus eval ends so; the sentence is refused or missing.
+evaluated() {
+    status=$1
+    sentence=$2
+    shift 2
+    job 1 eval "$SYSTEM_WORK/input.cfg" run.directory="$work/own" eval.samples=1 eval.pass_at='[1]' "eval.sets=( { $set } )" "$@"
+    have=$?
+    [ $have = "$status" ] || fail "eval $*: exit status $have, expected $status: $(cat err)"
+    [ -z "$sentence" ] || says err "$sentence"
+    rm -rf own
+}
+evaluated 0 "" rollout.think_tokens=35 eval.max_new_tokens=60
+evaluated 2 "eval.max_new_tokens = 40 leaves no room for an answer behind eval.think_tokens = 35 and the 10 tokens of eval.think_close" \
+    rollout.max_new_tokens=60 rollout.think_tokens=35 eval.max_new_tokens=40
+evaluated 2 "eval.think_tokens = 35" run.method=sft eval.max_new_tokens=40 eval.think_tokens=35
+
 refused() {
     sentence=$1
     shift

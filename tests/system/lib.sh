@@ -117,3 +117,21 @@ value() {
 holds() {
     awk "BEGIN { exit !($1) }" || fail "$1 does not hold: $2"
 }
+
+# the_same SETTINGS: they leave the same on 1, 2 and 3 ranks, with and without shards and what is computed again. A test that asks
+# for it defines `run RANKS NAME SETTINGS SETTING...`, which trains, and `same_run A B`, which compares.
+the_same() {
+    run 1 one "$1"
+    run 2 two "$1" parallel.shard=true
+    same_run one two
+    run 3 three "$1"
+    same_run one three
+    run 3 shards "$1" parallel.shard=true model.recompute=true
+    same_run one shards
+    rm -rf one two three shards
+}
+
+# of NAME [COLUMN]: a number of the first step of ./run.
+of() {
+    value run "/step/$1" 0
+}

@@ -28,23 +28,6 @@ same_run() {
     same "$1/checkpoints/step-000003.h5" "$2/checkpoints/step-000003.h5" /provenance /manifest /settings
 }
 
-# the_same SETTINGS: on any number of ranks.
-the_same() {
-    run 1 one "$1"
-    run 2 two "$1" parallel.shard=true
-    same_run one two
-    run 3 three "$1"
-    same_run one three
-    run 3 shards "$1" parallel.shard=true model.recompute=true
-    same_run one shards
-    rm -rf one two three shards
-}
-
-# of NAME [COLUMN]: a number of the first step of ./run.
-of() {
-    value run "/step/$1" 0
-}
-
 # goes_on RANKS RANKS SETTINGS: two runs of 4 steps, the second one stopped after 2 and gone on with, on other ranks.
 goes_on() {
     first=$1

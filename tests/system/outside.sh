@@ -79,11 +79,11 @@ broken() {
     [ -z "$(find "$2" -name '*.part' -o -name run.lock)" ] || fail "$2: unfinished files stay"
 }
 
-# goes_on RANKS RUN PART: the same command, after the repair, gives the whole run.
+# goes_on RANKS RUN PART [WHOLE]: the same command, after the repair, gives the whole run.
 goes_on() {
     # shellcheck disable=SC2086
     train "$1" "$2" $long "$(parts "$3")"
-    same_whole whole "$2"
+    same_whole "${4:-whole}" "$2"
 }
 
 fails() {
@@ -101,8 +101,20 @@ fails() {
 3 dies_beside 600.0 die_step 3 | has ended (exit status 3) after
 2 dies_alone 600.0 die_alone 3 | has ended (exit status 3) after
 2 bad 600.0 write_step 3 {"id": %, "reward": NaN} | the field "reward" is not valid JSON
+2 dies_of_two 600.0 die_step 3 | has ended (exit status 3) after
 2 late 15.0 late_step 3 | answers within 15 s, the deadline_s of its part
 END
+    # A shared object that fails on every rank, and on some.
+    breaks="name=\"plugin\"; library=\"$REWARD_BREAKS\"; arguments=\"$work/broken_step\";"
+    echo 0 >broken_step
+    # shellcheck disable=SC2086
+    train 2 whole_plugin $long "$(parts "$breaks")"
+    for n in 1 2 3; do
+        echo 3 >broken_step
+        broken $n "breaks-$n" "$breaks" "the scale is broken"
+        echo 0 >broken_step
+        goes_on $n "breaks-$n" "$breaks" whole_plugin
+    done
     # In the first step there is nothing to keep.
     echo die 1 >mode
     # shellcheck disable=SC2086

@@ -178,6 +178,18 @@ static void run(struct given *g, struct numbers *out) {
         out->clipped[r] = (float)clipped[r];
 }
 
+/* What stands of a later block begins that many entries on. */
+static void check_further_block(struct given *g, const struct distill_found *first) {
+    struct distill_found found;
+    if (!g->memory.stands)
+        return;
+    CHECK_OK(distill_head_block(
+        &g->head, &g->memory, &(struct distill_block_gradient){.begin = 2, .columns = 1}, &found));
+    CHECK_EQ((const char *)found.d_logits - (const char *)first->d_logits,
+             2 * (int64_t)dtype_bytes(g->head.dtype));
+    CHECK_EQ(found.ld, V);
+}
+
 /* Over the whole vocabulary in one block; dx once more from there. */
 static void run_head(struct given *g, struct numbers *out) {
     struct backend *b = &g->backend;
@@ -192,6 +204,7 @@ static void run_head(struct given *g, struct numbers *out) {
                                                             .out = g->d_logits},
                            &found));
     CHECK((found.d_logits == g->d_logits) == (distill_head_rows(&g->head) < R));
+    check_further_block(g, &found);
     CHECK_OK(backend_run(b, gemm_dx, .dy = found.d_logits, .weight = g->head.student_head,
                          .dx = g->dx, .dy_dtype = dtype, .dx_dtype = DTYPE_F32, .M = R,
                          .ldy = found.ld, .ldx = C));

@@ -273,7 +273,8 @@ static void check_draws(struct model *model, const struct budget_settings *budge
 }
 
 static struct budget_settings budgets_of(int64_t think_tokens, int64_t answer_tokens) {
-    return (struct budget_settings){.max_new_tokens = MOST,
+    return (struct budget_settings){.group = "rollout",
+                                    .max_new_tokens = MOST,
                                     .think_tokens = think_tokens,
                                     .answer_tokens = answer_tokens,
                                     .think_tag = "t",
