@@ -57,6 +57,14 @@ for ranks in 1 2; do
     foretold $ranks lora.rank=8 lora.alpha=16 objective.kl_coef=0.1
     foretold $ranks lora.rank=8 lora.alpha=16 model.precision=bf16 model.recompute=true
     foretold $ranks parallel.tokens_per_pass=112 parallel.reduction=fast rollout.answers_in_flight=3
+    # A teacher with weights of its own, with the adapter off, and with another adapter.
+    opsd='run.method=opsd distill.teacher_template={solution}{prompt}'
+    # shellcheck disable=SC2086
+    foretold $ranks $opsd
+    # shellcheck disable=SC2086
+    foretold $ranks $opsd lora.rank=8 lora.alpha=16
+    # shellcheck disable=SC2086
+    foretold $ranks $opsd lora.rank=8 lora.alpha=16 distill.teacher=ema
     # Evaluations that decode more and longer answers than the steps do.
     foretold $ranks eval.every=2 eval.samples=8 eval.pass_at='[1]' eval.max_new_tokens=60 eval.answers_in_flight=32 \
         "eval.sets=( { name = \"rows\"; path = \"$work/rows.jsonl\"; prompt = \"question\"; answer = \"answer\"; } )"
