@@ -51,14 +51,15 @@ static enum status append_parts(const struct run *run, const double *step, struc
     return STATUS_OK;
 }
 
-/* The effective update ratio is that of the last pass: in the first one it is 1 by definition. */
+/* The effective update ratio is that of the last pass that was taken (a rule that falls back takes
+ * fewer): in the first one it is 1 by definition. */
 static enum status append_rewards(const struct run *run, const struct metrics *metrics,
                                   struct strbuf *line) {
     const double *step = metrics->step;
     TRY(strbuf_append_format(line, ", reward = %.3f", step[METRIC_REWARD]));
     TRY(append_parts(run, step, line));
     return strbuf_append_format(line, ", eur_last_pass = %.3f, entropy = %.3f, length = %.1f",
-                                metrics_pass(metrics, METRIC_EUR)[metrics->passes - 1],
+                                metrics_pass(metrics, METRIC_EUR)[run->step.pass_count - 1],
                                 step[METRIC_ENTROPY], step[METRIC_MEAN_LENGTH]);
 }
 

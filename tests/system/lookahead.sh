@@ -77,6 +77,11 @@ numbers)
         rm -rf wild wild-3
     done
 
+    # Equal rewards give no gradient: one pass, whose ratio is 1 in the line of the step as in the file.
+    run 1 equal "$gxpo run.steps=1" 'reward.parts=({name="length";weight=0.0})'
+    holds "$(value equal /step/update/fallback 0) == 1 && $(value equal /step/update/backward_passes 0) == 1" "equal rewards"
+    grep -q "step = 1/1, .*, eur_last_pass = 1.000," equal/log.txt || fail "the line of a step that fell back: $(grep step equal/log.txt)"
+
     # The memory plan knows what is kept: 8 bytes a parameter, 12 with directions, 8 more with moments.
     job 1 plan "$SYSTEM_WORK/input.cfg" run.directory="$work/plan" $gxpo update.retention=adamw update.optimizer_state=transactional || fail "plan: $(cat err)"
     parameters=$(sed -n 's/.*, \([0-9]*\) of them trained.*/\1/p' out)
