@@ -380,16 +380,19 @@ static void note(struct plan_memory *memory, enum plan_moment moment) {
     }
 }
 
-/* Twice, since the second step finds what the first has left. */
+/* Twice, since the second step finds what the first has left, and a moving mean teaches from then on:
+ * until it has moved, the model teaches itself, both contexts in one batch. */
 static enum status rehearse(struct run *run, struct plan_memory *memory) {
     static enum status (*const moments[PLAN_MOMENTS])(struct run *) = {
         run_reserve, rehearse_rollout, rehearse_training, rehearse_saving};
-    for (int step = 0; step < 2; step++)
+    for (int step = 0; step < 2; step++) {
+        run->teacher.moves = step;
         for (int m = step > 0 ? PLAN_ROLLOUT : PLAN_LOADING; m < PLAN_MOMENTS; m++) {
             memory_watch();
             TRY(moments[m](run));
             note(memory, (enum plan_moment)m);
         }
+    }
     return STATUS_OK;
 }
 

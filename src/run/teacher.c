@@ -123,7 +123,6 @@ enum status teacher_open(struct run *run, const struct model_settings *how) {
         TRY(open_adapter(run));
     if (is_trained_copy(run))
         TRY(open_mean(run));
-    teacher->moves = run->plans; /* a plan counts what comes later */
     return model_create(&teacher->model,
                         teacher->weights != NULL ? teacher->weights : run->lm.weights,
                         teacher->adapter, &shared);

@@ -65,6 +65,8 @@ for ranks in 1 2; do
     foretold $ranks $opsd lora.rank=8 lora.alpha=16
     # shellcheck disable=SC2086
     foretold $ranks $opsd lora.rank=8 lora.alpha=16 distill.teacher=ema
+    # shellcheck disable=SC2086
+    foretold $ranks $opsd distill.teacher=ema
     # Evaluations that decode more and longer answers than the steps do.
     foretold $ranks eval.every=2 eval.samples=8 eval.pass_at='[1]' eval.max_new_tokens=60 eval.answers_in_flight=32 \
         "eval.sets=( { name = \"rows\"; path = \"$work/rows.jsonl\"; prompt = \"question\"; answer = \"answer\"; } )"
