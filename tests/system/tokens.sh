@@ -63,6 +63,12 @@ job 1 generate "$SYSTEM_WORK/input.cfg" model.path="$work/taught/model" --input 
     fail "generate: $(ours)"
 grep -q '"text":"<think>' answers.jsonl || fail "no answer begins with a tag: $(head -c 300 answers.jsonl)"
 
+# So do its benchmarks: as many samples as asked for, whose texts begin with a tag.
+job 1 eval "$SYSTEM_WORK/input.cfg" model.path="$work/taught/model" run.directory="$work/judged" eval.samples=2 eval.pass_at='[1]' \
+    "eval.sets=( { name = \"sums\"; path = \"$SYSTEM_WORK/sums.jsonl\"; prompt = \"question\"; answer = \"answer\"; limit = 4; } )" ||
+    fail "eval: $(ours)"
+grep -aq '<think>' judged/eval.h5 || fail "no sample begins with a tag: $(cat out)"
+
 # Adapters.
 lora="lora.rank=2 lora.alpha=4"
 # shellcheck disable=SC2086
