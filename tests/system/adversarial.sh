@@ -9,14 +9,7 @@
 says() {
     grep -qF -- "$2" "$1" || fail "$1 does not say '$2': $(cat "$1")"
 }
-awk 'BEGIN {
-    for (row = 0; row < 12; row++) {
-        printf "{\"text\": \""
-        for (i = 0; i < 20; i++)
-            printf "%d.%d %s ", row, i, (row + i) % 3 ? "plus" : "minus"
-        print "\"}"
-    }
-}' >texts.jsonl
+long_texts 12 20 >texts.jsonl
 cat >game.cfg <<END
 run : { method = "adversarial"; steps = 3; };
 model : { path = "$SYSTEM_WORK/qwen2"; };
@@ -31,9 +24,9 @@ parallel : { threads = 1; groups_per_tile = 1; };
 END
 lora="lora.rank=4 lora.alpha=8 lora.rank_stabilized=true"
 
-# game RANKS NAME SETTING...: of which the first word may be several.
+# run RANKS NAME SETTING...: of which the first word may be several.
 # shellcheck disable=SC2086
-game() {
+run() {
     ranks=$1
     run=$2
     several=$3
@@ -44,16 +37,8 @@ game() {
     }
 }
 
-# the_same SETTINGS: on any number of ranks.
-the_same() {
-    game 1 one "$1"
-    game 2 two "$1" parallel.shard=true
-    same_whole one two
-    game 3 three "$1"
-    same_whole one three
-    game 3 shards "$1" parallel.shard=true model.recompute=true
-    same_whole one shards
-    rm -rf one two three shards
+same_run() {
+    same_whole "$1" "$2"
 }
 
 # goes_on RANKS RANKS SETTINGS: two runs of 4 steps, the second one stopped after 2 and gone on with, on other ranks.
@@ -61,9 +46,9 @@ goes_on() {
     first=$1
     second=$2
     shift 2
-    game 1 whole "$* run.steps=4 checkpoint.every=2 checkpoint.keep=4"
-    game "$first" parts "$* run.steps=2 checkpoint.every=2 checkpoint.keep=4"
-    game "$second" parts "$* run.steps=4 checkpoint.every=2 checkpoint.keep=4"
+    run 1 whole "$* run.steps=4 checkpoint.every=2 checkpoint.keep=4"
+    run "$first" parts "$* run.steps=2 checkpoint.every=2 checkpoint.keep=4"
+    run "$second" parts "$* run.steps=4 checkpoint.every=2 checkpoint.keep=4"
     same_whole whole parts
     rm -rf whole parts
 }
@@ -136,8 +121,8 @@ restart)
     goes_on 1 2 adversarial.pooling=mean
     ;;
 numbers)
-    game 1 run "$lora run.device=check adversarial.length_rule=none adversarial.d_scale=3 objective.kl_coef=0 checkpoint.every=0"
-    game 1 cpu "$lora adversarial.length_rule=none adversarial.d_scale=3 objective.kl_coef=0 checkpoint.every=0"
+    run 1 run "$lora run.device=check adversarial.length_rule=none adversarial.d_scale=3 objective.kl_coef=0 checkpoint.every=0"
+    run 1 cpu "$lora adversarial.length_rule=none adversarial.d_scale=3 objective.kl_coef=0 checkpoint.every=0"
     same_numbers run cpu
     "$SYSTEM_TOOL" finite run/diagnostics.h5 reward_penalised kl rewards/ time/diagnosis time/mauve completions/forced_ratio gate/ gxpo/ sfpo/ distill/ mauve/ \
         update/fallback || fail "a metric is not finite"
@@ -164,15 +149,15 @@ numbers)
     holds "$(of mismatch/logprob_max 1) == 0" "sampler and trainer"
     # Without weight the discriminator adds nothing, and its gradient is nothing but the generator's; without either norm as well.
     rm -rf run
-    game 1 run "$lora adversarial.d_scale=0 run.steps=1"
+    run 1 run "$lora adversarial.d_scale=0 run.steps=1"
     near adversarial/grad_norm_discriminator 1 0
     near adversarial/grad_norm_generator 1 "$(of grad_norm 1)"
     holds "$(of grad_norm 1) > 0" "the gradient of the generator"
-    game 1 bare "$lora adversarial.d_scale=0 run.steps=1 adversarial.grad_norms=false"
+    run 1 bare "$lora adversarial.d_scale=0 run.steps=1 adversarial.grad_norms=false"
     holds "($(of grad_norm 1) - $(value bare /step/grad_norm 0)) ^ 2 < 1e-12 * $(of grad_norm 1) ^ 2" "one sum, or two"
     rm -rf run bare
     # The value head learns how often the discriminator is right: its squared error is in the loss, and 1 - value the reward.
-    game 1 run "$lora adversarial.length_rule=none adversarial.reward=value adversarial.d_scale=3 objective.kl_coef=0 run.steps=2"
+    run 1 run "$lora adversarial.length_rule=none adversarial.reward=value adversarial.d_scale=3 objective.kl_coef=0 run.steps=2"
     judged 2 >sequences
     column 18 "$file" /discriminator/value | paste -d ' ' sequences - >valued
     near loss 2 "$(of policy_loss 2) + 3 * $(of adversarial/d_loss 2) + 3 * $(awk '{ s += ($5 - (($4 > $3) == $1)) ^ 2 } END { printf "%.17g", s / NR }' valued)"
@@ -181,7 +166,7 @@ numbers)
         fail "rewards do not follow the values: $(cat valued rewards)"
     rm -rf run
     # A completion of the wrong length earns nothing, and the loss of the discriminator is counted once where the reward is scaled.
-    game 1 run "$lora adversarial.d_scale=4 adversarial.d_scale_in=reward objective.kl_coef=0 rollout.max_new_tokens=14 run.steps=1"
+    run 1 run "$lora adversarial.d_scale=4 adversarial.d_scale_in=reward objective.kl_coef=0 rollout.max_new_tokens=14 run.steps=1"
     near loss 1 "$(of policy_loss 1) + $(of adversarial/d_loss 1)"
     judged 1 >sequences
     "$SYSTEM_TOOL" rows "$file" /discriminator/token_ids /discriminator/offsets | awk '{ print NF - 18 }' >lengths
@@ -191,20 +176,20 @@ numbers)
     near adversarial/length_right 1 "$(paste -d ' ' sequences lengths | awk '$2 >= 0 { n++; s += $5 == 12 } END { printf "%.17g", s / n }')"
     ;;
 trip)
-    game 1 first "$lora run.steps=2 rollout.think_tokens=5"
+    run 1 first "$lora run.steps=2 rollout.think_tokens=5"
     job 1 traces first --output "$work/rows.jsonl" || fail "traces: $(cat err)"
     holds "$(wc -l <rows.jsonl) == 24" "each answer is a row"
     job 2 train "$SYSTEM_WORK/input.cfg" run.method=sft run.directory="$work/sft" run.steps=2 update.iterations=1 rollout.prompts_per_step=4 \
         "data.train=({path=\"$work/rows.jsonl\";prompt=\"prompt\";answer=\"response\";})" lora.adapter="$work/first/adapter" ||
         fail "sft on traces: $(cat err)"
-    game 2 second "lora.adapter=$work/sft/adapter rollout.think_tokens=5"
+    run 2 second "lora.adapter=$work/sft/adapter rollout.think_tokens=5"
     says second/log.txt "method = adversarial"
     # The head stays behind where sft has none; from the first run's adapter it comes along.
-    game 1 third "lora.adapter=$work/first/adapter run.steps=1"
+    run 1 third "lora.adapter=$work/first/adapter run.steps=1"
     says third/log.txt "discriminator = $work/first/adapter/discriminator.safetensors"
     ;;
 inputs)
-    game 1 run "$lora adversarial.reward=value run.steps=1 rollout.think_tokens=5"
+    run 1 run "$lora adversarial.reward=value run.steps=1 rollout.think_tokens=5"
     for line in "group_size = 2;" "answer_tokens = 12;" "max_new_tokens = 33;" 'advantage = "ema";' "parts = ();"; do
         says run/settings.cfg "$line"
     done
@@ -217,7 +202,7 @@ inputs)
     # Its own settings give the same run.
     job 1 train run/settings.cfg run.directory="$work/again" || fail "settings.cfg: $(cat err)"
     same_whole run again
-    game 1 parts "$lora run.steps=1 rollout.group_size=1 reward.parts=({name=\"length\";weight=2.0;})"
+    run 1 parts "$lora run.steps=1 rollout.group_size=1 reward.parts=({name=\"length\";weight=2.0;})"
     holds "$("$SYSTEM_TOOL" value parts/rollouts/step-000001.h5 /answer/reward 0) > 0.99 * 2 * $("$SYSTEM_TOOL" value parts/rollouts/step-000001.h5 /answer/reward_length 0)" "parts are added"
     refused() {
         sentence=$1

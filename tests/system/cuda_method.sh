@@ -33,14 +33,7 @@ finished() {
 
 # The corpus and the input of the game.
 game_input() {
-    awk 'BEGIN {
-        for (row = 0; row < 8; row++) {
-            printf "{\"text\": \""
-            for (i = 0; i < 12; i++)
-                printf "%d.%d %s ", row, i, (row + i) % 3 ? "plus" : "minus"
-            print "\"}"
-        }
-    }' >texts.jsonl
+    long_texts 8 12 >texts.jsonl
     cat >game.cfg <<END
 run : { method = "adversarial"; };
 model : { path = "$SYSTEM_WORK/qwen2"; };

@@ -135,3 +135,15 @@ the_same() {
 of() {
     value run "/step/$1" 0
 }
+
+# long_texts ROWS PIECES: lines of JSON whose field `text` is long enough for a window, to standard output.
+long_texts() {
+    awk -v rows="$1" -v pieces="$2" 'BEGIN {
+        for (row = 0; row < rows; row++) {
+            printf "{\"text\": \""
+            for (i = 0; i < pieces; i++)
+                printf "%d.%d %s ", row, i, (row + i) % 3 ? "plus" : "minus"
+            print "\"}"
+        }
+    }'
+}
