@@ -136,8 +136,8 @@ static void check_damage(void) {
     static const char *const names[] = {"tokenizer_config.json", "special_tokens_map.json",
                                         "added_tokens.json"};
     static const char *const texts[] = {
-        "{\"added_tokens_decoder\": {\"551\": {\"content\": \"<new>\", \"lstrip\": false, "
-        "\"special\": true}}, \"eos_token\": \"<new>\", \"pad_token\": {\"content\": \"<|im_end|>\"}}",
+        ("{\"added_tokens_decoder\": {\"551\": {\"content\": \"<new>\", \"lstrip\": false, "
+         "\"special\": true}}, \"eos_token\": \"<new>\", \"pad_token\": {\"content\": \"<|im_end|>\"}}"),
         "{\"eos_token\": \"<a>\", \"additional_special_tokens\": [\"<b>\", {\"content\": \"<c>\"}]}",
         "{\"<x>\": 551, \"<y>\": 552}"};
     remove_files();
