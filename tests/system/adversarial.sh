@@ -41,18 +41,6 @@ same_run() {
     same_whole "$1" "$2"
 }
 
-# goes_on RANKS RANKS SETTINGS: two runs of 4 steps, the second one stopped after 2 and gone on with, on other ranks.
-goes_on() {
-    first=$1
-    second=$2
-    shift 2
-    run 1 whole "$* run.steps=4 checkpoint.every=2 checkpoint.keep=4"
-    run "$first" parts "$* run.steps=2 checkpoint.every=2 checkpoint.keep=4"
-    run "$second" parts "$* run.steps=4 checkpoint.every=2 checkpoint.keep=4"
-    same_whole whole parts
-    rm -rf whole parts
-}
-
 # column COUNT FILE PATH [COLUMN]: so many rows of one, a number on a line.
 column() {
     count=$1

@@ -131,6 +131,19 @@ the_same() {
     rm -rf one two three shards
 }
 
+# goes_on RANKS RANKS SETTINGS: two runs of 4 steps, the second one stopped after 2 and gone on with, on other ranks.
+# By `run` as above.
+goes_on() {
+    first=$1
+    second=$2
+    shift 2
+    run 1 whole "$* run.steps=4 checkpoint.every=2 checkpoint.keep=4"
+    run "$first" parts "$* run.steps=2 checkpoint.every=2 checkpoint.keep=4"
+    run "$second" parts "$* run.steps=4 checkpoint.every=2 checkpoint.keep=4"
+    same_whole whole parts
+    rm -rf whole parts
+}
+
 # of NAME [COLUMN]: a number of the first step of ./run.
 of() {
     value run "/step/$1" 0

@@ -28,18 +28,6 @@ same_run() {
     same "$1/checkpoints/step-000003.h5" "$2/checkpoints/step-000003.h5" /provenance /manifest /settings
 }
 
-# goes_on RANKS RANKS SETTINGS: two runs of 4 steps, the second one stopped after 2 and gone on with, on other ranks.
-goes_on() {
-    first=$1
-    second=$2
-    shift 2
-    run 1 whole "$* run.steps=4 checkpoint.every=2 checkpoint.keep=4"
-    run "$first" parts "$* run.steps=2 checkpoint.every=2 checkpoint.keep=4"
-    run "$second" parts "$* run.steps=4 checkpoint.every=2 checkpoint.keep=4"
-    same_whole whole parts
-    rm -rf whole parts
-}
-
 case $1 in
 bits)
     the_same "distill.teacher=initial"
