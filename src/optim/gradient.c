@@ -178,12 +178,16 @@ static enum status resolve_in_place(struct gradient *gradient) {
     return STATUS_OK;
 }
 
-/* The norm of the sum in `values`. A sum that fp32 does not hold is no gradient. */
+/* The norm of the sum in `values`. A sum that fp32 does not hold is no gradient. Of fast sums it is
+ * agreed, for a floating sum may differ from rank to rank. */
 static enum status finish_values(struct gradient *gradient, enum gradient_outcome *outcome) {
-    TRY(shard_norm(gradient->shard, gradient->reducer->comm, gradient->values, &gradient->norm));
-    *outcome = isfinite(gradient->norm) ? GRADIENT_READY : GRADIENT_SKIP;
-    if (*outcome == GRADIENT_SKIP)
-        gradient->norm = (double)NAN;
+    struct comm *comm = gradient->reducer->comm;
+    TRY(shard_norm(gradient->shard, comm, gradient->values, &gradient->norm));
+    double sizes[] = {isfinite(gradient->norm) ? 0 : 1, gradient->norm};
+    if (gradient->reduction == GRADIENT_FAST)
+        TRY(comm_maximum(comm, sizes, 2));
+    *outcome = sizes[0] > 0 ? GRADIENT_SKIP : GRADIENT_READY;
+    gradient->norm = *outcome == GRADIENT_READY ? sizes[1] : (double)NAN;
     return STATUS_OK;
 }
 
@@ -222,21 +226,23 @@ static enum status finish_exact(struct gradient *gradient, enum gradient_outcome
     return finish_values(gradient, outcome);
 }
 
-/* The norm is agreed, for a floating sum may differ from rank to rank. */
 static enum status finish_fast(struct gradient *gradient, enum gradient_outcome *outcome) {
     struct reducer *reducer = gradient->reducer;
     if (!gradient_is_shared(gradient))
         TRY(reducer_sum_fast(reducer, gradient->values, gradient->shard->elements, gradient->room,
                              gradient->room_bytes));
-    TRY(finish_values(gradient, outcome));
-    double sizes[] = {*outcome == GRADIENT_SKIP ? 1 : 0, gradient->norm};
-    TRY(comm_maximum(reducer->comm, sizes, 2));
-    *outcome = sizes[0] > 0 ? GRADIENT_SKIP : GRADIENT_READY;
-    gradient->norm = *outcome == GRADIENT_READY ? sizes[1] : (double)NAN;
-    return STATUS_OK;
+    return finish_values(gradient, outcome);
 }
 
 enum status gradient_finish(struct gradient *gradient, enum gradient_outcome *outcome) {
     TRY(comm_agree(gradient->reducer->comm, gradient_settle(gradient)));
     return (gradient->reduction == GRADIENT_EXACT ? finish_exact : finish_fast)(gradient, outcome);
+}
+
+enum status gradient_join(struct gradient *gradient, const float *other,
+                          enum gradient_outcome *outcome) {
+    TRY(comm_agree(gradient->reducer->comm,
+                   backend_run(gradient->backend, add, .x = other, .out = gradient->values,
+                               .n = gradient->shard->elements)));
+    return finish_values(gradient, outcome);
 }

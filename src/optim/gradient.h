@@ -108,4 +108,9 @@ bool gradient_is_shared(const struct gradient *gradient);
 /* The sum over all ranks; collective, the outcome is the same everywhere. */
 enum status gradient_finish(struct gradient *gradient, enum gradient_outcome *outcome) MUST_USE;
 
+/* Adds another gradient, such as was READY before, to the one that is: `other` (shard->elements),
+ * backend memory. The outcome is READY, or SKIP where fp32 does not hold the sum. Collective. */
+enum status gradient_join(struct gradient *gradient, const float *other,
+                          enum gradient_outcome *outcome) MUST_USE;
+
 #endif

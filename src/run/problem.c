@@ -327,13 +327,12 @@ static enum status parted_gradient(struct run *run, const struct gradient_call *
                                    enum gradient_outcome *outcome) {
     struct backward_pass *sums = call->sums;
     struct gradient_call part = *call;
-    float *const values = run->gradient->values;
     part.end_kind = BATCH_JUDGED;
     TRY(summed_gradient(run, &part, outcome));
     sums->norm_generator = run->gradient->norm;
     if (*outcome != GRADIENT_READY)
         return STATUS_OK;
-    TRY(comm_agree(run->comm, backend_run(&run->lm.backend, copy, .x = values,
+    TRY(comm_agree(run->comm, backend_run(&run->lm.backend, copy, .x = run->gradient->values,
                                           .out = run->generator, .n = run->shard->elements)));
     part.first_kind = BATCH_JUDGED;
     part.end_kind = BATCH_KINDS;
@@ -342,11 +341,8 @@ static enum status parted_gradient(struct run *run, const struct gradient_call *
     sums->norm_discriminator = run->gradient->norm;
     for (int64_t g = 0; g < sums->end - sums->begin; g++)
         loss_sums_add(&sums->groups[g], &sums->judged[g]);
-    if (*outcome != GRADIENT_READY)
-        return STATUS_OK;
-    TRY(comm_agree(run->comm, backend_run(&run->lm.backend, add, .x = run->generator, .out = values,
-                                          .n = run->shard->elements)));
-    return comm_agree(run->comm, shard_norm(run->shard, run->comm, values, &run->gradient->norm));
+    return *outcome == GRADIENT_READY ? gradient_join(run->gradient, run->generator, outcome)
+                                      : STATUS_OK;
 }
 
 /* Counts the optimizer steps in a row that have no gradient; too many end the run. The outcome is
