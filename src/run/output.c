@@ -187,8 +187,8 @@ static enum status open_files(struct run *run, const struct restart *restart) {
     TRY(write_settings(run));
     TRY(make_provenance(run));
     TRY(restart_take_back(settings, restart));
-    const struct diagnostics diagnostics = run_diagnostics(run, path);
     TRY(directory_path(settings->run.directory, path, "diagnostics.h5"));
+    const struct diagnostics diagnostics = run_diagnostics(run, path);
     TRY(diagnostics_create(&diagnostics, restart->step));
     run->files.checkpoint_s = clock_now_s();
     return STATUS_OK;
@@ -269,8 +269,8 @@ static enum status write_rollouts(struct run *run) {
 
 static enum status write_metrics(struct run *run, const struct metrics *metrics) {
     char path[DIRECTORY_PATH_BYTES];
-    const struct diagnostics diagnostics = run_diagnostics(run, path);
     TRY(directory_path(run->settings->run.directory, path, "diagnostics.h5"));
+    const struct diagnostics diagnostics = run_diagnostics(run, path);
     if (run->diagnosis.made)
         TRY(diagnostics_append_tally(&diagnostics, run->counters.step - 1, &run->diagnosis.tally));
     TRY(diagnostics_append(&diagnostics, run->counters.step - 1, metrics));
