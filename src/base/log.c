@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -17,6 +18,7 @@ enum { LINE_BYTES = 2048, EARLY_BYTES = 1 << 15 };
 static struct {
     int rank, file; /* file is 0 before log_open: standard input is never a log */
     bool quiet, live;
+    int live_columns;        /* that the live line takes on the terminal */
     char early[EARLY_BYTES]; /* lines before log_open; what does not fit stays on standard error */
     size_t early_used;
 } log_state;
@@ -102,11 +104,23 @@ void log_file(const char *module, const char *format, ...) {
     va_end(arguments);
 }
 
+/* Takes the live line off the terminal, with all rows into which a narrow one has broken it. */
+static void live_erase(void) {
+    struct winsize window = {.ws_col = 0};
+    const bool known = ioctl(STDERR_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col > 0;
+    const int rows_above =
+        log_state.live && known ? (log_state.live_columns - 1) / window.ws_col : 0;
+    fputc('\r', stderr);
+    if (rows_above > 0)
+        fprintf(stderr, "\033[%dA", rows_above);
+    fputs("\033[J", stderr);
+}
+
 void log_live(const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
-    fputs("\r\033[K", stderr);
-    vfprintf(stderr, format, arguments);
+    live_erase();
+    log_state.live_columns = vfprintf(stderr, format, arguments);
     fflush(stderr);
     va_end(arguments);
     log_state.live = true;

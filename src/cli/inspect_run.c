@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "base/printable.h"
 #include "cli/inspect_prompts.h"
 #include "file/bytes.h"
 #include "file/json.h"
@@ -50,8 +51,9 @@ static bool process_is_gone(const char *host, int64_t pid) {
            errno == ESRCH;
 }
 
-/* What a run that calls itself running is really doing. */
-static enum status append_life(const json_t *status, const char *path, struct strbuf *out) {
+/* What a run that calls itself running is really doing. `*gone`: its process is known to have ended. */
+static enum status append_life(const json_t *status, const char *path, struct strbuf *out,
+                               bool *gone) {
     const char *host, *last, *verdict;
     char host_quoted[STATUS_QUOTE_MAX];
     int64_t pid;
@@ -59,7 +61,8 @@ static enum status append_life(const json_t *status, const char *path, struct st
     TRY(json_get_string(status, path, "time", NULL, &last));
     TRY(json_get_integer(status, path, "pid", 0, &pid));
     const double silent_s = seconds_since(last);
-    if (process_is_gone(host, pid))
+    *gone = process_is_gone(host, pid);
+    if (*gone)
         verdict = "dead: its process is gone, without a last word";
     else if (silent_s > SILENT_S)
         verdict = "dead or stuck: it should have spoken by now";
@@ -78,18 +81,19 @@ static enum status append_life(const json_t *status, const char *path, struct st
 static enum status append_field(const json_t *status, const char *path, const char *name,
                                 struct strbuf *out) {
     const char *text;
-    char quoted[STATUS_QUOTE_MAX];
+    char shown[2 * STATUS_SENTENCE_MAX]; /* they hold paths, and are to be read to the end */
     TRY(json_get_string(status, path, name, NULL, &text));
-    return text != NULL && text[0] != '\0'
-               ? strbuf_append_format(out, "  %-12s %s\n", name,
-                                      status_quote(quoted, text, SIZE_MAX))
-               : STATUS_OK;
+    if (text == NULL || text[0] == '\0')
+        return STATUS_OK;
+    printable(shown, sizeof shown, SIZE_MAX, "", text, strlen(text));
+    return strbuf_append_format(out, "  %-12s %s\n", name, shown);
 }
 
 static enum status append_status(const json_t *status, const char *path, struct strbuf *out) {
     const char *state;
     char quoted[STATUS_QUOTE_MAX];
     int64_t step, steps, exit_status, attempt;
+    bool gone = false;
     TRY(json_get_string(status, path, "state", "unknown", &state));
     TRY(json_get_integer(status, path, "step", 0, &step));
     TRY(json_get_integer(status, path, "steps", 0, &steps));
@@ -104,9 +108,12 @@ static enum status append_status(const json_t *status, const char *path, struct 
         TRY(strbuf_append_format(out, ", attempt %lld", (long long)attempt));
     TRY(strbuf_append_text(out, "\n"));
     if (strcmp(state, "running") == 0)
-        TRY(append_life(status, path, out));
+        TRY(append_life(status, path, out, &gone));
     TRY(append_field(status, path, "error", out));
-    TRY(append_field(status, path, "next", out));
+    if (gone) /* it could not say so itself */
+        TRY(strbuf_append_format(out, "  %-12s continue\n", "next"));
+    else
+        TRY(append_field(status, path, "next", out));
     return append_field(status, path, "advice", out);
 }
 

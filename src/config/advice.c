@@ -27,22 +27,29 @@ static bool same(const char *word, const char *text, size_t length) {
     return word[length] == '\0';
 }
 
-static const struct advice *find(const char *place, const char *text, size_t length) {
+static const struct advice *find(const char *place, size_t place_length, const char *text,
+                                 size_t length) {
     for (int i = 0; i < advice_count; i++)
-        if (strcmp(advice_table[i].place, place) == 0 && same(advice_table[i].word, text, length))
+        if (same(advice_table[i].place, place, place_length) &&
+            same(advice_table[i].word, text, length))
             return &advice_table[i];
     return NULL;
 }
 
 /* False when nothing is declared. */
-static bool say(const char *place, const char *text, size_t length, char out[SETTINGS_ADVICE_MAX]) {
+static bool say_at(const char *place, size_t place_length, const char *text, size_t length,
+                   char out[SETTINGS_ADVICE_MAX]) {
     static const char *const formats[] = {[ADVICE_CALLED] = ": it is called %s here",
                                           [ADVICE_INSTEAD] = ": %s",
                                           [ADVICE_PLANNED] = ": it is not there yet: %s"};
-    const struct advice *const advice = find(place, text, length);
+    const struct advice *const advice = find(place, place_length, text, length);
     if (advice != NULL)
         snprintf(out, SETTINGS_ADVICE_MAX, formats[advice->kind], advice->says);
     return advice != NULL;
+}
+
+static bool say(const char *place, const char *text, size_t length, char out[SETTINGS_ADVICE_MAX]) {
+    return say_at(place, strlen(place), text, length, out);
 }
 
 const char *settings_advice(const char *place, const char *word, char out[SETTINGS_ADVICE_MAX]) {
@@ -92,30 +99,46 @@ static struct nearest nearest_begin(size_t length) {
 }
 
 static void nearest_try(struct nearest *nearest, const char *text, size_t length, const char *name,
-                        int away, const void *what) {
+                        const void *what) {
     const int d = distance(text, length, name);
-    if (d > slip(length) || (nearest->found != NULL && d + away >= nearest->distance))
-        return;
-    *nearest = (struct nearest){what, d + away};
+    if (d < nearest->distance)
+        *nearest = (struct nearest){what, d};
 }
 
 static const char *near_group(const char *text, size_t length) {
     struct nearest nearest = nearest_begin(length);
     for (const struct parameter_group *group = parameter_groups; group->name != NULL; group++)
-        nearest_try(&nearest, text, length, group->name, 0, group->name);
+        nearest_try(&nearest, text, length, group->name, group->name);
     return nearest.found;
 }
 
-/* A name of another group must be nearer by more than a slip or two. */
+/* The one parameter of the group whose name begins so, as temperature with temp. */
+static const struct parameter *begins_so(const char *group, size_t group_length, const char *name,
+                                         size_t length) {
+    const struct parameter *found = NULL;
+    for (int i = 0; i < SETTINGS_COUNT && length >= 3; i++) {
+        const struct parameter *const p = &parameter_table[i];
+        if (!same(p->group, group, group_length) || strncmp(p->name, name, length) != 0)
+            continue;
+        if (found != NULL)
+            return NULL;
+        found = p;
+    }
+    return found;
+}
+
+/* In the group a slip or a name cut short; in another one the same name, of a long one but for a letter. */
 static const struct parameter *near_parameter(const char *group, size_t group_length,
                                               const char *name, size_t length) {
-    struct nearest nearest = nearest_begin(length);
+    struct nearest here = nearest_begin(length), elsewhere = nearest_begin(length);
     for (int i = 0; i < SETTINGS_COUNT; i++) {
-        const bool here = same(parameter_table[i].group, group, group_length);
-        nearest_try(&nearest, name, length, parameter_table[i].name, here ? 0 : 3,
-                    &parameter_table[i]);
+        const struct parameter *const p = &parameter_table[i];
+        nearest_try(same(p->group, group, group_length) ? &here : &elsewhere, name, length, p->name,
+                    p);
     }
-    return nearest.found;
+    if (here.found == NULL)
+        here.found = begins_so(group, group_length, name, length);
+    return here.found != NULL || elsewhere.distance > (length > 5) ? here.found : elsewhere.found;
 }
 
 /* --- sentences --- */
@@ -145,12 +168,12 @@ const char *advice_on_group(const char *name, size_t length, char out[SETTINGS_A
 /* The group decides first: what is planned as a group has no parameters yet. */
 const char *advice_on_parameter(const char *group, size_t group_length, const char *name,
                                 size_t length, char out[SETTINGS_ADVICE_MAX]) {
-    const struct advice *const of_group = find("group", group, group_length);
+    const struct advice *const of_group = find("group", strlen("group"), group, group_length);
     const struct parameter *const near = near_parameter(group, group_length, name, length);
     char full[PARAMETER_NAME_MAX];
     if (of_group != NULL && of_group->kind == ADVICE_PLANNED)
         say("group", group, group_length, out);
-    else if (say("parameter", name, length, out))
+    else if (say_at(group, group_length, name, length, out) || say("parameter", name, length, out))
         return out;
     else if (near != NULL)
         snprintf(out, SETTINGS_ADVICE_MAX, "; the nearest known name is %s",
@@ -178,7 +201,7 @@ const char *advice_on_word(const struct parameter *choice, const char *word,
     if (say(parameter_full_name(choice, full), word, strlen(word), out))
         return out;
     for (int i = 0; i < choice->word_count; i++)
-        nearest_try(&nearest, word, strlen(word), choice->words[i], 0, choice->words[i]);
+        nearest_try(&nearest, word, strlen(word), choice->words[i], choice->words[i]);
     const int used =
         nearest.found == NULL
             ? snprintf(out, SETTINGS_ADVICE_MAX, "; it takes one of its words")
@@ -195,8 +218,7 @@ const char *advice_on_field(const struct parameter *records, const char *name,
     if (say(parameter_full_name(records, full), name, strlen(name), out))
         return out;
     for (int i = 0; i < records->field_count; i++)
-        nearest_try(&nearest, name, strlen(name), records->fields[i].name, 0,
-                    records->fields[i].name);
+        nearest_try(&nearest, name, strlen(name), records->fields[i].name, records->fields[i].name);
     if (nearest.found != NULL)
         snprintf(out, SETTINGS_ADVICE_MAX, "; the nearest is %s", (const char *)nearest.found);
     else

@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/printable.h"
 #include "file/bytes.h"
 #include "run/checkpoint_folder.h"
 #include "run/checkpoint_read.h"
@@ -125,15 +126,21 @@ struct changes {
     struct strbuf refused, allowed;
 };
 
+/* As it stands in an input file, with the quotes and backslashes of that. */
+static const char *show_value(char out[STATUS_QUOTE_MAX], const char *value) {
+    if (value[0] == '\0')
+        return "absent";
+    printable(out, STATUS_QUOTE_MAX, STATUS_QUOTE_CHARACTERS, "", value, strlen(value));
+    return out;
+}
+
 static enum status note_change(void *context, const struct settings_difference *difference) {
     struct changes *changes = context;
     struct strbuf *list = difference->may_change ? &changes->allowed : &changes->refused;
     char before[STATUS_QUOTE_MAX], now[STATUS_QUOTE_MAX];
-    return strbuf_append_format(
-        list, "%s%s is %s, was %s", list->length > 0 ? "; " : "", difference->name,
-        difference->now[0] != '\0' ? status_quote(now, difference->now, SIZE_MAX) : "absent",
-        difference->before[0] != '\0' ? status_quote(before, difference->before, SIZE_MAX)
-                                      : "absent");
+    return strbuf_append_format(list, "%s%s is %s, was %s", list->length > 0 ? "; " : "",
+                                difference->name, show_value(now, difference->now),
+                                show_value(before, difference->before));
 }
 
 static enum status judge(const struct settings *settings, const struct changes *changes) {

@@ -87,6 +87,17 @@ static enum status append_finish(const struct h5 *h5, struct strbuf *out) {
     return strbuf_append_text(out, "\n");
 }
 
+/* The title of an answer's text, in which the turns of a conversation stand one behind the other. */
+static enum status append_turns(const struct h5 *h5, int64_t i, struct strbuf *out) {
+    int64_t ends[2] = {0, 1};
+    if (h5_has(h5, "/answer/turn_offsets"))
+        TRY(h5_get(h5, "/answer/turn_offsets", H5_KIND_I64, i, 2, ends));
+    return ends[1] - ends[0] > 1
+               ? strbuf_append_format(out, "\nanswer, the %lld turns of a conversation joined: ",
+                                      (long long)(ends[1] - ends[0]))
+               : strbuf_append_text(out, "\nanswer: ");
+}
+
 static enum status append_answer(const struct h5 *h5, int64_t i, struct strbuf *out) {
     double reward;
     int32_t group;
@@ -100,7 +111,7 @@ static enum status append_answer(const struct h5 *h5, int64_t i, struct strbuf *
     TRY(append_row(h5, "/prompt/text", "/prompt/text_offsets", group, out));
     TRY(strbuf_append_text(out, "\nreference: "));
     TRY(append_row(h5, "/prompt/reference", "/prompt/reference_offsets", group, out));
-    TRY(strbuf_append_text(out, "\nanswer: "));
+    TRY(append_turns(h5, i, out));
     TRY(append_row(h5, "/answer/text", "/answer/text_offsets", i, out));
     return strbuf_append_text(out, "\n");
 }

@@ -60,15 +60,18 @@ inspect --answer $answer --model elsewhere $rollouts
 cmp -s out with-model || fail "--model gives another table"
 
 # A run that calls itself running: alive, silent for long, or without its process.
+advice="the same \`gradus train\` begins again, in a folder whose path is as long as those of a cluster's file system"
 # claim SECONDS-AGO PID
 claim() {
     time=$(date -u -d "@$(($(date +%s) - $1))" +%Y-%m-%dT%H:%M:%SZ 2>/dev/null) || return 1
-    printf '{"state": "running", "step": 1, "steps": 3, "checkpoint_step": 0, "next": "wait", "host": "%s", "pid": %s, "time": "%s"}\n' \
-        "$(uname -n)" "$2" "$time" >run/status.json
+    printf '{"state": "running", "step": 1, "steps": 3, "checkpoint_step": 0, "next": "wait", "advice": "%s", "host": "%s", "pid": %s, "time": "%s"}\n' \
+        "$advice" "$(uname -n)" "$2" "$time" >run/status.json
     inspect run
 }
 if claim 5 $$; then
     shows 'run: running, step 1 of 3'
+    shows next wait
+    shows "advice $advice"
     grep -q '^  alive  *alive; last word [5-9] s ago; process' out || fail "a living run: $(cat out)"
     claim 7200 $$
     grep -q '^  alive  *dead or stuck: .*; last word 72[0-9][0-9] s ago' out || fail "a silent run: $(cat out)"
@@ -77,5 +80,6 @@ if claim 5 $$; then
     wait $gone
     claim 5 $gone
     grep -q '^  alive  *dead: its process is gone' out || fail "a run whose process is gone: $(cat out)"
+    shows next continue
 fi
 finish

@@ -48,6 +48,7 @@ equal "$(ids two1 /answer/token_ids /answer/offsets | head -n 1)" "48 258 48 48 
 begins=$(ids two1 /answer/turn_begin /answer/turn_offsets | head -n 1)
 ends=$(ids two1 /answer/turn_end /answer/turn_offsets | head -n 1)
 equal "${begins%% *} ${ends%% *}" "0 2" "the first turn"
+equal "$("$GRADUS" inspect --answers 1 two1/rollouts/step-000001.h5 | grep '^answer')" "answer, the 2 turns of a conversation joined: 000" "what inspect shows of it"
 holds "$(value two1 /step/completions/mean_length 0) == 5" "an answer's length is that of its taught tokens"
 
 # The row's own system turn stands, and the log says so once; a template is for prompts.

@@ -85,6 +85,7 @@ changes)
     go 1 run 5
     refuse "the run in .* began with other settings: optimizer.learning_rate is 0.002, was 0.001; these may not" run run.steps=5 optimizer.learning_rate=0.002
     refuse "run.seed is 1, was 0.*but this may: run.steps is 9, was 5" run run.steps=9 run.seed=1
+    refuse 'objective.gate is "clip", was "erf"; these may not' run run.steps=5 objective.gate=clip
     refuse "run.steps = 4 is less than the 5 steps that .*step-000005.h5 has behind it" run run.steps=4
     refuse "holds .* tensors\|model/config.json is not the file\|began with other settings" run run.steps=5 lora.rank=4 lora.alpha=8
     refuse "qwen3/config.json is not the file any more" run run.steps=5 model.path="$SYSTEM_WORK/qwen3"

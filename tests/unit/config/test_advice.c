@@ -19,12 +19,22 @@ static bool is_field(const struct parameter *records, const char *name) {
     return false;
 }
 
+static bool is_in(const char *group, const char *name) {
+    for (int i = 0; i < SETTINGS_COUNT; i++)
+        if (strcmp(parameter_table[i].group, group) == 0 &&
+            strcmp(parameter_table[i].name, name) == 0)
+            return true;
+    return false;
+}
+
 /* Whether `word` is known where `place` looks; places of the command line and of rewards are not
  * known here, and have no names that mislead. */
 static bool is_known(const char *place, const char *word) {
     const struct parameter *const of = parameter_find_full(place, strlen(place));
     if (strcmp(place, "group") == 0)
         return parameter_group_find(word, strlen(word)) != NULL;
+    if (parameter_group_find(place, strlen(place)) != NULL)
+        return parameter_find_full(word, strlen(word)) != NULL || is_in(place, word);
     if (strcmp(place, "parameter") == 0)
         return parameter_find_full(word, strlen(word)) != NULL;
     if (of == NULL)
@@ -67,7 +77,7 @@ static void table(void) {
             strcmp(a->place, "reward.parts.name") != 0)
             CHECK_FAILED("%s of %s is said to be %s, which does not exist", a->word, a->place,
                          a->says);
-        if (of == NULL)
+        if (of == NULL && parameter_group_find(a->place, strlen(a->place)) == NULL)
             CHECK(strcmp(a->place, "group") == 0 || strcmp(a->place, "parameter") == 0 ||
                   strcmp(a->place, "reward.parts.name") == 0 || strcmp(a->place, "command") == 0 ||
                   strcmp(a->place, "train") == 0);
@@ -102,6 +112,18 @@ static void sentences(void) {
                                      "optimizer.learning_rate here");
     check_override("rollout.num-generations=8", "it is called rollout.group_size here");
     check_override("objective.kl_beta=0.1", "it is called objective.kl_coef here");
+    check_override("objective.beta=0.1", "it is called objective.kl_coef here");
+    check_override("objective.clip=0.2", "objective.clip_low and objective.clip_high bound");
+    check_override("lora.r=8", "it is called lora.rank here");
+    check_override("lora.Target-Modules=8", "it is called lora.targets here");
+    check_override("rollout.n=8", "it is called rollout.group_size here");
+    check_override("rollout.temp=1", "the nearest known name is rollout.temperature");
+    check_override("optimizer.learning=1", "the nearest known name is optimizer.learning_rate");
+    check_override("adversarial.beta=1",
+                   "adversarial.beta; the nearest known name is distill.beta");
+    check_override("update.shutoff=1",
+                   "`gradus params update` lists those of its group"); /* many */
+    check_override("reward.math=1", "`gradus params reward` lists those of its group");
     check_override("rollout.batch_size=8", "rollout.prompts_per_step counts the prompts");
     check_override("rollout.zzz=1",
                    "rollout.zzz; `gradus params rollout` lists those of its group");
