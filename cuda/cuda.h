@@ -48,6 +48,24 @@ struct cuda_scratch {
     size_t bytes;
 };
 
+/* Steps of decoding that were recorded, and with which arguments. */
+struct cuda_graph {
+    int64_t plan, rows, rows_per_block, arguments; /* plan: its serial number, from 1 */
+    const void *blocks, *scratch;
+    void *graph; /* NULL: none yet */
+};
+
+/* A node of a graph takes memory of the device, of which CUDA says nothing: servers of language models
+ * tell of 5 to 10 MiB for a graph of some hundred nodes. */
+enum { CUDA_GRAPHS_MAX = 64, CUDA_GRAPH_NODE_BYTES = 16 << 10 };
+struct cuda_graphs {
+    struct cuda_graph list[CUDA_GRAPHS_MAX];
+    int count;
+    int64_t plans; /* that were made so far */
+    void *booked;
+    size_t booked_bytes;
+};
+
 struct cuda_state {
     struct device device;
     struct device_facts facts;
@@ -58,8 +76,9 @@ struct cuda_state {
     struct cuda_scratch scratch; /* on the device; grows to the largest need, then stays */
     struct cuda_scratch host;    /* for host arrays that are put together */
     bool plans;
-    void *graph;  /* of the last step that was recorded, or NULL */
-    bool records; /* a graph, in which nothing may come from the host */
+    struct cuda_graphs graphs;
+    int64_t operations; /* that were put into the stream, or planned, so far */
+    bool records;       /* a graph, in which nothing may come from the host */
 };
 
 static inline struct cuda_state *cuda_state(const struct backend *backend) {
@@ -74,9 +93,15 @@ static inline bool cuda_plans(const struct backend *backend) {
     return cuda_state(backend)->plans;
 }
 
+/* One operation more; whether it is only planned. */
+static inline bool cuda_counted(const struct backend *backend) {
+    cuda_state(backend)->operations++;
+    return cuda_plans(backend);
+}
+
 /* TRY(CUDA_LAUNCH(backend, norm, .x = …)): nothing where memory is only planned. */
 #define CUDA_LAUNCH(backend, name, ...)                                                            \
-    (cuda_plans(backend)                                                                           \
+    (cuda_counted(backend)                                                                         \
          ? STATUS_OK                                                                               \
          : device_launched(                                                                        \
                launch_##name(cuda_stream(backend), &(struct name##_launch){__VA_ARGS__}), #name))
@@ -129,7 +154,12 @@ enum status cuda_attention_prepare(struct backend *backend, struct attention_pla
 void cuda_attention_discard(struct backend *backend, struct attention_plan *plan);
 enum status cuda_decode_prepare(struct backend *backend, struct decode_plan *plan) MUST_USE;
 void cuda_decode_discard(struct backend *backend, struct decode_plan *plan);
-enum status cuda_repeat(struct backend *backend, int64_t times, enum status (*step)(void *context),
-                        void *context) MUST_USE;
+int64_t cuda_decode_rows(const struct backend *backend, int64_t B, int64_t most);
+enum status cuda_repeat(struct backend *backend, const struct decode_plan *plan, int64_t times,
+                        enum status (*step)(void *context), void *context) MUST_USE;
+
+/* Of the plan of that serial number, for so many rows; or NULL. */
+const struct cuda_graph *cuda_graph_of(const struct backend *backend, int64_t plan, int64_t rows);
+void cuda_graphs_close(struct backend *backend);
 
 #endif

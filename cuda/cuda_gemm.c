@@ -47,7 +47,7 @@ static enum status own(struct backend *backend, const struct product_launch *pro
 
 static enum status forward(struct backend *backend, const struct product_launch *product) {
     bool library = false, done = false;
-    if (cuda_plans(backend) || product->M == 0)
+    if (cuda_counted(backend) || product->M == 0)
         return STATUS_OK;
     TRY(cuda_way_of(backend, product, &library));
     if (!library)

@@ -304,9 +304,7 @@ enum status cuda_host_scratch(struct backend *backend, void *pointer, size_t byt
 
 void cuda_memory_close(struct backend *backend) {
     struct cuda_state *state = cuda_state(backend);
-    if (!state->plans)
-        device_graph_destroy(&state->device, state->graph);
-    state->graph = NULL;
+    cuda_graphs_close(backend);
     memory_release(&state->host.memory);
     cuda_release(backend, state->scratch.memory);
     give_back_all(backend, &state->blocks);

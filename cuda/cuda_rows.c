@@ -147,8 +147,9 @@ static struct rope_launch rope_of(const struct rope_args *args) {
 
 enum status cuda_rope(struct backend *backend, const struct rope_args *args) {
     const struct rope_launch rope = rope_of(args);
-    return cuda_plans(backend) ? STATUS_OK
-                               : device_launched(launch_rope(cuda_stream(backend), &rope), "rope");
+    return cuda_counted(backend)
+               ? STATUS_OK
+               : device_launched(launch_rope(cuda_stream(backend), &rope), "rope");
 }
 
 enum status cuda_rope_backward(struct backend *backend, const struct rope_backward_args *args) {

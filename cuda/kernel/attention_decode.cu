@@ -362,7 +362,10 @@ static __global__ void __launch_bounds__(WIDE_WARPS * 32)
     wide_kernel(const struct attention_decode_launch args) {
     constexpr int COLUMNS = wide_state<D>::COLUMNS;
     const attention_heads heads(args.H, args.K, D);
-    const int64_t row = args.blocks[blockIdx.x / heads.K].begin;
+    const struct attention_decode_block block = args.blocks[blockIdx.x / heads.K];
+    const int64_t row = block.begin;
+    if (block.count == 0)
+        return;
     const int kv_head = (int)(blockIdx.x % heads.K), head = (int)blockIdx.y * TILE_HEADS;
     decode_walk<D> walk;
     begin_walk(walk, args, heads, row, kv_head, head);
@@ -390,6 +393,8 @@ static __global__ void __launch_bounds__(WARPS * 32)
     decode_kernel(const struct attention_decode_launch args) {
     const attention_heads heads(args.H, args.K, D);
     const struct attention_decode_block block = args.blocks[blockIdx.x / heads.K];
+    if (block.count == 0)
+        return;
     const int kv_head = (int)(blockIdx.x % heads.K), head = (int)blockIdx.y * TILE_HEADS;
     const bool works = warp_index() < block.count;
     const int64_t row = block.begin + (works ? warp_index() : 0);

@@ -32,7 +32,7 @@ struct attention_decode_launch {
     const int32_t *own_begin;     /* (B): and those of its own pages */
     const int32_t *prompt_length; /* (B): positions; may be 0 */
     const int32_t *own_length;    /* (B): with the position being computed, so ≥ 1 */
-    const struct attention_decode_block *blocks; /* (block_count) */
+    const struct attention_decode_block *blocks; /* (block_count); those of no rows do nothing */
     struct cache_layer cache;
     int64_t block_count, rows_per_block, B, H, K, D; /* rows_per_block: see below */
 };

@@ -32,8 +32,8 @@ static const struct {
 } slots[] = {SLOT(allocate) SLOT(release) SLOT(reserve) SLOT(commit) SLOT(upload) SLOT(download)
                  SLOT(clear) SLOT(synchronize) SLOT(close) SLOT(weight_bytes) SLOT(activations)
                      SLOT(attention_prepare) SLOT(attention_discard) SLOT(decode_prepare)
-                         SLOT(decode_discard) SLOT(repeat) SLOT(algorithms_get) SLOT(algorithms_set)
-                             BACKEND_OPERATIONS(SLOT)};
+                         SLOT(decode_discard) SLOT(decode_rows) SLOT(repeat) SLOT(algorithms_get)
+                             SLOT(algorithms_set) BACKEND_OPERATIONS(SLOT)};
 
 /* The name of the first operation that the table lacks, or NULL. */
 static const char *empty_slot(const struct backend_ops *ops) {

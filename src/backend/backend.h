@@ -225,9 +225,13 @@ struct cache_store_args {
  * (ops->decode_prepare), used by every layer of every step until then. */
 struct decode_plan {
     int64_t B, H, K, D;
+    int64_t rows; /* of a step: behind the B of the plan rows that have ended (ops->decode_rows) */
+    int64_t most; /* that a step with this plan will ever have */
     const int32_t *prompts; /* host, (B): rows of one prompt have one number and stand together */
     int64_t longest;        /* no row will have more keys than that */
-    void *state;            /* what the backend makes of it, or NULL */
+    int64_t
+        arguments; /* another number where the steps' operations are given other addresses or sizes */
+    void *state;   /* what the backend makes of it, or NULL */
 };
 
 struct attention_decode_args {
@@ -239,7 +243,7 @@ struct attention_decode_args {
     const int32_t *own_begin;     /* (B): and those of the row's own */
     const int32_t *prompt_length; /* (B): positions; 0: no prompt */
     const int32_t *own_length;    /* (B): with the position being computed */
-    void *out;                    /* (B, H D) */
+    void *out;                    /* (B, H D); rows behind plan->B may stay as they are */
     int64_t page_number_count, layer;
 };
 
@@ -631,10 +635,15 @@ struct backend_ops {
     enum status (*decode_prepare)(struct backend *, struct decode_plan *plan);
     void (*decode_discard)(struct backend *, struct decode_plan *plan);
 
+    /* How many rows a step had best have to decode B, at most `most`: what a backend has recorded for
+     * a class of numbers it can play for all of them. */
+    int64_t (*decode_rows)(const struct backend *, int64_t B, int64_t most);
+
     /* Does `step` so many times: operations that take nothing from the host and give it nothing, so
-     * that a backend may record what the first one queues and play it again. */
-    enum status (*repeat)(struct backend *, int64_t times, enum status (*step)(void *context),
-                          void *context);
+     * that a backend may record what they queue and play it again, also the next time that it is asked
+     * with this plan, of as many rows and the same arguments. */
+    enum status (*repeat)(struct backend *, const struct decode_plan *plan, int64_t times,
+                          enum status (*step)(void *context), void *context);
 
     /* Opens what sums vectors in this backend's memory over the ranks (comm/reducer.h); collective.
      * NULL, as no other slot may be: the memory is the host's, and the communicator's own serves. */
@@ -658,7 +667,8 @@ struct backend {
     const struct backend_ops *ops;
     void *state;
     int threads;
-    int64_t blocks_taken; /* of memory of a device, from the device, so far; 0 of the host's */
+    int64_t blocks_taken;   /* of memory of a device, from the device, so far; 0 of the host's */
+    int64_t steps_recorded; /* to be played again, so far */
     char device[416]; /* what computes, where it is a thing of its own: one for each rank; or "" */
     char kind[288];   /* of that thing, as far as bits depend on it; or "" */
 };

@@ -178,14 +178,19 @@ static int64_t find_prompt(const struct decoder *d) {
     return -1;
 }
 
+/* But for its counters. */
+static void clear_row(struct decoder *d, int64_t row) {
+    for (enum row_column column = 0; column < ROW_COLUMNS; column++)
+        if (column < ROW_COUNTERS || column >= ROW_ADVANCED)
+            *host_column(d, column, row) = 0;
+}
+
 static void add_row(struct decoder *d, const struct decoder_prompt *prompt, int64_t number,
                     const struct decoder_answer *answer) {
     const int64_t row = d->row_count++;
     const int32_t place = d->free_answers[--d->free_count];
     int32_t *counters = host_column(d, ROW_COUNTERS, row);
-    for (enum row_column column = 0; column < ROW_COLUMNS; column++)
-        if (column < ROW_COUNTERS || column >= ROW_ADVANCED)
-            *host_column(d, column, row) = 0;
+    clear_row(d, row);
     *host_column(d, ROW_END, row) = DECODE_OPEN;
     counters[0] = (int32_t)d->settings.step;
     counters[1] = (int32_t)prompt->index;
@@ -251,25 +256,54 @@ static int64_t longest_of(const struct decoder *d, int64_t B, int64_t steps) {
     return longest;
 }
 
-enum status decoder_advance(struct decoder *d, int64_t B, int64_t steps) {
+/* A row that is not there: one that has ended, with a key to look at, of whichever page. */
+static void set_aside(struct decoder *d, int64_t row) {
+    clear_row(d, row);
+    *host_column(d, ROW_COUNT, row) = 1;
+    *host_column(d, ROW_SLOT, row) = -1;
+    *host_column(d, ROW_END, row) = DECODE_FULL;
+    *host_column(d, ROW_FORCED, row) = -1;
+}
+
+static int64_t most_advanced(const struct decoder *d) {
+    const int64_t most = d->settings.most_advanced;
+    return most > 0 ? most : d->settings.most_rows;
+}
+
+/* Of a step of B rows: others may be set aside behind the last that is live. */
+static int64_t width_of(const struct decoder *d, int64_t B) {
+    const struct backend *backend = d->model->backend;
+    return B < d->row_count ? B : backend->ops->decode_rows(backend, B, most_advanced(d));
+}
+
+static enum status prepare(struct decoder *d, int64_t B, int64_t width, int64_t steps) {
     struct backend *backend = d->model->backend;
     const struct hparams *h = &d->model->hparams;
-    ASSERT(B <= d->row_count && steps > 0);
-    if (B == 0)
-        return STATUS_OK;
-    for (int64_t b = 0; b < B; b++) {
-        TRY(open_row(d, b, steps));
-        *host_column(d, ROW_SOURCE, b) = (int32_t)b;
-    }
-    TRY(upload_rows(d));
     d->plan.B = B;
     d->plan.H = h->H;
     d->plan.K = h->K;
     d->plan.D = h->D;
+    d->plan.rows = width;
+    d->plan.most = most_advanced(d);
     d->plan.prompts = host_column(d, ROW_PROMPT_BEGIN, 0);
     d->plan.longest = longest_of(d, B, steps);
-    TRY(backend->ops->decode_prepare(backend, &d->plan));
-    TRY(decoder_steps(d, B, steps));
+    return backend->ops->decode_prepare(backend, &d->plan);
+}
+
+enum status decoder_advance(struct decoder *d, int64_t B, int64_t steps) {
+    ASSERT(B <= d->row_count && steps > 0);
+    if (B == 0)
+        return STATUS_OK;
+    const int64_t width = width_of(d, B);
+    for (int64_t b = 0; b < B; b++)
+        TRY(open_row(d, b, steps));
+    for (int64_t b = B; b < width; b++)
+        set_aside(d, b);
+    for (int64_t b = 0; b < width; b++)
+        *host_column(d, ROW_SOURCE, b) = (int32_t)b;
+    TRY(upload_rows(d));
+    TRY(prepare(d, B, width, steps));
+    TRY(decoder_steps(d, B, width, steps));
     return look(d, 0, B, steps, true);
 }
 

@@ -27,6 +27,7 @@ struct decoder;
 struct decoder_settings {
     struct sample_settings sampling;
     int64_t most_rows;       /* answers at a time */
+    int64_t most_advanced;   /* of which a step takes at most so many; 0: all */
     int64_t most_tokens;     /* of an answer */
     int64_t most_prompt;     /* tokens of the longest prompt */
     const int32_t *stop_ids; /* (stop_id_count): end an answer and stay in it */

@@ -77,8 +77,9 @@ enum status decoder_prefill(struct decoder *decoder, const int32_t *tokens, int6
 /* Draws a token for rows first … first + B − 1 from their hidden states. */
 enum status decoder_draw(struct decoder *decoder, int64_t first, int64_t B) MUST_USE;
 
-/* So many steps of the first B rows. */
-enum status decoder_steps(struct decoder *decoder, int64_t B, int64_t steps) MUST_USE;
+/* So many steps of the first B rows, and of those set aside behind them up to `width`. */
+enum status decoder_steps(struct decoder *decoder, int64_t B, int64_t width,
+                          int64_t steps) MUST_USE;
 
 /* Looks for the cause when a number of rows first … first + B − 1 is not finite, in the draw or also
  * in the step before it: such a row was left as it was, so the same comes out again. Always fails. */

@@ -191,13 +191,14 @@ static enum status step(void *context) {
     return draw(context);
 }
 
-enum status decoder_steps(struct decoder *d, int64_t B, int64_t steps) {
-    struct rows rows = {.decoder = d, .B = B};
+enum status decoder_steps(struct decoder *d, int64_t B, int64_t width, int64_t steps) {
+    struct rows rows = {.decoder = d, .B = width};
     struct model *model = d->model;
     workspace_forget(model);
-    TRY(workspace_reserve(model, &(struct space_shape){.T = B}));
-    TRY(workspace_reserve(model, &(struct space_shape){.R = B, .draw = true}));
-    TRY(model->backend->ops->repeat(model->backend, steps, step, &rows));
+    TRY(workspace_reserve(model, &(struct space_shape){.T = width}));
+    TRY(workspace_reserve(model, &(struct space_shape){.R = width, .draw = true}));
+    d->plan.arguments = model->workspace->moves;
+    TRY(model->backend->ops->repeat(model->backend, &d->plan, steps, step, &rows));
     model->positions += B * steps;
     model->positions_decoded += B * steps;
     return STATUS_OK;

@@ -74,6 +74,7 @@ struct space_shape {
 struct workspace {
     void *memory[SPACE_COUNT];
     int64_t bytes[SPACE_COUNT];
+    int64_t moves;                 /* of a space to another address, so far */
     struct attention_plan plan;    /* of the batch whose activations the spaces hold */
     struct distill_memory distill; /* numbers and logits of a distillation */
     const struct model *keeper; /* whose activations are kept, in the shape `kept`; NULL for none */

@@ -115,6 +115,7 @@ enum status workspace_reserve(struct model *model, const struct space_shape *ask
         TRY(backend_allocate(model->backend, &work->memory[i], (size_t)need, 1,
                              space_name((enum space)i)));
         work->bytes[i] = need;
+        work->moves++;
     }
     return STATUS_OK;
 }
@@ -148,6 +149,7 @@ void workspace_swap(struct model *model, enum space a, enum space b) {
     work->bytes[a] = work->bytes[b];
     work->memory[b] = memory;
     work->bytes[b] = bytes;
+    work->moves++;
 }
 
 enum status workspace_plan(struct model *model, const struct segment *segments,

@@ -343,6 +343,7 @@ static enum status open_generation(struct generation *g, struct model *model,
     TRY(budgets_init(&g->budgets, &s->budgets, g->tokenizer, s->stop_ids, s->stop_id_count));
     const struct decoder_settings how = {.sampling = s->sampling,
                                          .most_rows = in_flight + demand->largest_group,
+                                         .most_advanced = in_flight,
                                          .most_tokens = s->budgets.max_new_tokens,
                                          .most_prompt = demand->longest_prompt,
                                          .stop_ids = s->stop_ids,

@@ -65,7 +65,7 @@ static void cached_release(struct cached *c) {
 /* Rows first..first + B - 1 of the text, each of which sees itself and what is before it. */
 static float *decode(const struct cached *c, int32_t first, int32_t B, int64_t rows_per_block) {
     int32_t prompt_begin[ROWS], own_begin[ROWS], prompt_length[ROWS], own_length[ROWS];
-    struct attention_decode_block blocks[ROWS];
+    struct attention_decode_block blocks[ROWS + 2];
     for (int32_t b = 0; b < B; b++) {
         prompt_begin[b] = PROMPT_PAGE;
         own_begin[b] = OWN_PAGE;
@@ -74,12 +74,14 @@ static float *decode(const struct cached *c, int32_t first, int32_t B, int64_t r
     }
     const int64_t count = attention_decode_blocks(prompt_begin, B, rows_per_block, blocks),
                   N = c->s.H * c->s.D;
+    for (int64_t i = count; i < count + 2; i++)
+        blocks[i] = (struct attention_decode_block){.begin = B, .count = 0}; /* do nothing */
     const size_t bytes = (size_t)B * sizeof(int32_t);
     void *memory[] = {fixture_upload(c->device, prompt_begin, bytes),
                       fixture_upload(c->device, own_begin, bytes),
                       fixture_upload(c->device, prompt_length, bytes),
                       fixture_upload(c->device, own_length, bytes),
-                      fixture_upload(c->device, blocks, (size_t)count * sizeof *blocks),
+                      fixture_upload(c->device, blocks, (size_t)(count + 2) * sizeof *blocks),
                       upload_as(c->device, c->s, NULL, B * N)};
     const struct attention_decode_launch args = {
         .dtype = c->s.dtype,
@@ -92,7 +94,7 @@ static float *decode(const struct cached *c, int32_t first, int32_t B, int64_t r
         .own_length = memory[3],
         .blocks = memory[4],
         .cache = layer_of(c),
-        .block_count = count,
+        .block_count = count + 2,
         .rows_per_block = rows_per_block,
         .B = B,
         .H = c->s.H,

@@ -108,22 +108,52 @@ static enum status step(void *context) {
 }
 
 static void test_repeat(struct backend *b) {
+    const int64_t before = b->steps_recorded;
     float ones[5] = {1, 1, 1, 1, 1}, back[5];
     struct steps s = {.backend = b};
+    struct decode_plan plan = {.B = 1, .H = 1, .K = 1, .D = 64, .prompts = &(int32_t){0}};
     CHECK_OK(backend_new(b, &s.x, 5, "x"));
     CHECK_OK(backend_new(b, &s.y, 5, "y"));
     CHECK_OK(b->ops->upload(b, s.x, ones, sizeof ones));
+    CHECK_OK(b->ops->decode_prepare(b, &plan));
     for (int times = 0; times < 40; times += 13)
-        CHECK_OK(b->ops->repeat(b, times, step, &s));
+        CHECK_OK(b->ops->repeat(b, &plan, times, step, &s));
     CHECK_OK(b->ops->download(b, back, s.y, sizeof back));
     for (int i = 0; i < 5; i++)
         CHECK_NEAR(back[i], 13 + 26 + 39, 0);
-    CHECK_EQ(s.calls, 6); /* the first of each, and the recorded one */
+    CHECK_EQ(s.calls, 2); /* the first, and the recorded one */
+    CHECK_EQ(b->steps_recorded - before, 1);
+    plan.arguments++;
+    CHECK_OK(b->ops->repeat(b, &plan, 1, step, &s)); /* once is not enough to record it */
+    CHECK_OK(b->ops->repeat(b, &plan, 3, step, &s));
+    CHECK_EQ(s.calls, 5);
+    CHECK_EQ(b->steps_recorded - before, 2);
+    plan.arguments++;
     s.uploads = true;
-    CHECK_STATUS(b->ops->repeat(b, 2, step, &s), STATUS_DEFECT, "takes something from the host");
+    for (int again = 0; again < 2; again++) /* what failed is not played */
+        CHECK_STATUS(b->ops->repeat(b, &plan, 2, step, &s), STATUS_DEFECT,
+                     "takes something from the host");
     CHECK_OK(b->ops->synchronize(b));
+    b->ops->decode_discard(b, &plan);
     backend_release(b, &s.x);
     backend_release(b, &s.y);
+}
+
+/* Every number of rows has a class that is not much larger, and a class is its own. */
+static void test_classes(struct backend *b) {
+    enum { MOST = 1000 };
+    int64_t count = 0, last = 0;
+    for (int64_t B = 1; B <= MOST; B++) {
+        const int64_t rows = b->ops->decode_rows(b, B, MOST);
+        CHECK(rows >= B && rows <= MOST && rows >= last);
+        CHECK(rows <= 64 ? rows < 2 * B : 4 * rows <= 5 * B + 3);
+        CHECK_EQ(b->ops->decode_rows(b, rows, MOST), rows);
+        count += rows != last;
+        last = rows;
+    }
+    CHECK(count <= 24);
+    CHECK_EQ(b->ops->decode_rows(b, 90, 93), 93);
+    CHECK_EQ(b->ops->decode_rows(b, 90, 80), 90);
 }
 
 /* What an operation takes as scratch, and what is allocated, is in the books of a plan as in those of
@@ -167,6 +197,7 @@ int main(void) {
     test_uploads(&b);
     test_growth(&b);
     test_repeat(&b);
+    test_classes(&b);
     test_kept(&b);
     backend_close(&b);
     CHECK_OK(backend_open(&b, "cuda", 1));

@@ -101,9 +101,16 @@ static void decode_discard(struct backend *backend, struct decode_plan *plan) {
     state->inner.ops->decode_discard(&state->inner, plan);
 }
 
-static enum status repeat(struct backend *backend, int64_t times,
+/* Rows that have ended do no harm, whatever the backend. */
+static int64_t decode_rows(const struct backend *backend, int64_t B, int64_t most) {
+    const int64_t rows = (B + 3) / 4 * 4;
+    (void)backend;
+    return rows < most ? rows : most;
+}
+
+static enum status repeat(struct backend *backend, const struct decode_plan *plan, int64_t times,
                           enum status (*step)(void *context), void *context) {
-    return state_of(backend)->inner.ops->repeat(backend, times, step, context);
+    return state_of(backend)->inner.ops->repeat(backend, plan, times, step, context);
 }
 
 static void algorithms_get(const struct backend *backend, int64_t words[BACKEND_ALGORITHM_WORDS]) {
@@ -158,6 +165,7 @@ static const struct backend_ops check_ops = {
     .attention_discard = attention_discard,
     .decode_prepare = decode_prepare,
     .decode_discard = decode_discard,
+    .decode_rows = decode_rows,
     .repeat = repeat,
     .algorithms_get = algorithms_get,
     .algorithms_set = algorithms_set,

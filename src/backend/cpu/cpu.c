@@ -59,9 +59,16 @@ static enum dtype activations(const struct backend *backend, enum dtype weights)
     return DTYPE_F32;
 }
 
-static enum status repeat(struct backend *backend, int64_t times,
+static int64_t decode_rows(const struct backend *backend, int64_t B, int64_t most) {
+    (void)backend;
+    (void)most;
+    return B;
+}
+
+static enum status repeat(struct backend *backend, const struct decode_plan *plan, int64_t times,
                           enum status (*step)(void *context), void *context) {
     (void)backend;
+    (void)plan;
     for (int64_t i = 0; i < times; i++)
         TRY(step(context));
     return STATUS_OK;
@@ -222,6 +229,7 @@ const struct backend_ops cpu_ops = {
     .attention_discard = cpu_attention_discard,
     .decode_prepare = cpu_decode_prepare,
     .decode_discard = cpu_decode_discard,
+    .decode_rows = decode_rows,
     .repeat = repeat,
     .algorithms_get = algorithms_get,
     .algorithms_set = algorithms_set,

@@ -22,9 +22,13 @@ static enum status commit(struct backend *backend, void *memory, size_t bytes) {
     return memory_pretend_more(memory, bytes);
 }
 
-static enum status repeat(struct backend *backend, int64_t times,
+static int64_t decode_rows(const struct backend *backend, int64_t B, int64_t most) {
+    return cpu_ops.decode_rows(backend, B, most);
+}
+
+static enum status repeat(struct backend *backend, const struct decode_plan *plan, int64_t times,
                           enum status (*step)(void *context), void *context) {
-    return cpu_ops.repeat(backend, times, step, context);
+    return cpu_ops.repeat(backend, plan, times, step, context);
 }
 
 static void algorithms_get(const struct backend *backend, int64_t words[BACKEND_ALGORITHM_WORDS]) {
@@ -123,6 +127,7 @@ static const struct backend_ops plan_ops = {.name = "plan of cpu",
                                             .attention_discard = cpu_attention_discard,
                                             .decode_prepare = cpu_decode_prepare,
                                             .decode_discard = cpu_decode_discard,
+                                            .decode_rows = decode_rows,
                                             .repeat = repeat,
                                             .algorithms_get = algorithms_get,
                                             .algorithms_set = algorithms_set,

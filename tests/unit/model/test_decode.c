@@ -4,6 +4,7 @@
  * bits whatever is decoded beside it and on however many threads, and the trainer's forward over
  * the packed group gives the sampler's log-probabilities and entropies bit for bit.
  */
+#include "backends.h"
 #include "base/memory.h"
 #include "check.h"
 #include "model/decoder.h"
@@ -24,6 +25,7 @@ struct world {
     struct decoder *decoder;
     struct sample_settings settings;
     int64_t steps; /* between two looks */
+    int64_t most;  /* rows advanced together */
     int32_t prompts[PROMPTS][80];
     struct answer answers[TOTAL];
 };
@@ -73,7 +75,9 @@ static void decode(struct world *world, int first, int count) {
     }
     take(world, who);
     while (decoder_rows(world->decoder) > 0) {
-        CHECK_OK(decoder_advance(world->decoder, decoder_rows(world->decoder), world->steps));
+        const int64_t rows = decoder_rows(world->decoder);
+        CHECK_OK(
+            decoder_advance(world->decoder, rows < world->most ? rows : world->most, world->steps));
         take(world, who);
     }
 }
@@ -109,6 +113,7 @@ static void open_world(struct world *world, const char *backend, const char *nam
     memset(world, 0, sizeof *world);
     world->settings = *settings;
     world->steps = 1;
+    world->most = TOTAL;
     CHECK_OK(backend_open(&world->backend, backend, threads));
     CHECK_OK(tiny_open(&world->model, &world->backend, name, false, NULL));
     CHECK_OK(decoder_create(&world->decoder, world->model,
@@ -159,7 +164,7 @@ static void test_grouping(const char *backend, const char *name, int threads, in
     memory_release(&world);
 }
 
-/* Whenever the host looks. */
+/* Whenever the host looks, and where some rows wait. */
 static void test_steps(const char *backend, const char *name,
                        const struct sample_settings *settings, const struct answer *want) {
     static const int64_t steps[] = {2, 7, 64, 200};
@@ -169,6 +174,7 @@ static void test_steps(const char *backend, const char *name,
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
         memset(world->answers, 0, sizeof world->answers);
         world->steps = steps[i];
+        world->most = i % 2 == 0 ? 3 : TOTAL;
         decode(world, 0, TOTAL);
         for (int a = 0; a < TOTAL; a++)
             if (memcmp(&world->answers[a], &want[a], sizeof *want) != 0)
@@ -199,6 +205,25 @@ static void test_model(const char *name, const struct sample_settings *settings,
         test_steps("cpu", name, settings, world->answers);
         test_steps("check", name, settings, world->answers);
     }
+    close_world(world);
+    memory_release(&world);
+}
+
+/* On a device the bits are its own, the same for any grouping; a step is recorded once for a class of
+ * numbers of rows, whichever rows they are and however often the host looks. */
+static void test_device(const char *name, const struct sample_settings *settings) {
+    struct world *world = NULL;
+    CHECK_OK(memory_new(&world, 1, "world"));
+    open_world(world, "cuda", name, 1, settings);
+    world->steps = 3;
+    decode(world, 0, TOTAL); /* of six rows, which are the most, of four, two and one */
+    const int64_t recorded = world->backend.steps_recorded;
+    CHECK(recorded >= 3 && recorded <= 4);
+    decode(world, 0, TOTAL);
+    CHECK_EQ(world->backend.steps_recorded, recorded);
+    check_against_trainer(world);
+    for (int together = 1; together < TOTAL; together += 3)
+        test_grouping("cuda", name, 1, together, settings, world->answers);
     close_world(world);
     memory_release(&world);
 }
@@ -235,6 +260,8 @@ int main(void) {
         test_model(tiny_names[i], &shaped, strcmp(tiny_names[i], "qwen3") == 0);
     test_model("qwen3", &greedy, false);
     test_greedy();
+    if (backends_have_cuda())
+        test_device("qwen3", &shaped);
     CHECK_EQ(memory_totals().bytes, 0);
     return CHECK_END();
 }
