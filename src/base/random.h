@@ -20,8 +20,8 @@ enum random_stream {
     RANDOM_ADAPTER, /* (factor, index high, index low): initial factors of an adapter */
     RANDOM_WINDOW,  /* (source, epoch, row, attempt): where a window of a text begins */
     RANDOM_CLUSTER, /* (restart, draw): where the centres of k-means begin */
-    RANDOM_REASON,  /* (): the seed by which a teacher writes what it writes first */
-    RANDOM_HEAD,    /* (tensor, index high, index low): initial values of a discriminator */
+    RANDOM_REASON, /* (): the seed by which a teacher, or a discriminator, writes what it writes first */
+    RANDOM_HEAD, /* (tensor, index high, index low): initial values of a discriminator */
 };
 
 /* Ten rounds of Philox-4x32 on counter[4] under key[2];

@@ -239,6 +239,7 @@ static void print_work(const struct plan *plan) {
     print_flop("log-probabilities of the reference", work.reference);
     print_flop("log-probabilities before the first pass", work.old);
     print_flop("the teacher", work.teacher);
+    print_flop("reasoning of the discriminator", work.reasons);
     print_flop("verdicts of the discriminator", work.verdicts);
     print_flop("training, forward", work.forward);
     print_flop("training, backward", work.backward);

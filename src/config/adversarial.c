@@ -5,6 +5,8 @@
  */
 #include "config/parameter.h"
 
+#include <string.h>
+
 /* Of rollout.max_new_tokens, for the text that closes thinking by force. */
 enum { ROOM_FOR_CLOSE = 16 };
 
@@ -70,6 +72,41 @@ static enum status check_lengths(const struct settings *settings) {
                 (long long)settings->rollout.answer_tokens);
 }
 
+/* Its places, each once and in order: what stands before a completion is computed once for all of a
+ * window, and something has to ask. */
+static enum status check_template(const struct settings *settings) {
+    const char *const text = settings->adversarial.judge_template,
+                      *const prefix = strstr(text, SETTINGS_PREFIX),
+                      *const told = strstr(text, SETTINGS_COMPLETION);
+    const char *const place = settings_origin(settings, "adversarial.judge_template");
+    if (prefix == NULL || told == NULL || told < prefix ||
+        strstr(prefix + 1, SETTINGS_PREFIX) != NULL ||
+        strstr(told + 1, SETTINGS_COMPLETION) != NULL)
+        return FAIL(STATUS_INPUT,
+                    "%s: adversarial.judge_template must hold " SETTINGS_PREFIX
+                    " and then " SETTINGS_COMPLETION ", each once",
+                    place);
+    if (told[strlen(SETTINGS_COMPLETION)] == '\0')
+        return FAIL(STATUS_INPUT,
+                    "%s: adversarial.judge_template ends with " SETTINGS_COMPLETION
+                    ": ask something behind it, and open the reasoning (<think>)",
+                    place);
+    return STATUS_OK;
+}
+
+static enum status check_reasoning(const struct settings *settings) {
+    if (settings->adversarial.reason_tokens == 0)
+        return STATUS_OK;
+    if (settings->adversarial.pooling == SETTING_POOLING_MEAN)
+        return FAIL(STATUS_INPUT,
+                    "%s: adversarial.pooling = \"mean\" has no meaning with "
+                    "adversarial.reason_tokens = %lld: a discriminator that reasons tells by the "
+                    "state behind its reasoning; take \"last\"",
+                    settings_origin(settings, "adversarial.pooling"),
+                    (long long)settings->adversarial.reason_tokens);
+    return check_template(settings);
+}
+
 enum status settings_check_adversarial(const struct settings *settings) {
     if (settings->run.method != SETTING_METHOD_ADVERSARIAL)
         return STATUS_OK;
@@ -84,5 +121,6 @@ enum status settings_check_adversarial(const struct settings *settings) {
                     "whose windows are read by the discriminator as well: leave it out",
                     settings_origin(settings, "rollout.resample"),
                     (long long)settings->rollout.resample);
+    TRY(check_reasoning(settings));
     return check_lengths(settings);
 }

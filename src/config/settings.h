@@ -88,6 +88,10 @@ struct settings {
 /* The place in distill.teacher_template of what the teacher writes first. */
 #define SETTINGS_REASON "{reason}"
 
+/* The places in adversarial.judge_template of what a completion stands behind, and of itself. */
+#define SETTINGS_PREFIX     "{prefix}"
+#define SETTINGS_COMPLETION "{completion}"
+
 /* What the settings are for decides which parameters must be given: a training run needs
  * run.directory, run.steps and data.train besides model.path, an evaluation run.directory and
  * eval.sets. */

@@ -332,13 +332,10 @@ static enum status check_thinking(const struct settings *settings) {
     return STATUS_OK;
 }
 
-/* What closes thinking must close it, and nothing else; in a prompt that has closed it there is none
- * to close. */
-static enum status check_budgets(const struct settings *settings) {
+/* What closes thinking must close it, and nothing else. */
+static enum status check_close(const struct settings *settings) {
     const struct settings_rollout *const rollout = &settings->rollout;
     char quoted[STATUS_QUOTE_MAX], tag[128];
-    if (rollout->think_tokens == 0 || settings->run.method == SETTING_METHOD_SFT)
-        return STATUS_OK;
     snprintf(tag, sizeof tag, "</%s>", settings->reward.think_tag);
     if (strstr(rollout->think_close, tag) == NULL)
         return FAIL(STATUS_INPUT,
@@ -353,7 +350,19 @@ static enum status check_budgets(const struct settings *settings) {
                         "answer ends: take it out of one of them",
                         settings_origin(settings, "rollout.stop"),
                         status_quote(quoted, rollout->stop[i], SIZE_MAX));
-    if (prompt_closes_thinking(settings))
+    return STATUS_OK;
+}
+
+/* Of answers, and of a discriminator's reasoning; in a prompt that has closed thinking there is none to
+ * close. */
+static enum status check_budgets(const struct settings *settings) {
+    const struct settings_rollout *const rollout = &settings->rollout;
+    const bool reasons = settings->run.method == SETTING_METHOD_ADVERSARIAL &&
+                         settings->adversarial.reason_tokens > 0,
+               thinks = settings->run.method != SETTING_METHOD_SFT && rollout->think_tokens > 0;
+    if (reasons || thinks)
+        TRY(check_close(settings));
+    if (thinks && prompt_closes_thinking(settings))
         return FAIL(STATUS_INPUT,
                     "%s: rollout.think_tokens = %lld is a budget for thinking, and "
                     "prompt.thinking = false lets none begin: set one of them otherwise",

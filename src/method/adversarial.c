@@ -5,6 +5,7 @@
 #include "method/draw.h"
 #include "method/judged.h"
 #include "method/policy.h"
+#include "method/reasoning.h"
 #include "method/rewards.h"
 
 static int64_t group_size(const struct settings *settings) {
@@ -34,16 +35,18 @@ static void add_rewards(const struct method_context *context, struct rollout *ro
             k / rollout->group_size * judged->texts.group_size + 1 + k % rollout->group_size;
         struct rollout_answer *answer = &rollout->answers[k];
         answer->reward +=
-            judged_reward(context->settings, &judged->verdicts[of], judged->texts.answers[of].n);
+            judged_reward(context->settings, &judged->verdicts[of], judged->completions[of]);
         answer->reward_penalised = answer->reward;
     }
 }
 
 static enum status reward(const struct method_context *context, int64_t step,
-                          struct rollout *rollout) {
+                          struct rollout *rollout, struct collect_report *report) {
     TRY(comm_agree(context->comm, policy_reward(context, step, NULL, rollout)));
     TRY(method_share_summaries(context, rollout));
     TRY(comm_agree(context->comm, judged_take_answers(context->judged, rollout)));
+    if (context->settings->adversarial.reason_tokens > 0)
+        TRY(reasoning_draw(context, step, context->judged, report));
     TRY(judged_judge(context, context->judged));
     add_rewards(context, rollout);
     return STATUS_OK;
@@ -56,7 +59,7 @@ static enum status collect(const struct method_context *context, int64_t step,
     TRY(comm_agree(context->comm, take_windows(context, rollout)));
     TRY(comm_agree(context->comm, draw_answers(context, &call, rollout, report)));
     const double drawn_s = clock_now_s();
-    TRY(reward(context, step, rollout));
+    TRY(reward(context, step, rollout, report));
     report->rollout_s = drawn_s - start_s;
     report->reward_s = clock_now_s() - drawn_s;
     report->flat_groups = policy_flat_groups(rollout, NULL);

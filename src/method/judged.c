@@ -16,14 +16,21 @@
 enum status judged_init(struct judged *judged, const struct settings *settings, int64_t groups,
                         int64_t written) {
     *judged = (struct judged){.verdicts = NULL};
+    const bool reasons = settings->adversarial.reason_tokens > 0,
+               mean = settings->adversarial.pooling == SETTING_POOLING_MEAN;
     TRY(rollout_init(&judged->texts, groups, 1 + written));
-    judged->texts.targets =
-        settings->adversarial.pooling == SETTING_POOLING_MEAN ? ROLLOUT_STATES : ROLLOUT_LAST_STATE;
+    judged->reasons = reasons ? judged->texts : (struct rollout){.group_count = 0};
+    judged->texts.targets = reasons ? ROLLOUT_END_STATES
+                            : mean  ? ROLLOUT_STATES
+                                    : ROLLOUT_LAST_STATE;
+    TRY(memory_new(&judged->completions, groups * (1 + written), "completions"));
     return memory_new(&judged->verdicts, groups * (1 + written), "verdicts");
 }
 
 void judged_release(struct judged *judged) {
     rollout_release(&judged->texts);
+    judged->reasons = (struct rollout){.group_count = 0};
+    memory_release(&judged->completions);
     memory_release(&judged->verdicts);
 }
 
@@ -54,7 +61,7 @@ enum status judged_take_window(struct judged *judged, const struct corpus *corpu
     TRY(copy_ids(&into->prompt,
                  settings->adversarial.input == SETTING_INPUT_PROMPT ? group->prompt : window,
                  into->prompt_length));
-    real->n = of->completion_tokens;
+    real->n = judged->completions[index * judged->texts.group_size] = of->completion_tokens;
     return copy_ids(&real->tokens, window + prefix, real->n);
 }
 
@@ -65,22 +72,39 @@ enum status judged_take_answers(struct judged *judged, const struct rollout *rol
             struct rollout_answer *into = &rollout_group_answers(&judged->texts, g)[1 + i];
             const int64_t rest = answer->n - answer->thinking;
             into->n = rest - (rest > 0 && answer->finish == FINISH_STOP ? 1 : 0);
+            judged->completions[into - judged->texts.answers] = into->n;
             if (answer->tokens != NULL)
                 TRY(copy_ids(&into->tokens, answer->tokens + answer->thinking, into->n));
         }
     return STATUS_OK;
 }
 
+/* Behind a reasoning its last state, and before it that of the value. */
+static struct discriminator_sequence sequence_of(const struct rollout *texts,
+                                                 const struct microbatch_answer *at) {
+    const int64_t n = rollout_group_answers(texts, at->group)[at->answer].n;
+    const bool ends = texts->targets == ROLLOUT_END_STATES,
+               all = texts->targets == ROLLOUT_STATES && n > 0;
+    const int64_t begin = at->target + (ends ? 1 : 0);
+    return (struct discriminator_sequence){.begin = begin,
+                                           .end = begin + (all ? n : 1),
+                                           .value_apart = ends,
+                                           .value_row = at->target,
+                                           .label = judged_is_real(at->answer)};
+}
+
 void judged_sequences(const struct judged *judged, const struct microbatch *microbatch,
                       struct discriminator_sequence *sequences) {
-    for (int64_t i = 0; i < microbatch->answer_count; i++) {
-        const struct microbatch_answer *at = &microbatch->answers[i];
-        const int64_t n = rollout_group_answers(&judged->texts, at->group)[at->answer].n;
-        const bool one = judged->texts.targets == ROLLOUT_LAST_STATE || n == 0;
-        sequences[i] = (struct discriminator_sequence){.begin = at->target,
-                                                       .end = at->target + (one ? 1 : n),
-                                                       .label = judged_is_real(at->answer)};
-    }
+    for (int64_t i = 0; i < microbatch->answer_count; i++)
+        sequences[i] = sequence_of(&judged->texts, &microbatch->answers[i]);
+}
+
+struct loss_scope judged_scope(const struct judged *judged, int64_t begin, int64_t end) {
+    struct loss_scope scope = {.answers = (end - begin) * judged->texts.group_size};
+    for (int64_t g = begin; g < end && judged->reasons.group_count > 0; g++)
+        for (int64_t i = 0; i < judged->texts.group_size; i++)
+            scope.tokens += rollout_group_answers(&judged->reasons, g)[i].n;
+    return scope;
 }
 
 /* --- the verdicts --- */

@@ -6,7 +6,8 @@
  * prompt (adversarial.input), which is computed once for them. So they are packed, cut and dealt to
  * ranks as answers are (rollout/tile.h).
  *
- * A completion is what an answer says behind its thinking, without the stop id.
+ * A completion is what an answer says behind its thinking, without the stop id. A discriminator that
+ * reasons reads it in a question, writes, and tells behind that (method/reasoning.h).
  */
 #ifndef METHOD_JUDGED_H
 #define METHOD_JUDGED_H
@@ -18,6 +19,7 @@
 #include "config/settings.h"
 #include "data/corpus.h"
 #include "model/discriminator.h"
+#include "objective/loss.h"
 #include "rollout/rollout.h"
 #include "rollout/tile.h"
 
@@ -28,10 +30,30 @@ struct verdict {
     double value;                  /* the success that is expected of the discriminator, or 0 */
 };
 
+/* Whether it was told right. */
+static inline bool verdict_success(const struct verdict *verdict, bool real) {
+    return (verdict->logits[1] > verdict->logits[0]) == real;
+}
+
+/* REINFORCE's weight of what it wrote before it told. */
+static inline double verdict_advantage(const struct verdict *verdict, bool real) {
+    return (verdict_success(verdict, real) ? 1.0 : 0.0) - verdict->value;
+}
+
+/* Whether a value head is trained: for the reward, or as the baseline of its reasoning. */
+static inline bool judged_is_valued(const struct settings *settings) {
+    return settings->adversarial.reward == SETTING_JUDGED_REWARD_VALUE ||
+           settings->adversarial.reason_tokens > 0;
+}
+
 struct judged {
     /* Prompts and answers without numbers: all lengths on every rank, tokens of what is written with
      * those who have the answer's. Its group_size is 1 more than that of the answers. */
     struct rollout texts;
+    /* Where it reasons, the same groups and answers, borrowed, for the log-probabilities of what it
+     * wrote; else of no group */
+    struct rollout reasons;
+    int64_t *completions;     /* (as verdicts) tokens of each completion, on every rank */
     struct verdict *verdicts; /* (texts.group_count × texts.group_size), on every rank */
 };
 
@@ -60,6 +82,9 @@ static inline bool judged_is_real(int64_t sequence) {
 /* Of the microbatch's sequences: their rows and labels, (answer_count). */
 void judged_sequences(const struct judged *judged, const struct microbatch *microbatch,
                       struct discriminator_sequence *sequences);
+
+/* Of the groups [begin, end): sequences, and tokens that were drawn for them. */
+struct loss_scope judged_scope(const struct judged *judged, int64_t begin, int64_t end);
 
 /* The verdicts, on all ranks. Collective. */
 enum status judged_judge(const struct method_context *context, struct judged *judged) MUST_USE;

@@ -25,6 +25,7 @@
 
 struct discriminator;
 struct judged;
+struct reasoning;
 struct rewards;
 
 /* What a run lends to its method. */
@@ -42,6 +43,7 @@ struct method_context {
     struct corpus *corpus;               /* rows are texts, of which windows are taken; or NULL */
     struct discriminator *discriminator; /* of the adversarial game, or NULL */
     struct judged *judged;               /* and what it reads in this step: filled by collect */
+    const struct reasoning *reasoning;   /* and how it asks and reasons, where it does */
     const struct tiles *tiles;
     const int32_t *stop_ids;
     int64_t stop_id_count;

@@ -143,6 +143,18 @@ enum status batch_append_rows(struct batch *batch, int32_t prompt_segment, const
     return STATUS_OK;
 }
 
+enum status batch_append_ends(struct batch *batch, int32_t prompt_segment, const int32_t *tokens,
+                              int64_t n, int64_t begin) {
+    ASSERT(prompt_segment >= 0 && prompt_segment < batch->segment_count && begin >= 0 && begin < n);
+    const int64_t start = batch->T;
+    TRY(append(batch, prompt_segment, tokens, n, 2));
+    const struct segment *prompt = &batch->segments[prompt_segment];
+    append_target(batch, begin > 0 ? start + begin - 1 : prompt->start + prompt->length - 1,
+                  tokens[begin]);
+    append_target(batch, start + n - 1, tokens[n - 1]);
+    return STATUS_OK;
+}
+
 void batch_clear(struct batch *batch) {
     batch->T = batch->segment_count = batch->target_count = 0;
 }

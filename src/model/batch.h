@@ -55,6 +55,11 @@ enum batch_rows { BATCH_LAST_ROW, BATCH_ALL_ROWS };
 enum status batch_append_rows(struct batch *batch, int32_t prompt_segment, const int32_t *tokens,
                               int64_t n, enum batch_rows rows) MUST_USE;
 
+/* The same of a sequence (n ≥ 1 tokens) with two targets: at the row before its token `begin`, which is
+ * the prompt's last where that is 0, and at its last row. */
+enum status batch_append_ends(struct batch *batch, int32_t prompt_segment, const int32_t *tokens,
+                              int64_t n, int64_t begin) MUST_USE;
+
 void batch_clear(struct batch *batch); /* empties, keeps the memory */
 void batch_release(struct batch *batch);
 

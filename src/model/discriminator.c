@@ -149,31 +149,41 @@ static double dot(const double *a, const double *b, int64_t n) {
     return sum;
 }
 
-static int64_t first_row(const struct discriminator *d, const struct discriminator_sequence *s) {
-    return d->settings.pooling == POOLING_MEAN ? s->begin : s->end - 1;
+/* Rows of the states whose mean is x: [begin, end). */
+struct rows {
+    int64_t begin, end;
+};
+
+static struct rows pooled_rows(const struct discriminator *d,
+                               const struct discriminator_sequence *s) {
+    ASSERT(s->begin >= 0 && s->begin < s->end);
+    return (struct rows){d->settings.pooling == POOLING_MEAN ? s->begin : s->end - 1, s->end};
 }
 
-static void pool(struct discriminator *d, const float *states,
-                 const struct discriminator_sequence *s) {
-    const int64_t C = d->settings.C, first = first_row(d, s);
-    ASSERT(s->begin >= 0 && s->begin < s->end);
+/* Of a value that is read apart. */
+static struct rows value_rows(const struct discriminator_sequence *s) {
+    ASSERT(s->value_row >= 0);
+    return (struct rows){s->value_row, s->value_row + 1};
+}
+
+static void pool(struct discriminator *d, const float *states, struct rows rows) {
+    const int64_t C = d->settings.C;
     for (int64_t k = 0; k < C; k++)
         d->pooled[k] = 0;
-    for (int64_t row = first; row < s->end; row++)
+    for (int64_t row = rows.begin; row < rows.end; row++)
         for (int64_t k = 0; k < C; k++)
             d->pooled[k] += (double)states[row * C + k];
     for (int64_t k = 0; k < C; k++)
-        d->pooled[k] /= (double)(s->end - first);
+        d->pooled[k] /= (double)(rows.end - rows.begin);
 }
 
-/* x of the sequence to `normal` and y; returns 1 / √(var x + ε). */
-static double normalise(struct discriminator *d, const float *states,
-                        const struct discriminator_sequence *s) {
+/* x of the rows to `normal` and y; returns 1 / √(var x + ε). */
+static double normalise(struct discriminator *d, const float *states, struct rows rows) {
     const int64_t C = d->settings.C;
     const double *const w = d->values + place_of(d, NORM_WEIGHT), *const b = d->values +
                                                                              place_of(d, NORM_BIAS);
     double mean = 0, square = 0;
-    pool(d, states, s);
+    pool(d, states, rows);
     for (int64_t k = 0; k < C; k++)
         mean += d->pooled[k];
     mean /= (double)C;
@@ -204,13 +214,15 @@ void discriminator_forward(struct discriminator *d, const float *states,
     for (int64_t i = 0; i < count; i++) {
         struct discriminator_sequence *s = &sequences[i];
         ASSERT(s->label == 0 || s->label == 1);
-        (void)normalise(d, states, s);
+        (void)normalise(d, states, pooled_rows(d, s));
         for (int c = 0; c < 2; c++)
             s->logits[c] = dot(d->values + place_of(d, WEIGHT) + c * C, d->y, C) +
                            d->values[place_of(d, BIAS) + c];
         const double x = lead(s);
         s->probability = sigmoid(s->logits[1] - s->logits[0]);
         s->cross_entropy = fmax(x, 0) + log1p(exp(-fabs(x)));
+        if (d->settings.value && s->value_apart)
+            (void)normalise(d, states, value_rows(s));
         s->value = d->settings.value ? dot(d->values + place_of(d, VALUE_WEIGHT), d->y, C) +
                                            d->values[place_of(d, VALUE_BIAS)]
                                      : 0;
@@ -226,6 +238,12 @@ static void add_output(struct discriminator *d, int64_t weight, int64_t bias, do
         d->d_y[k] += slope * d->values[weight + k];
     }
     d->sums[bias] += slope;
+}
+
+/* The squared error of the value. */
+static void add_value(struct discriminator *d, const struct discriminator_sequence *s) {
+    add_output(d, place_of(d, VALUE_WEIGHT), place_of(d, VALUE_BIAS),
+               2 * s->value_weight * (s->value - s->value_target));
 }
 
 /* d_y to the sums of the norm, and through it: with g = d_y ∘ w and x̂ = `normal`,
@@ -245,23 +263,40 @@ static void norm_backward(struct discriminator *d, double inverse) {
         d->d_y[k] = inverse * (d->d_y[k] - mean / (double)C - d->normal[k] * (along / (double)C));
 }
 
-/* Sequences own different rows as a rule; where two share one, their derivatives are added. */
+static void clear_d_y(struct discriminator *d) {
+    for (int64_t k = 0; k < d->settings.C; k++)
+        d->d_y[k] = 0;
+}
+
+/* d_y of what was normalised from the rows, through the norm to these: sequences own different rows as
+ * a rule; where two share one, their derivatives are added. */
+static void rows_backward(struct discriminator *d, double inverse, struct rows rows,
+                          float *d_states) {
+    const int64_t C = d->settings.C;
+    norm_backward(d, inverse);
+    for (int64_t row = rows.begin; row < rows.end; row++)
+        for (int64_t k = 0; k < C; k++)
+            d_states[row * C + k] += (float)(d->d_y[k] / (double)(rows.end - rows.begin));
+}
+
 static void sequence_backward(struct discriminator *d, const float *states,
                               const struct discriminator_sequence *s, float *d_states) {
-    const int64_t C = d->settings.C, first = first_row(d, s);
-    const double inverse = normalise(d, states, s), slope = s->weight * sigmoid(lead(s));
-    for (int64_t k = 0; k < C; k++)
-        d->d_y[k] = 0;
+    const int64_t C = d->settings.C;
+    const struct rows rows = pooled_rows(d, s);
+    const double inverse = normalise(d, states, rows), slope = s->weight * sigmoid(lead(s));
+    clear_d_y(d);
     for (int c = 0; c < 2; c++)
         add_output(d, place_of(d, WEIGHT) + c * C, place_of(d, BIAS) + c,
                    c == s->label ? -slope : slope);
-    if (d->settings.value)
-        add_output(d, place_of(d, VALUE_WEIGHT), place_of(d, VALUE_BIAS),
-                   2 * s->value_weight * (s->value - s->value_target));
-    norm_backward(d, inverse);
-    for (int64_t row = first; row < s->end; row++)
-        for (int64_t k = 0; k < C; k++)
-            d_states[row * C + k] += (float)(d->d_y[k] / (double)(s->end - first));
+    if (d->settings.value && !s->value_apart)
+        add_value(d, s);
+    rows_backward(d, inverse, rows, d_states);
+    if (!d->settings.value || !s->value_apart)
+        return;
+    const double inverse_of_value = normalise(d, states, value_rows(s));
+    clear_d_y(d);
+    add_value(d, s);
+    rows_backward(d, inverse_of_value, value_rows(s), d_states);
 }
 
 enum status discriminator_backward(struct discriminator *d, const float *states, int64_t rows,

@@ -5,7 +5,8 @@
  *
  *     y = w_n ∘ (x − mean x) / √(var x + 1e-5) + b_n        (layer norm, var over C)
  *     logits = W y + b                                      (2, C); class 1 is real
- *     value = W_v y + b_v                                   (1, C); where a value is wanted
+ *     value = W_v y + b_v                                   (1, C); where a value is wanted, of the
+ *                                                           same y, or of that of another state
  *
  * Its tensors stand together in the flat vector of what is trained, behind those of the model:
  * discriminator.norm.weight, norm.bias, linear.weight, linear.bias, value.weight, value.bias.
@@ -43,6 +44,8 @@ struct discriminator_settings {
 /* A sequence: which states are its own, what its losses count, and what the head says of it. */
 struct discriminator_sequence {
     int64_t begin, end; /* rows [begin, end) of the states; at least one */
+    bool value_apart;   /* the value is read at another row, through the same norm */
+    int64_t value_row;  /* which */
     int label;          /* 1: real, 0: written */
 
     /* Found by discriminator_forward. */

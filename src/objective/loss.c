@@ -170,14 +170,33 @@ void loss_taught(const struct loss_settings *settings, const struct loss_scope *
 
 void loss_judged(const struct loss_judged *sequence, struct loss_sums *sums) {
     const bool real = sequence->real, right = sequence->right;
-    sums->loss += sequence->weight *
-                  (sequence->cross_entropy + sequence->value_error * sequence->value_error);
+    const double error = sequence->valued ? sequence->value - sequence->success : 0.0;
+    sums->loss += sequence->weight * (sequence->cross_entropy + error * error);
     sums->cross_entropy += sequence->cross_entropy;
     sums->real += real;
     sums->written += !real;
     sums->told_real += real && right;
     sums->told_written += !real && right;
     sums->probability_written += real ? 0.0 : sequence->probability;
+    if (!sequence->valued)
+        return;
+    sums->value += sequence->value;
+    sums->value_error += error * error;
+    sums->success += sequence->success;
+}
+
+void loss_reason(const struct loss_settings *settings, const struct loss_scope *scope,
+                 const struct loss_reason *reason, struct loss_sums *sums) {
+    const double share = loss_token_weight(settings, scope, reason->n) * reason->advantage;
+    double loss = 0.0;
+    for (int64_t t = 0; t < reason->n; t++) {
+        loss -= share * (double)reason->logprob[t];
+        reason->d_logprob[t] = (float)(-reason->weight * share);
+        sums->reason_entropy += (double)reason->entropy[t];
+    }
+    sums->loss += reason->weight * loss;
+    sums->reason_loss += loss;
+    sums->reason_tokens += (double)reason->n;
 }
 
 void loss_sums_add(struct loss_sums *sums, const struct loss_sums *other) {
@@ -208,6 +227,12 @@ void loss_sums_add(struct loss_sums *sums, const struct loss_sums *other) {
     sums->told_real += other->told_real;
     sums->told_written += other->told_written;
     sums->probability_written += other->probability_written;
+    sums->value += other->value;
+    sums->value_error += other->value_error;
+    sums->success += other->success;
+    sums->reason_loss += other->reason_loss;
+    sums->reason_tokens += other->reason_tokens;
+    sums->reason_entropy += other->reason_entropy;
     sums->ratio += other->ratio;
     sums->ratio_max = larger(sums->ratio_max, other->ratio_max);
 }

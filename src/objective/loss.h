@@ -73,8 +73,12 @@ struct loss_sums {
     double divergence, entropy_teacher, probability_teacher, agreement;
     double clipped_entries, clipped_tokens;
     /* Of a discriminator, sums over sequences: cross-entropies, unweighted; real and written ones, those
-     * of each that it told, and the probabilities of being real that it gave to written ones */
+     * of each that it told, and the probabilities of being real that it gave to written ones; of its
+     * value head values, their squared errors and what they are to foretell; and of its reasoning the
+     * loss, unweighted, and sums over its tokens */
     double cross_entropy, real, written, told_real, told_written, probability_written;
+    double value, value_error, success;
+    double reason_loss, reason_tokens, reason_entropy;
     double ratio;     /* Σ r */
     double ratio_max; /* largest r (maximum, not sum) */
 };
@@ -102,14 +106,28 @@ struct loss_taught {
 void loss_taught(const struct loss_settings *settings, const struct loss_scope *scope,
                  const struct loss_taught *answer, struct loss_sums *sums);
 
-/* One sequence that a discriminator has judged: L = weight (cross_entropy + value_error²). */
+/* One sequence that a discriminator has judged: L = weight (cross_entropy + (value − success)²), the
+ * second term where there is a value head. */
 struct loss_judged {
     double weight;
     bool real, right; /* what it is, and whether it was told to be that */
     double probability, cross_entropy;
-    double value_error; /* of the success that was expected; 0 without a value head */
+    bool valued;
+    double value, success; /* what it was expected to be, and 0 or 1 */
 };
 void loss_judged(const struct loss_judged *sequence, struct loss_sums *sums);
+
+/* What it wrote before, REINFORCE: L = − weight aggregate( advantage log π ), where the advantage is a
+ * constant. */
+struct loss_reason {
+    int64_t n;            /* tokens that were drawn, ≥ 1 */
+    const float *logprob; /* (n) now */
+    const float *entropy; /* (n) */
+    double weight, advantage;
+    float *d_logprob; /* (n) = dL/dlogprob */
+};
+void loss_reason(const struct loss_settings *settings, const struct loss_scope *scope,
+                 const struct loss_reason *reason, struct loss_sums *sums);
 
 void loss_sums_add(struct loss_sums *sums, const struct loss_sums *other);
 

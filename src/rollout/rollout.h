@@ -85,8 +85,8 @@ static inline enum finish_reason rollout_answer_finish(const struct rollout_answ
 }
 
 /* What is asked of an answer's tokens where they are computed: each from what stands before it, or the
- * hidden states at the last of them, or at all. */
-enum rollout_targets { ROLLOUT_TOKENS, ROLLOUT_LAST_STATE, ROLLOUT_STATES };
+ * hidden states at the last of them, or at all, or before its first turn and at the last. */
+enum rollout_targets { ROLLOUT_TOKENS, ROLLOUT_LAST_STATE, ROLLOUT_STATES, ROLLOUT_END_STATES };
 
 struct rollout {
     int64_t group_count, group_size;

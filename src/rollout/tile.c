@@ -123,6 +123,9 @@ static enum status append_prompt(struct microbatch *microbatch, const struct rol
 static enum status append_tokens(struct batch *batch, int32_t segment,
                                  const struct rollout_answer *answer,
                                  enum rollout_targets targets) {
+    if (targets == ROLLOUT_END_STATES)
+        return batch_append_ends(batch, segment, answer->sequence, rollout_answer_length(answer),
+                                 answer->turn_begins[0]);
     if (targets != ROLLOUT_TOKENS)
         return batch_append_rows(batch, segment, answer->tokens, answer->n,
                                  targets == ROLLOUT_STATES ? BATCH_ALL_ROWS : BATCH_LAST_ROW);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "run/reasoning_file.h"
 
 /* The datasets, row by row. */
 struct columns {
@@ -15,6 +16,11 @@ struct columns {
     int32_t *tokens;
 };
 
+/* What is read behind the prompt of a group: a completion, or that in the middle of a reasoning. */
+static const int32_t *ids_of(const struct rollout_answer *text) {
+    return text->between > 0 ? text->sequence : text->tokens;
+}
+
 static int64_t row_count(const struct rollout *texts) {
     return texts->group_count * texts->group_size;
 }
@@ -23,7 +29,8 @@ static enum status reserve(struct columns *columns, const struct rollout *texts)
     const int64_t rows = row_count(texts);
     int64_t tokens = 0;
     for (int64_t k = 0; k < rows; k++)
-        tokens += texts->groups[k / texts->group_size].prompt_length + texts->answers[k].n;
+        tokens += texts->groups[k / texts->group_size].prompt_length +
+                  rollout_answer_length(&texts->answers[k]);
     TRY(memory_new(&columns->offsets, rows + 1, "sequences of the discriminator"));
     TRY(memory_new(&columns->completion, rows, "sequences of the discriminator"));
     TRY(memory_new(&columns->group, rows, "sequences of the discriminator"));
@@ -51,11 +58,12 @@ static void fill_row(const struct judged *judged, int64_t row, struct columns *c
     const struct rollout_group *prompt = &texts->groups[group];
     const struct rollout_answer *text = &texts->answers[row];
     const struct verdict *verdict = &judged->verdicts[row];
+    const int64_t n = rollout_answer_length(text);
     int32_t *tokens = columns->tokens + columns->offsets[row];
     memcpy(tokens, prompt->prompt, (size_t)prompt->prompt_length * sizeof *tokens);
-    if (text->n > 0)
-        memcpy(tokens + prompt->prompt_length, text->tokens, (size_t)text->n * sizeof *tokens);
-    columns->offsets[row + 1] = columns->offsets[row] + prompt->prompt_length + text->n;
+    if (n > 0)
+        memcpy(tokens + prompt->prompt_length, ids_of(text), (size_t)n * sizeof *tokens);
+    columns->offsets[row + 1] = columns->offsets[row] + prompt->prompt_length + n;
     columns->completion[row] = (int32_t)prompt->prompt_length;
     columns->group[row] = (int32_t)group;
     columns->answer[row] =
@@ -76,7 +84,8 @@ static enum status write_columns(struct h5 *h5, const struct columns *columns, i
                                  bool valued) {
     const int64_t shape[] = {rows, 2};
     TRY(put(h5, "/discriminator/token_ids", H5_KIND_I32, columns->offsets[rows], columns->tokens,
-            "token ids that the discriminator reads: what stands before, and the completion"));
+            "token ids that the discriminator reads: what stands before, the completion, and what "
+            "it reads and writes behind that where it reasons"));
     TRY(put(h5, "/discriminator/offsets", H5_KIND_I64, rows + 1, columns->offsets,
             "row i is elements [offsets[i], offsets[i + 1]) of /discriminator/token_ids"));
     TRY(put(h5, "/discriminator/completion", H5_KIND_I32, rows, columns->completion,
@@ -107,6 +116,8 @@ enum status judged_file_write(struct h5 *h5, const struct judged *judged, bool v
         status = h5_put_group(h5, "/discriminator");
     if (status == STATUS_OK)
         status = write_columns(h5, &columns, rows, valued);
+    if (status == STATUS_OK && judged->reasons.group_count > 0)
+        status = reasoning_file_write(h5, judged);
     release(&columns);
     return status;
 }
@@ -169,5 +180,5 @@ enum status judged_file_describe(const struct h5 *h5, struct strbuf *out) {
     TRY(h5_get_list(h5, "/discriminator/label", H5_KIND_U8, &label, &rows));
     const enum status status = describe_rows(h5, label, rows, out);
     memory_release(&label);
-    return status;
+    return status == STATUS_OK ? reasoning_file_describe(h5, out) : status;
 }

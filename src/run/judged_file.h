@@ -2,7 +2,8 @@
  *
  * What the discriminator has read in a step, and its verdicts, in the file of the step's rollouts:
  * /discriminator/{token_ids, offsets, completion, label, group, answer, logits, value}. A row is a
- * sequence; of each group the real one comes first, the written ones follow.
+ * sequence; of each group the real one comes first, the written ones follow. What it wrote before is
+ * reasoning_file.h's.
  */
 #ifndef RUN_JUDGED_FILE_H
 #define RUN_JUDGED_FILE_H

@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "method/judged.h"
 #include "rollout/budgets.h"
 
 static bool is_stop_id(const struct hparams *hparams, int32_t id) {
@@ -200,8 +201,7 @@ struct discriminator_settings language_model_head(const struct language_model *l
                                                   const struct settings *settings, int64_t offset) {
     return (struct discriminator_settings){.C = lm->hparams.C,
                                            .pooling = (enum pooling)settings->adversarial.pooling,
-                                           .value = settings->adversarial.reward ==
-                                                    SETTING_JUDGED_REWARD_VALUE,
+                                           .value = judged_is_valued(settings),
                                            .offset = offset};
 }
 

@@ -120,6 +120,18 @@ static void measure_rewards(const struct run *run, double *values, double *step)
     measure_parts(run, values, step);
 }
 
+/* What its discriminator wrote before it told. */
+static void measure_reasoning(const struct rollout *reasons, double *step) {
+    const int64_t n = reasons->group_count * reasons->group_size;
+    int64_t tokens = 0, forced = 0;
+    for (int64_t k = 0; k < n; k++) {
+        tokens += reasons->answers[k].n;
+        forced += reasons->answers[k].forced;
+    }
+    step[METRIC_REASON_LENGTH] = (double)tokens / (double)n;
+    step[METRIC_REASON_FORCED] = (double)forced / (double)n;
+}
+
 /* Of the game, what does not change from pass to pass. */
 static void measure_game(const struct run *run, double *step) {
     const struct rollout *texts = &run->step.judged.texts;
@@ -127,10 +139,12 @@ static void measure_game(const struct run *run, double *step) {
     int64_t right = 0;
     for (int64_t k = 0; k < n; k++)
         right += !judged_is_real(k % texts->group_size) &&
-                 texts->answers[k].n == run->settings->adversarial.completion_tokens;
+                 run->step.judged.completions[k] == run->settings->adversarial.completion_tokens;
     step[METRIC_LENGTH_RIGHT] = (double)right / (double)(n - texts->group_count);
     if (run->settings->objective.advantage == SETTING_ADVANTAGE_EMA)
         step[METRIC_ADVERSARIAL_BASELINE] = run->step.clock.collect.baseline;
+    if (run->settings->adversarial.reason_tokens > 0)
+        measure_reasoning(&run->step.judged.reasons, step);
 }
 
 static double share(double part, double whole) {
@@ -155,6 +169,14 @@ static void measure_taught(const struct run *run, const struct loss_sums *total,
         share(total->probability_teacher, tokens);
 }
 
+/* What its value head says of it. */
+static void measure_values(const struct loss_sums *total, int pass, struct metrics *metrics) {
+    const double sequences = total->real + total->written;
+    metrics_pass(metrics, METRIC_VALUE)[pass] = share(total->value, sequences);
+    metrics_pass(metrics, METRIC_VALUE_ERROR)[pass] = share(total->value_error, sequences);
+    metrics_pass(metrics, METRIC_SUCCESS)[pass] = share(total->success, sequences);
+}
+
 /* How the discriminator did. */
 static void measure_discriminator(const struct run *run, const struct loss_sums *total, int pass,
                                   struct metrics *metrics) {
@@ -170,6 +192,13 @@ static void measure_discriminator(const struct run *run, const struct loss_sums 
         share(total->told_written, total->written);
     metrics_pass(metrics, METRIC_PROBABILITY_WRITTEN)[pass] =
         share(total->probability_written, total->written);
+    if (judged_is_valued(run->settings))
+        measure_values(total, pass, metrics);
+    if (run->settings->adversarial.reason_tokens == 0)
+        return;
+    metrics_pass(metrics, METRIC_REASON_LOSS)[pass] = total->reason_loss;
+    metrics_pass(metrics, METRIC_REASON_ENTROPY)[pass] =
+        share(total->reason_entropy, total->reason_tokens);
 }
 
 /* What a backward pass gave: sums of its groups in group order. */

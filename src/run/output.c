@@ -218,32 +218,43 @@ enum status run_output_open(struct run *run, const struct restart *restart) {
 
 /* --- a step --- */
 
-static enum status pack_own_groups(const struct run *run, struct strbuf *out) {
-    for (int64_t g = 0; g < run->step.rollout.group_count; g++)
+static enum status pack_own_groups(const struct run *run, const struct rollout *batch,
+                                   struct strbuf *out) {
+    for (int64_t g = 0; g < batch->group_count; g++)
         if (tiles_of_group(&run->tiles, g)->owner == run->comm->rank)
-            TRY(rollout_pack_group(&run->step.rollout, g, out));
+            TRY(rollout_pack_group(batch, g, out));
     return STATUS_OK;
 }
 
-/* Brings all answers' tokens and numbers to rank 0. */
-static enum status collect_answers(struct run *run) {
+/* Brings tokens and numbers of all answers of a batch to rank 0. */
+static enum status collect_batch(struct run *run, struct rollout *batch) {
     struct strbuf mine = STRBUF_EMPTY;
     char *all = NULL;
     size_t *sizes = NULL, total = 0, at = 0;
-    enum status status =
-        comm_agree(run->comm, run->comm->rank != 0 ? pack_own_groups(run, &mine) : STATUS_OK);
+    enum status status = comm_agree(
+        run->comm, run->comm->rank != 0 ? pack_own_groups(run, batch, &mine) : STATUS_OK);
     if (status == STATUS_OK)
         status = comm_gather(run->comm, strbuf_text(&mine), mine.length, 0, (void **)&all, &sizes);
     for (int rank = 0; sizes != NULL && rank < run->comm->size; rank++)
         total += sizes[rank];
     while (status == STATUS_OK && at < total)
-        status = rollout_unpack_group(&run->step.rollout, all, total, &at);
-    if (status == STATUS_OK && run->method->discriminates)
-        status = judged_take_answers(&run->step.judged, &run->step.rollout);
+        status = rollout_unpack_group(batch, all, total, &at);
     strbuf_release(&mine);
     memory_release(&all);
     memory_release(&sizes);
     return status;
+}
+
+/* What a discriminator has read without reasoning is made of the answers. */
+static enum status collect_answers(struct run *run) {
+    struct judged *judged = &run->step.judged;
+    enum status status = collect_batch(run, &run->step.rollout);
+    if (!run->method->discriminates)
+        return status;
+    if (judged->reasons.group_count == 0)
+        return status == STATUS_OK ? judged_take_answers(judged, &run->step.rollout) : status;
+    TRY(comm_agree(run->comm, status));
+    return collect_batch(run, &judged->texts);
 }
 
 static enum status write_rollouts(struct run *run) {
@@ -258,7 +269,7 @@ static enum status write_rollouts(struct run *run) {
             run->reference != NULL && run->settings->objective.kl_in == SETTING_KL_IN_REWARD,
         .forced = !run->method->likelihood && run->settings->rollout.think_tokens > 0,
         .judged = run->method->discriminates ? &run->step.judged : NULL,
-        .valued = run->settings->adversarial.reward == SETTING_JUDGED_REWARD_VALUE,
+        .valued = judged_is_valued(run->settings),
         .parts = names,
         .part_count = method_rewards(run->method) ? (int)parts : 0,
         .provenance = &run->files.provenance};

@@ -249,10 +249,82 @@ static enum status take_judged(struct run *run, int64_t group) {
         struct rollout_answer *text = &rollout_group_answers(texts, group)[i];
         text->n =
             judged_is_real(i) ? run->settings->adversarial.completion_tokens : answer_tokens(run);
+        run->step.judged.completions[text - texts->answers] = text->n;
         if (judged_is_real(i) || is_own(run, group))
             TRY(memory_new(&text->tokens, text->n, "tokens for the discriminator"));
     }
     return STATUS_OK;
+}
+
+/* Tokens that are read of a completion with the question behind it, and what closes the reasoning. */
+static int64_t reason_between(const struct run *run, int64_t completion) {
+    return completion + run->longest.reasoned - run->settings->adversarial.reason_tokens;
+}
+
+/* A reasoning as long as it gets, drawn or gathered: the sequence in which it stands. */
+static enum status take_reason(const struct run *run, int64_t k) {
+    const struct judged *judged = &run->step.judged;
+    struct rollout_answer *reason = &judged->reasons.answers[k];
+    const int64_t n = run->settings->adversarial.reason_tokens;
+    if (reason->logprob == NULL)
+        TRY(rollout_answer_reserve(reason, n, (struct rollout_columns){.sampler = true}));
+    TRY(memory_new(&reason->sequence, reason_between(run, judged->completions[k]) + n,
+                   "turns of an answer"));
+    TRY(memory_new(&reason->turn_begins, 1, "turns of an answer"));
+    return memory_new(&reason->turn_ends, 1, "turns of an answer");
+}
+
+/* Where each reasoning stands, known to all ranks; its tokens to its owner. */
+static enum status place_reasons(struct run *run) {
+    const struct judged *judged = &run->step.judged;
+    const struct rollout *reasons = &judged->reasons;
+    const int64_t n = run->settings->adversarial.reason_tokens;
+    for (int64_t k = 0; k < reasons->group_count * reasons->group_size; k++) {
+        struct rollout_answer *reason = &reasons->answers[k];
+        const bool own = is_own(run, k / reasons->group_size);
+        if (own)
+            TRY(take_reason(run, k));
+        reason->n = n;
+        reason->between = reason_between(run, judged->completions[k]);
+        if (!own)
+            continue;
+        reason->turn_count = 1;
+        reason->turn_begins[0] = (int32_t)reason->between;
+        reason->turn_ends[0] = (int32_t)(reason->between + n);
+    }
+    return STATUS_OK;
+}
+
+/* Each question stands in memory while all are answered. */
+static enum status draw_reasons(struct run *run) {
+    const struct rollout *reasons = &run->step.judged.reasons;
+    const int64_t rows = reasons->group_count * reasons->group_size,
+                  length = run->longest.judged + reason_between(run, run->longest.answer);
+    struct generate_settings how = generate_settings_of(run->settings, NULL, 0, 1);
+    struct generate_request *requests = NULL;
+    struct generate_report report;
+    int32_t *questions = NULL;
+    int64_t count = 0;
+    enum status status;
+    how.stop_text_count = 0;
+    how.budgets = (struct budget_settings){
+        .group = "adversarial", .max_new_tokens = run->settings->adversarial.reason_tokens};
+    TRY_ELSE(status, done, memory_new(&questions, rows * length, "questions"));
+    TRY_ELSE(status, done, memory_new(&requests, rows, "questions"));
+    for (int64_t k = 0; k < rows; k++) {
+        rollout_answer_release(&reasons->answers[k]);
+        if (is_own(run, k / reasons->group_size))
+            requests[count++] = (struct generate_request){.prompt = questions,
+                                                          .prompt_length = length,
+                                                          .answers = &reasons->answers[k],
+                                                          .answer_count = 1};
+    }
+    status = generate_answers(run->lm.model, run->lm.tokenizer, &how, requests, count,
+                              (struct rollout_columns){.sampler = true}, &report);
+done:
+    memory_release(&questions);
+    memory_release(&requests);
+    return status == STATUS_OK ? place_reasons(run) : status;
 }
 
 static enum status rehearse_rollout(struct run *run) {
@@ -274,6 +346,8 @@ static enum status rehearse_rollout(struct run *run) {
     }
     if (!run->method->likelihood)
         TRY(draw_answers(run));
+    if (run->step.judged.reasons.group_count > 0)
+        TRY(draw_reasons(run));
     for (int64_t k = 0; k < rollout->group_count * group_size; k++)
         rollout->answers[k].n = answer_tokens(run);
     return run->evaluation.on ? draw_samples(run, &run->evaluation.problems) : STATUS_OK;
@@ -322,9 +396,17 @@ static enum status rehearse_training(struct run *run) {
 
 /* --- writing --- */
 
-/* The answers of the other ranks come in one block, then each into its own. */
-static enum status gather_answers(struct run *run) {
-    struct rollout *rollout = &run->step.rollout;
+/* The reasonings of a group, gathered from its owner. */
+static enum status take_reasons(struct run *run, int64_t group) {
+    const int64_t size = run->step.judged.reasons.group_size;
+    for (int64_t i = 0; i < size; i++)
+        TRY(take_reason(run, group * size + i));
+    return STATUS_OK;
+}
+
+/* The answers of a batch that other ranks have come in one block, then each into its own. */
+static enum status gather_answers(struct run *run, const struct rollout *rollout,
+                                  enum status (*take)(struct run *run, int64_t group)) {
     struct strbuf group = STRBUF_EMPTY;
     char *block = NULL;
     int64_t others = 0, own = 0;
@@ -340,7 +422,7 @@ static enum status gather_answers(struct run *run) {
     TRY_ELSE(status, done, memory_pretend(&block, (size_t)others, group.length, "gathered blocks"));
     for (int64_t g = 0; g < rollout->group_count; g++)
         if (!is_own(run, g))
-            TRY_ELSE(status, done, take_answers(run, g));
+            TRY_ELSE(status, done, take(run, g));
 done:
     strbuf_release(&group);
     memory_release(&block);
@@ -353,7 +435,9 @@ static enum status rehearse_saving(struct run *run) {
     const struct parameter_set *trained = language_model_trained(&run->lm);
     int64_t largest = 0;
     if (run->settings->output.rollouts_every > 0) {
-        TRY(gather_answers(run));
+        TRY(gather_answers(run, rollout, take_answers));
+        if (run->step.judged.reasons.group_count > 0)
+            TRY(gather_answers(run, &run->step.judged.reasons, take_reasons));
         TRY(book_once(rollout->group_count * rollout->group_size * answer_tokens(run) * f,
                       "numbers per token"));
     }

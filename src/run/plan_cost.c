@@ -70,23 +70,37 @@ static double teaching(const struct plan *plan, const struct plan_work *work) {
     return work->block * positions + work->pair * all + 4 * work->head * work->answers * answer;
 }
 
-/* What the discriminator reads, once through the blocks; its head is nothing beside them. */
+/* What the discriminator reads, once through the blocks; its head is nothing beside them. Where it
+ * reasons, that and what it wrote, of which the output head's products are `heads`, and what the
+ * drawing takes: each sequence has a prompt of its own there. */
 struct reading {
-    double positions, attention, forward;
+    double positions, attention, forward, heads, drawing;
 };
 
 static struct reading reading_of(const struct plan *plan, const struct plan_work *work) {
     const struct row_lengths *longest = &plan->run.longest;
     const double groups = (double)plan->settings->rollout.prompts_per_step,
                  before = (double)longest->judged, answer = (double)longest->answer,
+                 drawn = (double)plan->settings->adversarial.reason_tokens,
+                 behind = (double)longest->reasoned, asked = behind - drawn,
                  completion = (double)plan->settings->adversarial.completion_tokens;
     struct reading reading = {.positions = 0};
     if (!plan->run.method->discriminates)
         return reading;
-    reading.positions = groups * (before + completion) + work->answers * answer;
-    reading.attention = work->pair * (groups * pairs(before, completion) +
-                                      work->answers * (pairs(before, answer) - pairs(before, 0)));
+    reading.positions = groups * (before + completion + behind) + work->answers * (answer + behind);
+    reading.attention =
+        work->pair * (groups * pairs(before, completion + behind) +
+                      work->answers * (pairs(before, answer + behind) - pairs(before, 0)));
     reading.forward = (work->block + work->adapter) * reading.positions + reading.attention;
+    if (drawn == 0)
+        return reading;
+    reading.heads = work->head * (groups + work->answers) * drawn;
+    reading.drawing =
+        (work->block + work->adapter) *
+            (reading.positions + (work->answers * before) - (groups + work->answers)) +
+        work->pair * (groups * pairs(before + completion + asked, drawn) +
+                      work->answers * pairs(before + answer + asked, drawn)) +
+        reading.heads;
     return reading;
 }
 
@@ -123,20 +137,22 @@ struct plan_work plan_work_of(const struct plan *plan) {
     work.teacher = plan->run.method->distils ? passes * teaching(plan, &work) : 0;
     work.old = old ? once + added : 0;
     const struct reading reading = reading_of(plan, &work);
+    const double times = reading.drawing > 0 ? 2 : 1; /* for the verdict, and for what it wrote */
+    const double positions = work.positions + again * prompt + times * reading.positions;
+    work.reasons = reading.drawing;
     work.verdicts = reading.forward;
-    add_training(plan, &work, work.positions + again * prompt + reading.positions,
-                 attention + reading.attention, heads);
+    add_training(plan, &work, positions, attention + times * reading.attention,
+                 heads + reading.heads);
     work.recomputation =
         settings->model.recompute
-            ? passes * (linear + added + attention + reading.forward -
-                        down * (work.positions + again * prompt + reading.positions))
+            ? passes * (linear + added + attention + times * reading.forward - down * positions)
             : 0;
     return work;
 }
 
 double plan_work_sum(const struct plan_work *work) {
-    return work->rollout + work->reference + work->old + work->teacher + work->verdicts +
-           work->forward + work->backward + work->recomputation;
+    return work->rollout + work->reference + work->old + work->teacher + work->reasons +
+           work->verdicts + work->forward + work->backward + work->recomputation;
 }
 
 /* --- files --- */
@@ -166,8 +182,10 @@ struct plan_disk plan_disk_of(const struct plan *plan) {
     const int64_t read = plan->run.method->discriminates
                              ? (groups + answers) * plan->run.longest.judged +
                                    groups * settings->adversarial.completion_tokens +
-                                   answers * plan->run.longest.answer
-                             : 0; /* each sequence whole */
+                                   answers * plan->run.longest.answer +
+                                   (groups + answers) * (plan->run.longest.reasoned +
+                                                         4 * settings->adversarial.reason_tokens)
+                             : 0; /* each sequence whole; of a drawn token four numbers more */
     const bool mean = plan->run.method->distils && settings->distill.teacher == SETTING_TEACHER_EMA;
     struct plan_disk disk = {
         .checkpoint = (mean ? 16 : 12) * elements + texts + mauve_watch_bytes(&plan->run),

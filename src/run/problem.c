@@ -4,7 +4,8 @@
  * by tile over the ranks; it returns what all ranks agreed on. What moves and is kept is in rule.c.
  *
  * In the adversarial game a mini-batch has two batches, which go through the model one after the
- * other into one gradient: its answers, and what the discriminator reads.
+ * other into one gradient: its answers, and what the discriminator reads; and that again where it
+ * reasons.
  */
 #include "run/run.h"
 
@@ -17,7 +18,7 @@
 #include "run/rule.h"
 
 /* What microbatches are made of. */
-enum batch_kind { BATCH_ANSWERS, BATCH_JUDGED, BATCH_KINDS };
+enum batch_kind { BATCH_ANSWERS, BATCH_JUDGED, BATCH_REASONS, BATCH_KINDS };
 
 /* One call for a gradient: the mini-batch, as all ranks know it, and where its numbers go. */
 struct gradient_call {
@@ -27,7 +28,7 @@ struct gradient_call {
     int64_t microbatches[BATCH_KINDS];    /* of all ranks */
     int64_t rounds[BATCH_KINDS];          /* microbatches of this rank, or of the one with most */
     struct loss_scope scope;              /* answers and tokens of the mini-batch */
-    int64_t sequences;                    /* that the discriminator reads in it */
+    struct loss_scope judged;             /* sequences that the discriminator reads in it */
     struct backward_pass *sums;           /* borrowed from the step */
     struct loss_sums *groups;             /* of these, where the numbers go */
 };
@@ -70,6 +71,10 @@ static void answer_loss(struct run *run, const struct gradient_call *call,
 static const struct rollout *batch_of(const struct run *run, enum batch_kind kind) {
     if (kind == BATCH_JUDGED)
         return run->method->discriminates ? &run->step.judged.texts : NULL;
+    if (kind == BATCH_REASONS)
+        return run->settings->adversarial.reason_tokens > 0 && run->method->discriminates
+                   ? &run->step.judged.reasons
+                   : NULL;
     return &run->step.rollout;
 }
 
@@ -155,12 +160,14 @@ static enum status microbatch_gradient(struct giving *giving, const struct gradi
         .add = give, .progress = overlaps ? progress : NULL, .lasts = overlaps, .context = giving};
     struct tile_buffers *buffers = &run->buffers;
     const struct microbatch *microbatch = &buffers->microbatch;
-    if (giving->kind == BATCH_JUDGED)
-        return discrimination_gradient(run,
-                                       &(struct discrimination_call){.sequences = call->sequences,
-                                                                     .groups = call->groups,
-                                                                     .begin = call->sums->begin},
-                                       &sink);
+    if (giving->kind != BATCH_ANSWERS) {
+        const struct discrimination_call judged = {.first = call->first,
+                                                   .scope = call->judged,
+                                                   .groups = call->groups,
+                                                   .begin = call->sums->begin};
+        return giving->kind == BATCH_JUDGED ? discrimination_gradient(run, &judged, &sink)
+                                            : reasoning_gradient(run, &judged, &sink);
+    }
     if (run->method->distils)
         return taught_gradient(run,
                                &(struct taught_call){.scope = &call->scope,
@@ -289,7 +296,7 @@ static struct gradient_call gradient_call_of(struct run *run, int mini_batch, in
     }
     for (enum batch_kind kind = BATCH_ANSWERS; kind < BATCH_KINDS; kind++)
         call.rounds[kind] = rounds_of(run, kind, mini_batch);
-    call.sequences = (sums->end - sums->begin) * run->step.judged.texts.group_size;
+    call.judged = judged_scope(&run->step.judged, sums->begin, sums->end);
     for (int64_t k = sums->begin * rollout->group_size; k < sums->end * rollout->group_size; k++) {
         call.scope.answers++;
         call.scope.tokens += rollout->answers[k].n;

@@ -36,6 +36,7 @@
 #include "data/stream.h"
 #include "file/provenance.h"
 #include "method/judged.h"
+#include "method/reasoning.h"
 #include "method/method.h"
 #include "method/rewards.h"
 #include "method/teaching.h"
@@ -130,7 +131,9 @@ struct tile_buffers {
 struct row_lengths {
     int64_t prompt, answer, both;
     int64_t teacher; /* of opsd: the teacher's prompt */
-    int64_t judged;  /* of the adversarial game: what stands before a completion to be judged */
+    /* Of the adversarial game: what stands before a completion to be judged, and what behind it where
+     * the discriminator reasons */
+    int64_t judged, reasoned;
 };
 
 /* Rank 0's files in run.directory; on the others but for one number empty. */
@@ -162,6 +165,7 @@ struct run {
     struct weights *reference_weights; /* a copy of its own, or NULL with an adapter */
     struct teacher teacher;            /* of opsd */
     struct teaching teaching;          /* what it reads */
+    struct reasoning reasoning;        /* of a discriminator that reasons */
     struct stream *stream;
     struct corpus *corpus;      /* NULL: prompts are rows of data.train */
     struct row_lengths longest; /* of the stream */

@@ -361,12 +361,18 @@ static int64_t answer_most(const struct run *run) {
                                         : answer;
 }
 
+/* The longest sequence that the discriminator reads. */
+static int64_t judged_most(const struct run *run) {
+    return run->method->discriminates
+               ? run->longest.judged + answer_most(run) + run->longest.reasoned
+               : 0;
+}
+
 /* A device's memory is taken before the first step, for the longest microbatch there may be: taking
  * more would wait for the device, and a run that does not fit should end here and not after hours. The
  * host's comes as it is needed. */
 static enum status reserve_passes(struct run *run) {
-    const int64_t judged = run->longest.judged > 0 ? run->longest.judged + answer_most(run) : 0,
-                  longest = larger(run->longest.both, judged),
+    const int64_t longest = larger(run->longest.both, judged_most(run)),
                   T = larger(longest, run->settings->parallel.tokens_per_pass);
     if (run->lm.backend.ops->host_memory)
         return STATUS_OK;
@@ -408,12 +414,37 @@ static enum status open_passes(struct run *run) {
     return STATUS_OK;
 }
 
-/* What the discriminator reads: no longer than a prompt, which leaves room for a completion. */
-static void measure_judged(struct run *run) {
+/* Where the discriminator reasons, what it is asked; a plan may do without the texts. */
+static enum status open_reasoning(struct run *run) {
+    const struct hparams *hparams = &run->lm.hparams;
+    if (!run->method->discriminates || run->settings->adversarial.reason_tokens == 0 ||
+        run->lm.tokenizer == NULL)
+        return STATUS_OK;
+    return reasoning_open(&run->reasoning, run->settings, run->lm.tokenizer, hparams->eos,
+                          hparams->eos_count);
+}
+
+/* What the discriminator reads: no longer than a prompt, which leaves room for a completion; and where
+ * it reasons, a question around it. */
+static enum status measure_judged(struct run *run) {
+    const int64_t tokens = run->settings->adversarial.reason_tokens;
     if (!run->method->discriminates)
-        return;
+        return STATUS_OK;
     run->longest.judged = judged_prompt_tokens(run->settings, run->longest.prompt);
-    run->max_positions = larger(run->max_positions, run->longest.judged + answer_most(run));
+    if (tokens > 0) {
+        run->longest.judged += reasoning_before(&run->reasoning);
+        run->longest.reasoned = larger(tokens, reasoning_behind(&run->reasoning));
+    }
+    if (tokens > 0 && judged_most(run) > run->lm.hparams.max_positions)
+        return FAIL(STATUS_INPUT,
+                    "a discriminator that reasons reads sequences of up to %lld tokens: prefix and "
+                    "completion, adversarial.judge_template and adversarial.reason_tokens = %lld; "
+                    "the model takes %lld (max_position_embeddings): lower "
+                    "adversarial.reason_tokens, or adversarial.window_tokens",
+                    (long long)judged_most(run), (long long)tokens,
+                    (long long)run->lm.hparams.max_positions);
+    run->max_positions = larger(run->max_positions, judged_most(run));
+    return STATUS_OK;
 }
 
 /* Rows that cannot be counted are as long as the settings and the model let them get. */
@@ -459,6 +490,7 @@ static enum status open_data(struct run *run, int threads, const struct absent *
     TRY(mauve_watch_open(run));
     if (run->method->distils && run->lm.tokenizer != NULL)
         TRY(teaching_open(&run->teaching, settings, &run->lm.form));
+    TRY(open_reasoning(run));
     if (absent_rows(absent))
         assume_rows(run, prompt_limit);
     else
@@ -466,8 +498,7 @@ static enum status open_data(struct run *run, int threads, const struct absent *
     if (run->method->distils)
         run->max_positions =
             larger(run->max_positions, run->longest.teacher + settings->rollout.max_new_tokens);
-    measure_judged(run);
-    return STATUS_OK;
+    return measure_judged(run);
 }
 
 /* To open the reducer is a meeting of all ranks. */
@@ -571,5 +602,6 @@ void run_close(struct run *run) {
     run_evaluation_close(run);
     mauve_watch_close(run);
     teaching_release(&run->teaching);
+    reasoning_release(&run->reasoning);
     language_model_close(&run->lm);
 }

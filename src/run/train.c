@@ -48,6 +48,7 @@ static enum status run_step(struct run *run, struct metrics *metrics) {
                                            .corpus = run->corpus,
                                            .discriminator = run->lm.discriminator,
                                            .judged = &run->step.judged,
+                                           .reasoning = &run->reasoning,
                                            .tiles = &run->tiles,
                                            .stop_ids = run->lm.hparams.eos,
                                            .stop_id_count = run->lm.hparams.eos_count,

@@ -7,8 +7,8 @@
 RUN is a run.directory with settings.cfg, rollouts/step-T.h5 and checkpoints of the steps T - 1 and T (checkpoint.every = 1, keep = 2 or
 more), of a model in model.path with an adapter or without (fp32, update.rule = "single", one pass over the batch). From the parameters of
 checkpoint T - 1 and the tokens of the rollout file it works out log-probabilities, the discriminator's logits, rewards, advantages, both
-losses, the gradient of their sum, clipping and AdamW with the head's own learning rate, and compares each with what the run has written;
-of the parameters the difference over the largest step that torch made. Exit status 1 where something is further off than fp32 explains.
+losses, of the second also what a discriminator's reasoning learns by, the gradient of their sum, clipping and AdamW with the head's own
+learning rate, and compares each with what the run has written; of the parameters the difference over the largest step that torch made. Exit status 1 where something is further off than fp32 explains.
 Needs torch, transformers, h5py.
 """
 import argparse, json, math, os, re, sys
@@ -92,12 +92,19 @@ class Game:
             low.on = True
         return out
 
-    def judge(self, ids, begin):
+    def judge(self, ids, begin, reason):
+        """logits, value, and log-probabilities of the tokens [reason] that were drawn before"""
         h = self.hidden(ids)
         x = h[min(begin, len(ids) - 1):].mean(0) if self.s["adversarial.pooling"] == "mean" else h[-1]
-        y = F.layer_norm(x, x.shape, self.p[HEAD + "norm.weight"], self.p[HEAD + "norm.bias"], 1e-5)
-        value = y @ self.p[HEAD + "value.weight"][0] + self.p[HEAD + "value.bias"][0] if HEAD + "value.weight" in self.p else torch.tensor(0.0)
-        return F.linear(y, self.p[HEAD + "linear.weight"], self.p[HEAD + "linear.bias"]), value
+        norm = lambda x: F.layer_norm(x, x.shape, self.p[HEAD + "norm.weight"], self.p[HEAD + "norm.bias"], 1e-5)
+        y, told_before = norm(x), norm(h[reason[0] - 1] if reason else x)
+        value = told_before @ self.p[HEAD + "value.weight"][0] + self.p[HEAD + "value.bias"][0] if HEAD + "value.weight" in self.p else torch.tensor(0.0)
+        logits = F.linear(y, self.p[HEAD + "linear.weight"], self.p[HEAD + "linear.bias"])
+        if not reason:
+            return logits, value, torch.zeros(0)
+        begin, end = reason
+        z = torch.log_softmax(self.net.lm_head(h[begin - 1:end - 1]) / self.s["rollout.temperature"], -1)
+        return logits, value, z[torch.arange(end - begin), torch.tensor(ids[begin:end])]
 
 
 def reward(s, logits, value, n):
@@ -115,6 +122,13 @@ def divergence(kind, logprob, reference):
     return {"k1": d, "k2": d * d / 2, "k3": torch.expm1(-d) + d}[kind]
 
 
+def aggregate(s, terms, most):
+    """of the tokens of all sequences, by objective.aggregation"""
+    n, tokens = len(terms), sum(len(t) for t in terms)
+    share = {"sequence_mean": lambda t: 1 / (n * len(t)), "token_mean": lambda t: 1 / tokens, "constant": lambda t: 1 / (n * most)}
+    return sum(share[s["objective.aggregation"]](t) * t.sum() for t in terms)
+
+
 class Step:
     """The batch of a step and what follows from it."""
 
@@ -127,11 +141,15 @@ class Step:
         self.logprob = [game.logprobs(prompts[g], a)[torch.tensor(~f)] for g, a, f in zip(group, ids, forced)]
         self.reference = [game.reference(prompts[g], a)[torch.tensor(~f)] for g, a, f in zip(group, ids, forced)] if s["objective.kl_coef"] else None
         read, begin = rows(file, "discriminator/token_ids", "discriminator/offsets"), file["discriminator/completion"][()]
-        judged = [game.judge(r, b) for r, b in zip(read, begin)]
-        self.logits, self.value = torch.stack([l for l, _ in judged]), torch.stack([v for _, v in judged])
+        self.reasons = "discriminator/reason_begin" in file
+        reason = list(zip(file["discriminator/reason_begin"][()], file["discriminator/reason_end"][()])) if self.reasons else [None] * len(read)
+        end = file["discriminator/completion_end"][()] if self.reasons else [len(r) for r in read]
+        judged = [game.judge(r, b, w) for r, b, w in zip(read, begin, reason)]
+        self.logits, self.value = (torch.stack([j[i] for j in judged]) for i in (0, 1))
+        self.reason_logprob = [j[2] for j in judged]
         self.label, self.answer = torch.tensor(file["discriminator/label"][()].astype(np.int64)), file["discriminator/answer"][()]
         at = {a: i for i, a in enumerate(self.answer) if a >= 0}
-        self.reward = np.array([reward(s, self.logits[at[k]], self.value[at[k]], len(read[at[k]]) - begin[at[k]]) for k in range(len(ids))])
+        self.reward = np.array([reward(s, self.logits[at[k]], self.value[at[k]], end[at[k]] - begin[at[k]]) for k in range(len(ids))])
 
     def penalised(self):
         s = self.game.s
@@ -142,20 +160,23 @@ class Step:
 
     def generator(self, advantage):
         """one pass: every ratio is 1"""
-        s, loss = self.game.s, 0.0
+        s, terms_of = self.game.s, []
         for i, lp in enumerate(self.logprob):
             terms = -(lp - lp.detach()).exp() * advantage[i]
             if self.reference is not None and s["objective.kl_in"] == "loss":
                 terms = terms + s["objective.kl_coef"] * divergence(s["objective.kl_estimator"], lp, self.reference[i])
-            loss = loss + terms.mean() / len(self.logprob)
-        return loss
+            terms_of.append(terms)
+        return aggregate(s, terms_of, s["rollout.max_new_tokens"])
 
     def discriminator(self):
-        cross = F.cross_entropy(self.logits, self.label)
-        if self.game.s["adversarial.reward"] != "value":
-            return cross, cross
+        s, cross = self.game.s, F.cross_entropy(self.logits, self.label)
         right = (self.logits.argmax(-1) == self.label).double()
-        return cross, cross + ((self.value - right) ** 2).mean()
+        valued = cross + ((self.value - right) ** 2).mean()
+        if not self.reasons:
+            return cross, valued if s["adversarial.reward"] == "value" else cross
+        self.advantage = (right - self.value).detach()
+        self.reason_loss = aggregate(s, [-a * lp for a, lp in zip(self.advantage, self.reason_logprob)], s["adversarial.reason_tokens"])
+        return cross, valued + self.reason_loss
 
 
 def rate(s, largest, step):
@@ -212,6 +233,11 @@ def main():
     other = {n: g - own[n] if n in own else g for n, g in all_of.items()}
     norm, g_norm, d_norm = (math.sqrt(sum(float((g**2).sum()) for g in part.values())) for part in (all_of, own, other))
     compare("discriminator/logits", file["discriminator/logits"][()], step.logits.detach(), 2e-6)
+    if step.reasons:
+        compare("discriminator/value", file["discriminator/value"][()], step.value.detach(), 2e-6)
+        compare("discriminator/advantage", file["discriminator/advantage"][()], step.advantage, 2e-6)
+        compare("discriminator/reason_logprob", file["discriminator/reason_logprob"][()], torch.cat(step.reason_logprob).detach(), 5e-6)
+        compare("adversarial/reason_loss", metric["adversarial/reason_loss"][a.step - 1], step.reason_loss.item(), 5e-6)
     numbers = file["token/logprob"][()]
     compare("token/logprob", numbers[~np.isnan(numbers)], torch.cat(step.logprob).detach(), 5e-6)
     compare("answer/reward", file["answer/reward"][()], step.reward, 5e-6)

@@ -5,7 +5,9 @@
     make_game.py [OUT_DIR]         (default: the folder of this script)
 
 Written with torch 2.15.0, transformers 5.24.0, peft 0.21.2. The models, the answers and the generator's loss are those of
-tests/data/update/make_steps.py in a first pass; the discriminator reads each sequence alone. game.tsv, a line each: case, name and
+tests/data/update/make_steps.py in a first pass; the discriminator reads each sequence alone. Where it reasons, a question, drawn tokens and
+what closes them follow each completion, logits are read behind these, the value before the first drawn token, and the drawn tokens have the
+loss of REINFORCE by given verdicts. game.tsv, a line each: case, name and
 
     of a parameter      norm of the gradient of the whole loss by it, and product with the fixed vector of its name
     of a metric         its value, and 0
@@ -24,6 +26,8 @@ from make_steps import CONFIG, GROUPS, GROUP_SIZE, batch, loss_of, make_model, s
 torch.float32 = torch.float64  # which transformers takes for norms and the softmax of attention whatever the model's numbers are
 C, EPSILON, REAL = CONFIG["hidden_size"], 1e-5, 5
 CASES = {
+    "full/reason": dict(kind="full", mean=False, value=True, d_scale=2.5, reason=True),
+    "lora/reason": dict(kind="lora", mean=False, value=True, d_scale=0.5, reason=True),
     "full/last": dict(kind="full", mean=False, value=False, d_scale=2.5),
     "full/mean/value": dict(kind="full", mean=True, value=True, d_scale=0.5),
     "lora/mean": dict(kind="lora", mean=True, value=False, d_scale=2.5),
@@ -41,6 +45,13 @@ def sequences():
             yield prefix, rows[k][1][k % 2:], 0
 
 
+def reasons():
+    """(behind, drawn, close, real, logits, value) of each sequence: what follows its completion, and the verdict that was before the step."""
+    for k, (_, _, label) in enumerate(sequences()):
+        logits = (0.125, 0.125 + (0.5 if k % 3 == 0 else -0.5))
+        yield tokens("behind", 3), tokens(f"reason {k}", 1 + k % 4), tokens("close", 2) if k % 2 else [], label, logits, 0.25 + 0.125 * (k % 5)
+
+
 def make_head(value):
     shapes = {"norm.weight": (C,), "norm.bias": (C,), "linear.weight": (2, C), "linear.bias": (2,)}
     if value:
@@ -52,13 +63,26 @@ def make_head(value):
 def judge(model, head, case):
     """Logits and values of all sequences."""
     body = model.get_base_model().model if case["kind"] != "full" else model.model
-    states = []
-    for prefix, completion, _ in sequences():
-        h = body(input_ids=torch.tensor([prefix + completion])).last_hidden_state[0]
+    states, before = [], []
+    for (prefix, completion, _), (behind, drawn, close, *_) in zip(sequences(), reasons()):
+        question = prefix + completion + behind if "reason" in case else prefix + completion
+        h = body(input_ids=torch.tensor([question + drawn + close if "reason" in case else question])).last_hidden_state[0]
         states.append(h[len(prefix):].mean(0) if case["mean"] and completion else h[-1])
-    y = F.layer_norm(torch.stack(states), (C,), head["discriminator.norm.weight"], head["discriminator.norm.bias"], EPSILON)
-    value = F.linear(y, head["discriminator.value.weight"], head["discriminator.value.bias"])[:, 0] if case["value"] else None
+        before.append(h[len(question) - 1] if "reason" in case else states[-1])
+    y, y_before = (F.layer_norm(torch.stack(x), (C,), head["discriminator.norm.weight"], head["discriminator.norm.bias"], EPSILON) for x in (states, before))
+    value = F.linear(y_before, head["discriminator.value.weight"], head["discriminator.value.bias"])[:, 0] if case["value"] else None
     return F.linear(y, head["discriminator.linear.weight"], head["discriminator.linear.bias"]), value
+
+
+def reinforce(model):
+    """- mean over sequences of token means of (success - value) log pi, by the given verdicts; the mean entropy; and the successes."""
+    loss, entropies, success = 0.0, [], []
+    for (prefix, completion, _), (behind, drawn, _, real, logits, value) in zip(sequences(), reasons()):
+        logprob, entropy = score(model, prefix + completion + behind, drawn)
+        success.append(float((logits[1] > logits[0]) == real))
+        loss = loss - (success[-1] - value) * logprob.mean()
+        entropies.append(entropy)
+    return loss / len(success), torch.cat(entropies).mean(), torch.tensor(success)
 
 
 def play(model, head, case, old):
@@ -66,10 +90,16 @@ def play(model, head, case, old):
     logits, value = judge(model, head, case)
     label = torch.tensor([l for _, _, l in sequences()])
     right = (logits.argmax(-1) == label).double()
-    d_loss = F.cross_entropy(logits, label)
-    loss = loss_of(model, rows, old) + case["d_scale"] * (d_loss + (((value - right) ** 2).mean() if case["value"] else 0))
+    d_loss, reason_loss, success, more = F.cross_entropy(logits, label), 0, right, {}
+    if "reason" in case:
+        reason_loss, entropy, success = reinforce(model)
+        more = {"adversarial/reason_loss": reason_loss, "adversarial/reason_entropy": entropy}
+    error = ((value - success) ** 2).mean() if case["value"] else 0
+    if case["value"]:
+        more |= {"adversarial/value": value.mean(), "adversarial/value_error": error, "adversarial/success": success.mean()}
+    loss = loss_of(model, rows, old) + case["d_scale"] * (d_loss + error + reason_loss)
     metrics = {"loss": loss, "adversarial/d_loss": d_loss, "adversarial/accuracy_real": right[label == 1].mean(),
-               "adversarial/accuracy_written": right[label == 0].mean(), "adversarial/probability_written": logits.softmax(-1)[label == 0, 1].mean()}
+               "adversarial/accuracy_written": right[label == 0].mean(), "adversarial/probability_written": logits.softmax(-1)[label == 0, 1].mean(), **more}
     return loss, {name: x.item() for name, x in metrics.items()}
 
 

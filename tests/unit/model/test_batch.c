@@ -59,10 +59,28 @@ static void check_turns(void) {
     batch_release(&batch);
 }
 
+/* The rows before a token and at the end, behind a prompt whose last row is the one before the first. */
+static void check_ends(void) {
+    struct batch batch = BATCH_EMPTY;
+    int32_t prompt;
+    CHECK_OK(batch_append_text(&batch, (const int32_t[]){1, 2}, 2));
+    CHECK_OK(batch_append_prompt(&batch, (const int32_t[]){10, 11}, 2, &prompt));
+    CHECK_OK(batch_append_ends(&batch, prompt, (const int32_t[]){20, 21, 30, 40, 41}, 5, 2));
+    CHECK_OK(batch_append_ends(&batch, prompt, (const int32_t[]){50, 51}, 2, 0));
+    CHECK_EQ(batch.T, 11);
+    check_list("target_rows", batch.target_rows, (const int32_t[]){0, 5, 8, 3, 10}, 5);
+    check_list("target_tokens", batch.target_tokens, (const int32_t[]){2, 30, 41, 50, 51}, 5);
+    check_list("positions", batch.positions, (const int32_t[]){0, 1, 0, 1, 2, 3, 4, 5, 6, 2, 3},
+               11);
+    CHECK_EQ(batch.target_count, 5);
+    batch_release(&batch);
+}
+
 int main(void) {
     struct batch batch = BATCH_EMPTY;
     int32_t prompt;
     check_turns();
+    check_ends();
     fill(&batch);
     check_content(&batch);
     const int64_t before = memory_totals().allocations;

@@ -3,7 +3,7 @@
  * The head that tells real from written: what it says, its loss and gradient against PyTorch
  * (tests/data/model/make_discriminator.py) and against central differences of the same formulas in
  * double; the values that it starts with; and that alone it learns to tell two distributions as
- * well as they can be told, and two equal ones not at all.
+ * well as they can be told, and two equal ones not at all. The value may be read at other rows.
  */
 #include "model/discriminator.h"
 
@@ -23,31 +23,48 @@ static const struct discriminator_sequence sequences[COUNT] = {
     {.begin = 4, .end = 6, .label = 0, .weight = 1.25, .value_weight = 2, .value_target = 1},
     {.begin = 6, .end = 9, .label = 1, .weight = 0.1, .value_weight = 1, .value_target = 0},
 };
+static const int64_t apart_rows[COUNT] = {0, 2, 4,
+                                          7}; /* 2 is also where the first one's class is read */
+
+/* What is read, and where. */
+enum kind { LAST = POOLING_LAST, MEAN = POOLING_MEAN, APART, KINDS };
+static enum pooling pooling_of(enum kind kind) {
+    return kind == MEAN ? POOLING_MEAN : POOLING_LAST;
+}
 
 /* --- the same formulas, in double --- */
 
 struct numbers {
-    bool mean, value;
+    bool mean, value, apart;
     double states[ROWS * C], head[HEAD];
 };
 
-static double plain_loss(const struct numbers *n, const struct discriminator_sequence *s) {
-    const double *const w = n->head, *const b = w + C, *const W = b + C, *const c = W + 2 * C,
-                        *const V = c + 2, *const v = V + C;
-    const int64_t first = n->mean ? s->begin : s->end - 1;
-    double x[C], logits[2] = {c[0], c[1]}, value = n->value ? v[0] : 0, mean = 0, square = 0;
+/* The layer norm of the mean of the rows [first, end). */
+static void plain_norm(const struct numbers *n, int64_t first, int64_t end, double *y) {
+    const double *const w = n->head, *const b = w + C;
+    double x[C], mean = 0, square = 0;
     for (int k = 0; k < C; k++) {
         x[k] = 0;
-        for (int64_t row = first; row < s->end; row++)
-            x[k] += n->states[row * C + k] / (double)(s->end - first);
+        for (int64_t row = first; row < end; row++)
+            x[k] += n->states[row * C + k] / (double)(end - first);
         mean += x[k] / C;
         square += x[k] * x[k] / C;
     }
+    for (int k = 0; k < C; k++)
+        y[k] = w[k] * (x[k] - mean) / sqrt(square - mean * mean + 1e-5) + b[k];
+}
+
+static double plain_loss(const struct numbers *n, const struct discriminator_sequence *s) {
+    const double *const W = n->head + 2 * C, *const c = W + 2 * C, *const V = c + 2,
+                        *const v = V + C;
+    const int64_t first = n->mean ? s->begin : s->end - 1, apart = apart_rows[s - sequences];
+    double y[C], at_value[C], logits[2] = {c[0], c[1]}, value = n->value ? v[0] : 0;
+    plain_norm(n, first, s->end, y);
+    plain_norm(n, n->apart ? apart : first, n->apart ? apart + 1 : s->end, at_value);
     for (int k = 0; k < C; k++) {
-        const double y = w[k] * (x[k] - mean) / sqrt(square - mean * mean + 1e-5) + b[k];
-        logits[0] += W[k] * y;
-        logits[1] += W[C + k] * y;
-        value += n->value ? V[k] * y : 0;
+        logits[0] += W[k] * y[k];
+        logits[1] += W[C + k] * y[k];
+        value += n->value ? V[k] * at_value[k] : 0;
     }
     return s->weight * (log(exp(logits[0]) + exp(logits[1])) - logits[s->label]) +
            (n->value ? s->value_weight * pow(value - s->value_target, 2) : 0);
@@ -73,6 +90,7 @@ static double difference(struct numbers *n, double *x) {
 /* --- the head --- */
 
 struct work {
+    enum kind kind;
     struct backend backend;
     struct discriminator *head;
     float *master, *gradient; /* (BEFORE + HEAD): backend memory, host */
@@ -101,10 +119,10 @@ static void fill(struct work *w) {
         w->states[k] *= 4.0f;
 }
 
-static void open_work(struct work *w, const char *device, enum pooling pooling, bool value) {
-    *w = (struct work){.head = NULL};
+static void open_work(struct work *w, const char *device, enum kind kind, bool value) {
+    *w = (struct work){.kind = kind};
     const struct discriminator_settings settings = {
-        .C = C, .pooling = pooling, .value = value, .offset = BEFORE};
+        .C = C, .pooling = pooling_of(kind), .value = value, .offset = BEFORE};
     CHECK_OK(backend_open(&w->backend, device, 1));
     CHECK_OK(discriminator_create(&w->head, &w->backend, &settings));
     CHECK_OK(backend_new(&w->backend, &w->master, BEFORE + HEAD, "master"));
@@ -117,6 +135,10 @@ static void compute(struct work *w) {
     struct gradient_piece piece;
     const struct gradient_piece place = discriminator_gradient_piece(w->head);
     memcpy(w->found, sequences, sizeof sequences);
+    for (int i = 0; i < COUNT; i++) {
+        w->found[i].value_apart = w->kind == APART;
+        w->found[i].value_row = apart_rows[i];
+    }
     discriminator_forward(w->head, w->states, w->found, COUNT);
     for (int time = 0; time < 2; time++)
         CHECK_OK(
@@ -165,14 +187,14 @@ static void check_row(const struct work *w, const char *name, const double *want
     }
 }
 
-static void test_peer(const char *device, enum pooling pooling) {
-    static const char *const names[] = {[POOLING_LAST] = "last", [POOLING_MEAN] = "mean"};
+static void test_peer(const char *device, enum kind kind) {
+    static const char *const names[] = {[LAST] = "last", [MEAN] = "mean", [APART] = "apart"};
     struct work w;
     char row[4096];
     int found = 0;
     FILE *file = fopen(TINY_DATA "/discriminator.tsv", "r");
     CHECK(file != NULL);
-    open_work(&w, device, pooling, true);
+    open_work(&w, device, kind, true);
     compute(&w);
     while (file != NULL && fgets(row, sizeof row, file) != NULL) {
         double want[ROWS * C];
@@ -180,7 +202,7 @@ static void test_peer(const char *device, enum pooling pooling) {
         const char *which = strtok(row, "\t"), *name = strtok(NULL, "\t");
         for (const char *text; (text = strtok(NULL, "\t\n")) != NULL && n < ROWS * C; n++)
             want[n] = strtod(text, NULL);
-        if (strcmp(which, names[pooling]) != 0)
+        if (strcmp(which, names[kind]) != 0)
             continue;
         check_row(&w, name, want, n);
         found++;
@@ -193,10 +215,10 @@ static void test_peer(const char *device, enum pooling pooling) {
 
 /* --- against differences --- */
 
-static void test_differences(enum pooling pooling, bool value) {
+static void test_differences(enum kind kind, bool value) {
     struct work w;
-    struct numbers n = {.mean = pooling == POOLING_MEAN, .value = value};
-    open_work(&w, "cpu", pooling, value);
+    struct numbers n = {.mean = kind == MEAN, .value = value, .apart = kind == APART};
+    open_work(&w, "cpu", kind, value);
     const int64_t elements = discriminator_parameters(w.head)->elements;
     CHECK_EQ(elements, value ? HEAD : HEAD - C - 1);
     for (int k = 0; k < ROWS * C; k++)
@@ -219,7 +241,7 @@ static void test_differences(enum pooling pooling, bool value) {
 static void test_sure(void) {
     struct work w;
     struct gradient_piece piece;
-    open_work(&w, "cpu", POOLING_LAST, false);
+    open_work(&w, "cpu", LAST, false);
     for (int k = 0; k < HEAD - C - 1; k++)
         w.gradient[BEFORE + k] = 0.0f;
     w.gradient[BEFORE + 4 * C] = -800.0f; /* the bias of class 0, then of class 1 */
@@ -340,14 +362,12 @@ static void test_learns(void) {
 }
 
 int main(void) {
-    for (const char *const *device = backends_list(); *device != NULL; device++) {
-        test_peer(*device, POOLING_LAST);
-        test_peer(*device, POOLING_MEAN);
-    }
-    for (int value = 0; value < 2; value++) {
-        test_differences(POOLING_LAST, value == 1);
-        test_differences(POOLING_MEAN, value == 1);
-    }
+    for (const char *const *device = backends_list(); *device != NULL; device++)
+        for (int kind = LAST; kind < KINDS; kind++)
+            test_peer(*device, (enum kind)kind);
+    for (int value = 0; value < 2; value++)
+        for (int kind = LAST; kind < KINDS; kind++)
+            test_differences((enum kind)kind, value == 1);
     test_sure();
     test_start();
     test_learns();

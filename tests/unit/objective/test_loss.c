@@ -2,7 +2,7 @@
  *
  * The derivatives of the whole loss are its central differences, for all gates, KL kinds,
  * aggregations and levels; the clamp of the log-ratio; EUR against the clip ratio by eq. 12; a
- * likelihood; sums.
+ * likelihood; what a discriminator's reasoning learns by; sums.
  *
  * Log-probabilities are multiples of 2^-14, so that fp32 holds them and their differences exactly.
  */
@@ -258,6 +258,37 @@ static void test_likelihood(void) {
     CHECK_NEAR(sums.tokens, 5, 0);
 }
 
+/* − 2.5 × the aggregate of (advantage × log π), whose derivative is the weight of each token. */
+static void test_reason(void) {
+    struct loss_settings s = settings_of(&gate_clip);
+    const struct example e = example_make(1);
+    for (int a = AGGREGATE_SEQUENCE_MEAN; a <= AGGREGATE_CONSTANT; a++) {
+        float d[MOST_TOKENS];
+        double logprob = 0, entropy = 0;
+        struct loss_sums sums = {.loss = 1.0};
+        s.aggregation = (enum aggregation)a;
+        const double share = share_of_token(&s, e.n);
+        loss_reason(&s, &scope,
+                    &(struct loss_reason){.n = e.n,
+                                          .logprob = e.logprob,
+                                          .entropy = e.entropy,
+                                          .weight = 2.5,
+                                          .advantage = -0.375,
+                                          .d_logprob = d},
+                    &sums);
+        for (int64_t t = 0; t < e.n; t++) {
+            logprob += (double)e.logprob[t];
+            entropy += (double)e.entropy[t];
+            CHECK_NEAR(d[t], 2.5 * share * 0.375, 1e-7);
+        }
+        CHECK_NEAR(sums.loss, 1 + 2.5 * share * 0.375 * logprob, 1e-12);
+        CHECK_NEAR(sums.reason_loss, share * 0.375 * logprob, 1e-12);
+        CHECK_NEAR(sums.reason_entropy, entropy, 1e-12);
+        CHECK_NEAR(sums.reason_tokens, (double)e.n, 0);
+        CHECK_NEAR(sums.tokens, 0, 0);
+    }
+}
+
 /* Counts by the sign of the advantage, and the largest ratio. */
 static void test_sums(void) {
     const struct loss_settings s = settings_of(&gate_clip);
@@ -289,6 +320,7 @@ int main(void) {
     test_eur();
     test_first_pass();
     test_likelihood();
+    test_reason();
     test_sums();
     return CHECK_END();
 }

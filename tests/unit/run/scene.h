@@ -118,6 +118,7 @@ static inline struct method_context scene_context(struct scene *scene) {
                                    .corpus = run->corpus,
                                    .discriminator = run->lm.discriminator,
                                    .judged = &run->step.judged,
+                                   .reasoning = &run->reasoning,
                                    .tiles = &run->tiles,
                                    .stop_ids = run->lm.hparams.eos,
                                    .stop_id_count = run->lm.hparams.eos_count};

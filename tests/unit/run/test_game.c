@@ -2,7 +2,8 @@
  *
  * The gradient of a step of the adversarial game, of generator and discriminator together, by
  * every tensor of a small model or its adapter and by the head's equals PyTorch's in double, and so
- * do the metrics (tests/data/adversarial/make_game.py); however its sequences are cut into passes.
+ * do the metrics (tests/data/adversarial/make_game.py); however its sequences are cut into passes, and
+ * where the discriminator reasons as well.
  * A head alone, on a model that stays as it is, learns to tell what that writes from texts of two
  * letters.
  */
@@ -18,17 +19,27 @@
     "rollout.prompts_per_step=4 rollout.group_size=3 rollout.temperature=0.7 objective.gate=erf "  \
     "objective.tau_pos=10 objective.tau_neg=12 objective.entropy_coef=0.01 "                       \
     "optimizer.learning_rate=0 optimizer.beta1=0 optimizer.max_grad_norm=0 %s"
-enum { GROUPS = 4, SIZE = 3, REAL = 5, LONGEST = 7, BYTES = 256 };
+#define REASONS                                                                                    \
+    "adversarial.judge_template={prefix}|{completion}?<think> adversarial.reason_tokens=4 "
+enum { GROUPS = 4, SIZE = 3, REAL = 5, LONGEST = 7, BYTES = 256, BEHIND = 3, CLOSE = 2 };
 
 static const struct {
     const char *name, *settings;
+    int metrics;
 } cases[] = {
-    {"full/last", "adversarial.pooling=last adversarial.d_scale=2.5"},
-    {"full/mean/value",
-     "adversarial.pooling=mean adversarial.reward=value adversarial.d_scale=0.5"},
-    {"lora/mean", "lora.rank=2 lora.alpha=4 adversarial.pooling=mean adversarial.d_scale=2.5"},
-    {"lora/last/value", "lora.rank=2 lora.alpha=4 adversarial.reward=value adversarial.d_scale=7 "
-                        "adversarial.d_scale_in=reward"},
+    {"full/last", "adversarial.pooling=last adversarial.d_scale=2.5", 5},
+    {"full/mean/value", "adversarial.pooling=mean adversarial.reward=value adversarial.d_scale=0.5",
+     8},
+    {"lora/mean", "lora.rank=2 lora.alpha=4 adversarial.pooling=mean adversarial.d_scale=2.5", 5},
+    {"lora/last/value",
+     "lora.rank=2 lora.alpha=4 adversarial.reward=value adversarial.d_scale=7 "
+     "adversarial.d_scale_in=reward",
+     8},
+    {"full/reason", REASONS "adversarial.d_scale=2.5", 10},
+    {"lora/reason",
+     REASONS "lora.rank=2 lora.alpha=4 adversarial.reward=value "
+             "adversarial.d_scale=0.5",
+     10},
 };
 
 /* --- models and batches of make_game.py --- */
@@ -78,6 +89,28 @@ static void set_answer(struct run *run, int k) {
     answer->finish = FINISH_LENGTH;
 }
 
+/* Behind the completion of sequence k a question, 1 + k mod 4 drawn tokens, and behind every other one what
+ * closes them; of the verdicts some tell right. */
+static void set_reason(struct run *run, int k) {
+    struct judged *judged = &run->step.judged;
+    struct rollout_answer *text = &judged->texts.answers[k];
+    const int64_t told = text->n, n = 1 + k % 4, length = told + BEHIND + n + (k % 2 ? CLOSE : 0);
+    const int32_t begin = (int32_t)told + BEHIND, end = begin + (int32_t)n;
+    int32_t sequence[REAL + LONGEST + BEHIND + 4 + CLOSE];
+    char name[32];
+    snprintf(name, sizeof name, "reason %d", k);
+    if (told > 0)
+        memcpy(sequence, text->tokens, (size_t)told * sizeof *sequence);
+    tiny_tokens("behind", BYTES, sequence + told, BEHIND);
+    tiny_tokens(name, BYTES, sequence + begin, n);
+    tiny_tokens("close", BYTES, sequence + end, CLOSE);
+    rollout_answer_release(text);
+    CHECK_OK(rollout_answer_reserve(text, n, (struct rollout_columns){.sampler = true}));
+    CHECK_OK(rollout_answer_set_turns(text, sequence, length, &begin, &end, 1));
+    judged->verdicts[k] = (struct verdict){.logits = {0.125, 0.125 + (k % 3 == 0 ? 0.5 : -0.5)},
+                                           .value = 0.25 + 0.125 * (k % 5)};
+}
+
 static void set_batch(struct run *run) {
     CHECK_OK(run_clear_batch(run));
     for (int g = 0; g < GROUPS; g++)
@@ -85,6 +118,8 @@ static void set_batch(struct run *run) {
     for (int k = 0; k < GROUPS * SIZE; k++)
         set_answer(run, k);
     CHECK_OK(judged_take_answers(&run->step.judged, &run->step.rollout));
+    for (int k = 0; run->step.judged.reasons.group_count > 0 && k < GROUPS * (1 + SIZE); k++)
+        set_reason(run, k);
 }
 
 /* --- what is stored --- */
@@ -100,7 +135,7 @@ static void check_gradient(const struct run *run, const char *name, const struct
 }
 
 /* A line is a parameter's or a metric's; all parameters must be there. */
-static void check_step(struct run *run, const char *name) {
+static void check_step(struct run *run, const char *name, int expected) {
     const struct parameter_set *set = language_model_trained(&run->lm);
     struct metrics metrics;
     char row[512], which[64], key[128];
@@ -128,13 +163,13 @@ static void check_step(struct run *run, const char *name) {
             }
     }
     CHECK_EQ(parameters, set->count);
-    CHECK_EQ(others, 5);
+    CHECK_EQ(others, expected);
     metrics_release(&metrics);
     if (file != NULL)
         fclose(file);
 }
 
-static void test_case(const char *name, const char *settings, const char *more) {
+static void test_case(const char *name, const char *settings, int metrics, const char *more) {
     struct scene scene;
     char words[2048], all[512];
     snprintf(all, sizeof all, "%s %s", settings, more);
@@ -143,7 +178,7 @@ static void test_case(const char *name, const char *settings, const char *more) 
     set_parameters(&scene.run);
     set_batch(&scene.run);
     CHECK_OK(run_update(&scene.run));
-    check_step(&scene.run, name);
+    check_step(&scene.run, name, metrics);
     scene_close(&scene);
 }
 
@@ -206,8 +241,8 @@ int main(void) {
     folder_write(folder_file("texts.jsonl"), texts, sizeof texts - 1);
     folder_write(folder_file("letters.jsonl"), letters, sizeof letters - 1);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        test_case(cases[i].name, cases[i].settings, "");
-        test_case(cases[i].name, cases[i].settings,
+        test_case(cases[i].name, cases[i].settings, cases[i].metrics, "");
+        test_case(cases[i].name, cases[i].settings, cases[i].metrics,
                   "parallel.tokens_per_pass=20 parallel.groups_per_tile=2");
     }
     test_alone();
