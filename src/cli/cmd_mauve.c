@@ -188,10 +188,21 @@ static enum status compare(const struct job *job, struct mauve_report *report) {
         &job->settings, report);
 }
 
+/* A sample so small that shares of buckets are noise gets numbers that look like any others. The default is ten texts a bucket. */
+static void warn_of_few(const struct job *job, int64_t buckets) {
+    const struct mauve_sample *const less = job->p.n < job->q.n ? &job->p : &job->q;
+    if (less->n + 5 < 10 * buckets)
+        log_warning("mauve",
+                    "%" PRId64 " texts of %s for %" PRId64 " buckets: with fewer than ten for each "
+                    "the numbers tell the noise of the counts more than the texts",
+                    less->n, less->path, buckets);
+}
+
 static enum status report(const struct cli *cli, const struct job *job) {
     struct mauve_report found;
     TRY(write_features(cli, job));
     TRY(compare(job, &found));
+    warn_of_few(job, found.buckets);
     log_info("mauve",
              "p = %" PRId64 ", q = %" PRId64 ", buckets = %" PRId64 ", components = %" PRId64
              ", inertia = %.6g",

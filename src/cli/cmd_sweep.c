@@ -203,8 +203,10 @@ static enum status make(const struct sweep_plan *plan, bool dry) {
         return STATUS_OK;
     TRY(check_folder(plan));
     TRY(write_runs(plan));
-    printf("\nwritten: %s/run-0.cfg to run-%d.cfg, design.cfg, runs.txt; on a cluster\n", directory,
-           plan->runs - 1);
+    printf(
+        "\nwritten: %s/run-0.cfg to run-%d.cfg, design.cfg, runs.txt; here gradus train with each of\n"
+        "the former, on a cluster\n",
+        directory, plan->runs - 1);
     printf("jobs/submit.sh --array 0-%d jobs/slurm/sweep.sh %s/design.cfg %s/runs.txt\n",
            plan->runs - 1, directory, directory);
     printf("and when all are over: gradus sweep %s/design.cfg --results\n", directory);
@@ -253,6 +255,35 @@ static void print_curvature(const struct effects *effects) {
     else
         printf("\nno point is repeated: there are no standard errors");
     printf("\n");
+}
+
+/* Whether a figure is told from 0 by so many of its errors; never where there is no error. */
+static bool stands_out(double value, double error, double errors) {
+    return isfinite(error) && fabs(value) > errors * error;
+}
+
+/* Why the ascent, which takes the responses for a plane with the slopes of the effects, may lead nowhere. */
+static void print_doubts(const struct sweep_plan *plan, const struct sweep_results *results) {
+    const struct effects *const effects = &results->effects;
+    bool slope = !isfinite(effects->effect_error), pair = false;
+    for (int a = 0; a < plan->design.factors; a++) {
+        slope |= stands_out(effects_word(&plan->design, &results->responses, UINT32_C(1) << a),
+                            effects->effect_error, 2);
+        for (int b = a + 1; b < plan->design.factors; b++) {
+            const uint32_t letters = UINT32_C(1) << a | UINT32_C(1) << b;
+            pair |= design_comes_first(&plan->design, letters) &&
+                    stands_out(effects_word(&plan->design, &results->responses, letters),
+                               effects->effect_error, 3);
+        }
+    }
+    if (!slope)
+        printf("doubt: no factor's effect is twice its error: the ascent follows noise\n");
+    if (pair)
+        printf("doubt: factors act together, by more than three errors: the ascent, which takes "
+               "the values for a plane, leaves that out\n");
+    if (stands_out(effects->curvature, effects->curvature_error, 3))
+        printf("doubt: the curvature is more than three errors: the values are no plane, and the "
+               "ascent takes them for one\n");
 }
 
 static void print_next(const struct sweep_plan *plan, const struct sweep_next *next) {
@@ -307,6 +338,7 @@ static enum status tell(const struct sweep_plan *plan) {
     print_runs(plan, results.values);
     print_effects(plan, &results);
     print_curvature(&results.effects);
+    print_doubts(plan, &results);
     const enum status status = ascend(plan, &results);
     sweep_results_release(&results);
     return status;

@@ -196,6 +196,10 @@ static enum status keep_solution(struct reader *reader, struct dataset_entry *en
         return STATUS_OK;
     }
     TRY(text_of(reader, name, number, &text));
+    if (utf8_trim(text).length == 0)
+        return FAIL(STATUS_INPUT,
+                    "%s:%lld: field \"%s\" is empty: there is no solution to teach by",
+                    source->path, (long long)reader->row + 1, name);
     return keep_text(reader->dataset, text.text, text.length, &entry->solution,
                      &entry->solution_length);
 }
@@ -369,6 +373,22 @@ void dataset_pass_over(struct dataset *dataset) {
 
 /* --- the whole file --- */
 
+/* A reference that says nothing makes every answer wrong, or an answer of nothing right. */
+static void count_empty(struct dataset *dataset, const struct dataset_source *source) {
+    const char *const texts = strbuf_text(&dataset->text);
+    if (!given(source->answer))
+        return;
+    for (int64_t i = 0; i < dataset->count; i++) {
+        const struct dataset_entry *const entry = &dataset->entries[i];
+        const struct utf8_span text = {texts + entry->reference, entry->reference_length};
+        dataset->empty += utf8_trim(text).length == 0;
+    }
+    if (dataset->empty > 0)
+        log_info("data", "%s: warning: %lld of %lld rows have an empty reference, field \"%s\"",
+                 source->path, (long long)dataset->empty, (long long)dataset->count,
+                 source->answer);
+}
+
 static enum status check_taken(const struct dataset *dataset, const struct dataset_source *source) {
     char quote[STATUS_QUOTE_MAX];
     if (dataset->lines == 0)
@@ -426,6 +446,7 @@ static enum status read_rows(struct dataset *dataset, const struct dataset_sourc
     TRY_ELSE(status, done, list_fields(&reader));
     TRY_ELSE(status, done, lines_read_file(source->path, take_line, &reader));
     TRY_ELSE(status, done, check_taken(dataset, source));
+    count_empty(dataset, source);
     TRY_ELSE(status, done, bytes_hash_file(source->path, digest));
     sha256_hex(digest, dataset->sha256);
 done:

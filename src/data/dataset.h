@@ -57,6 +57,8 @@ struct dataset { /* read only for others */
     int64_t bad;     /* rows left out because they could not be used */
     /* taken rows whose answer lacks answer_after: their reference is the whole answer, trimmed */
     int64_t unmarked;
+    int64_t
+        empty; /* taken rows whose answer is asked for and white space alone: that is warned of */
     struct dataset_entry *entries;
     int64_t capacity;
     struct strbuf text;
@@ -65,9 +67,9 @@ struct dataset { /* read only for others */
 
 /* Reads the file. A number as an answer becomes the text that Python's str gives. STATUS_INPUT with
  * one sentence, with file and line where there is one: file missing or of another kind, a line not a
- * JSON object, a field missing or of another type, broken UTF-8, a mistake in `where`, no row taken,
- * answer_after in no row. What stands in fields that are not asked for does not matter. *dataset is
- * empty then. */
+ * JSON object, a field missing or of another type, an empty solution, broken UTF-8, a mistake in
+ * `where`, no row taken, answer_after in no row. What stands in fields that are not asked for does
+ * not matter. *dataset is empty then. */
 enum status dataset_open(struct dataset *dataset, const struct dataset_source *source) MUST_USE;
 /* Puts the place of a row, "file:line: ", before the kept sentence of a STATUS_INPUT; returns
  * `status`. */

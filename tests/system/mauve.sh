@@ -50,7 +50,9 @@ cmp one again || fail "mauve of its own features: $(cat again), expected $(cat o
 "$SYSTEM_TOOL" described p.h5 || fail "a file of features does not say what is in it"
 
 # What is asked for arrives.
+if grep -q warning err; then fail "ten texts a bucket are warned of: $(cat err)"; fi
 mauve other --p p.h5 --q q.h5 --buckets 7
+grep -q 'warning: 30 texts of p.h5 for 7 buckets: with fewer than ten' err || fail "a bucket of four texts is not warned of: $(cat err)"
 [ "$(number other num_buckets)" = 7 ] || fail "--buckets 7: $(cat other)"
 mauve scaled --p p.h5 --q q.h5 --scaling 1
 holds "$(number scaled mauve) > $(number one mauve)" "a smaller scaling gives a larger MAUVE"

@@ -110,6 +110,28 @@ says 'A objective.gate arctan'
 says 'B rollout.top_k -1.5000 0.5 0'
 [ "$("$GRADUS" params run.seed --input other/run-1.cfg)" = 1 ] || fail "the second repetition has the seed of the first"
 
+# --- when the ascent may lead nowhere: it says so where there are errors to tell by ---
+
+if grep -q '^doubt' told; then fail "a clear effect is doubted: $(grep '^doubt' told)"; fi
+sed 's|"note"|"third"|; s/generators.*metric/centre_points = 3; metric/; s/{ name = "optimizer.eps.*/{ name = "rollout.top_k"; low = "1"; high = "9"; } );/
+    s/max_new_tokens = 4;/max_new_tokens = 4; top_k = 3;/' note.cfg >third.cfg
+sweep third.cfg
+# values VALUE...: of the four points and the centre.
+values() {
+    run=0
+    for value in "$@"; do
+        job 1 train --fresh third/run-$run.cfg objective.tau_pos="$value" || fail "run $run of third: $(ours)"
+        run=$((run + 1))
+    done
+    sweep third.cfg --results
+}
+values 1 2 3 6 8.9 9 9.1   # s = 0.1: A 2, B 3, AB 1 with error 0.1; curvature 3 - 9
+[ "$(grep -c '^doubt' told)" = 2 ] || fail "two doubts expected: $(cat told)"
+says 'doubt: factors act together, .*'
+says 'doubt: the curvature is more than three errors: .*'
+values 1 1.2 1.4 1.7 0.2 1.2 2.2   # s = 1, the error of an effect too
+[ "$(grep '^doubt' told)" = "doubt: no factor's effect is twice its error: the ascent follows noise" ] || fail "noise: $(cat told)"
+
 # --- what is refused ---
 
 refused 'other is another design\|other/design.cfg is another design: sweep.repeats is 2 there and 1 here' other.cfg sweep.repeats=1

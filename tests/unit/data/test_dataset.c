@@ -117,6 +117,7 @@ static void check_answer_after(void) {
         CHECK_TEXT(dataset_item(&dataset, 0).reference, table[i].reference);
         CHECK_EQ(dataset_item(&dataset, 0).reference_length, strlen(table[i].reference));
         CHECK_EQ(dataset.unmarked, i == 3);
+        CHECK_EQ(dataset.empty, i == 4 ? 2 : 1);
         dataset_close(&dataset);
     }
 }
@@ -144,6 +145,12 @@ static void check_broken(void) {
         {"{\"q\": \"x\", \"a\": null}\n",
          {.answer = "a"},
          "jsonl:1: field \"a\" is not a text or a number"},
+        {"{\"q\": \"x\", \"s\": \"5\"}\n{\"q\": \"y\", \"s\": \" \\n\"}\n",
+         {.solution = "s"},
+         "jsonl:2: field \"s\" is empty: there is no solution to teach by"},
+        {"{\"q\": \"x\", \"a\": \"\"}\n",
+         {.answer = "a", .solution = ""},
+         "jsonl:1: field \"a\" is empty: there is no solution to teach by"},
         {"{\"q\": \"x\", \"a\": [1]}\n",
          {.answer = "a"},
          "jsonl:1: field \"a\" is not a text or a number"},
