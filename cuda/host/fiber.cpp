@@ -11,7 +11,7 @@
 #include "cuda/host/fiber_switch.h"
 #include "cuda/host/queue.h"
 
-thread_local struct fiber_view fiber_now;
+__thread struct fiber_view fiber_now;
 
 namespace {
 

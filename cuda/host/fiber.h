@@ -20,9 +20,10 @@ struct dim3 {
 /* What the running thread sees of itself. */
 struct fiber_view {
     dim3 thread, block, threads, blocks;
-    unsigned index; /* of the thread in its block */
+    unsigned index = 0; /* of the thread in its block */
 };
-extern thread_local struct fiber_view fiber_now;
+/* __thread, since `extern thread_local` asks at every use whether another file has made it. */
+extern __thread struct fiber_view fiber_now;
 
 /* One launch; `release` gives `call` back. */
 struct fiber_kernel {

@@ -81,7 +81,7 @@ static float clip_of(const distill_settings &settings) {
 
 /* --- sums --- */
 
-struct sums_args {
+struct distill_sums_args {
     distill_logits logits;
     distill_sums *sums;
     uint32_t blocks; /* of a row */
@@ -92,7 +92,7 @@ struct sums_args {
 enum { NO_ID = 0x7fffffff };
 
 template <divergence D, bool TOP>
-static __device__ __forceinline__ void add_entry(const sums_args &a, const entry_row &row,
+static __device__ __forceinline__ void add_entry(const distill_sums_args &a, const entry_row &row,
                                                  float student, float teacher, int64_t id,
                                                  distill_sums *sums) {
     const divergence_entry e = entry_of<D, TOP>(row, a.beta, a.clip, student, teacher, id);
@@ -119,7 +119,7 @@ static __device__ __forceinline__ distill_sums warp_sums(const distill_sums &own
 }
 
 template <divergence D, bool TOP, bool ALIGNED>
-static __global__ void __launch_bounds__(DISTILL_THREADS) sums_kernel(sums_args a) {
+static __global__ void __launch_bounds__(DISTILL_THREADS) sums_kernel(distill_sums_args a) {
     const uint32_t i = blockIdx.x * DISTILL_WARPS + (uint32_t)warp_index(), r = i / a.blocks;
     const distill_logits &logits = a.logits;
     if (r >= logits.R)
@@ -173,12 +173,12 @@ static __global__ void __launch_bounds__(DISTILL_THREADS) merge_kernel(distill_b
 }
 
 int launch_distill_block(void *stream, const struct distill_block_launch *args) {
-    const sums_args a = {args->logits,
-                         args->sums,
-                         (uint32_t)head_sums_of(args->logits.columns),
-                         inverse_temperature(args->settings.temperature),
-                         args->settings.beta,
-                         clip_of(args->settings)};
+    const distill_sums_args a = {args->logits,
+                                 args->sums,
+                                 (uint32_t)head_sums_of(args->logits.columns),
+                                 inverse_temperature(args->settings.temperature),
+                                 args->settings.beta,
+                                 clip_of(args->settings)};
     const dim3 grid = blocks_for(a.logits.R * a.blocks, DISTILL_WARPS), block(DISTILL_THREADS);
 #define CALL(D, TOP, ALIGNED) LAUNCH(stream, sums_kernel<D, TOP, ALIGNED>, grid, block, 0, a)
     const int error = WITH_DIVERGENCE(CALL, args->settings.divergence, a.logits.top != nullptr,

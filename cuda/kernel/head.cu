@@ -12,7 +12,7 @@ enum { HEAD_THREADS = 256, HEAD_WARPS = HEAD_THREADS / 32, HEAD_QUADS = HEAD_BLO
 
 /* --- sums --- */
 
-struct sums_args {
+struct head_sums_args {
     const float *logits;
     head_sums *sums;
     int64_t R, columns, ld;
@@ -56,7 +56,7 @@ static __device__ __forceinline__ head_sums sum_block(const quad values[HEAD_QUA
 }
 
 template <bool ALIGNED>
-static __global__ void __launch_bounds__(HEAD_THREADS) sums_kernel(sums_args a) {
+static __global__ void __launch_bounds__(HEAD_THREADS) sums_kernel(head_sums_args a) {
     const uint32_t i = blockIdx.x * HEAD_WARPS + (uint32_t)warp_index(), r = i / a.blocks;
     if (r >= a.R)
         return;
@@ -71,13 +71,14 @@ static __global__ void __launch_bounds__(HEAD_THREADS) sums_kernel(sums_args a) 
 }
 
 int launch_head_sums(void *stream, const struct head_sums_launch *args) {
-    const sums_args a = {args->logits,
-                         args->sums,
-                         args->R,
-                         args->columns,
-                         args->ld,
-                         (uint32_t)head_sums_of(args->columns),
-                         fminf(inverse_temperature(args->temperature) * 0x1.715476p+0f, FLT_MAX)};
+    const head_sums_args a = {
+        args->logits,
+        args->sums,
+        args->R,
+        args->columns,
+        args->ld,
+        (uint32_t)head_sums_of(args->columns),
+        fminf(inverse_temperature(args->temperature) * 0x1.715476p+0f, FLT_MAX)};
     const dim3 grid = blocks_for(a.R * a.blocks, HEAD_WARPS), block(HEAD_THREADS);
     return a.columns % 4 == 0 && rows_aligned(a.ld, a.logits)
                ? LAUNCH(stream, sums_kernel<true>, grid, block, 0, a)

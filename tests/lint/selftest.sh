@@ -34,7 +34,7 @@ expect() {
 }
 
 good
-for check in layers format headers banned length comments; do expect 0 $check "a good tree"; done
+for check in layers format headers banned types length comments; do expect 0 $check "a good tree"; done
 good
 echo '#include "tensor/b.h"' >>"$tree/src/base/a.h"
 expect 1 layers "base includes tensor"
@@ -58,6 +58,9 @@ done
 good
 echo '#ifdef GRADUS_WITH_CUDA' >>"$tree/src/tensor/b.c"
 expect 1 banned "GRADUS_WITH_"
+good
+for kernel in a b; do printf 'struct args {\n    int x;\n};\n' >"$tree/cuda/$kernel.cu"; done
+expect 1 types "a type of two kernels"
 good
 {
     printf 'static int long_one(int a,\n                    int b) {\n'
