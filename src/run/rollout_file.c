@@ -228,8 +228,9 @@ static const struct field token_fields[] = {
               "log-probability under the trainer's first pass, that of the policy that drew"),
     PER_TOKEN("/token/logprob_reference", logprob_reference, "nat",
               "log-probability under the reference, the frozen model of the start"),
-    PER_TOKEN("/token/entropy", entropy, "nat",
-              "entropy of the next token over the whole vocabulary, first pass"),
+    PER_TOKEN(
+        "/token/entropy", entropy, "nat",
+        "entropy of the next token over the whole vocabulary, under the policy of /token/logprob"),
     PER_TOKEN("/token/logprob_teacher", logprob_teacher, "nat",
               "log-probability under the teacher, first pass"),
     PER_TOKEN("/token/entropy_teacher", entropy_teacher, "nat",
