@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#include "base/strbuf.h"
+
 /* Of rollout.max_new_tokens, for the text that closes thinking by force. */
 enum { ROOM_FOR_CLOSE = 16 };
 
@@ -123,4 +125,23 @@ enum status settings_check_adversarial(const struct settings *settings) {
                     (long long)settings->rollout.resample);
     TRY(check_reasoning(settings));
     return check_lengths(settings);
+}
+
+enum status settings_unseen_adversarial(const struct settings *settings,
+                                        void (*tell)(const char *sentence)) {
+    const struct settings_adversarial *const game = &settings->adversarial;
+    struct strbuf sentence = STRBUF_EMPTY;
+    if (settings->run.method != SETTING_METHOD_ADVERSARIAL || game->d_step != SETTING_D_STEP_OWN ||
+        game->d_scale_in != SETTING_D_SCALE_IN_LOSS || game->d_scale == 1.0)
+        return STATUS_OK;
+    const enum status status = strbuf_append_format(
+        &sentence,
+        "%s: adversarial.d_scale = %g is hardly seen beside adversarial.d_step = \"own\", whose Adam "
+        "divides a gradient by its size: set the pace by adversarial.head_learning_rate (%g), or "
+        "the reward by adversarial.d_scale_in = \"reward\"",
+        settings_origin(settings, "adversarial.d_scale"), game->d_scale, game->head_learning_rate);
+    if (status == STATUS_OK)
+        tell(strbuf_text(&sentence));
+    strbuf_release(&sentence);
+    return status;
 }

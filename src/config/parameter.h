@@ -131,4 +131,8 @@ enum status settings_check_distill(const struct settings *settings) MUST_USE;
 enum status settings_derive_adversarial(struct settings *settings) MUST_USE;
 enum status settings_check_adversarial(const struct settings *settings) MUST_USE;
 
+/* Tells of what is given there and has next to no effect. */
+enum status settings_unseen_adversarial(const struct settings *settings,
+                                        void (*tell)(const char *sentence)) MUST_USE;
+
 #endif

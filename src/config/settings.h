@@ -129,7 +129,8 @@ enum { SETTINGS_ADVICE_MAX = 400 };
 const char *settings_advice(const char *place, const char *word, char out[SETTINGS_ADVICE_MAX]);
 
 /* Tells, one sentence each, which parameters were given another value than their default although
- * they do not matter with the other choices: "x.cfg:3: objective.tau_pos has no effect: …". */
+ * they do not matter, or hardly, with the other choices: "x.cfg:3: objective.tau_pos has no effect:
+ * …". */
 enum status settings_unused(const struct settings *settings,
                             void (*tell)(const char *sentence)) MUST_USE;
 

@@ -88,5 +88,5 @@ enum status settings_unused(const struct settings *settings, void (*tell)(const 
     for (int i = 0; i < SETTINGS_COUNT && status == STATUS_OK; i++)
         status = tell_of(settings, &defaults, (enum setting_id)i, tell);
     settings_release(&defaults);
-    return status;
+    return status == STATUS_OK ? settings_unseen_adversarial(settings, tell) : status;
 }

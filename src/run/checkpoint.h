@@ -5,6 +5,8 @@
  *     /parameters/<name>  /optimizer/exp_avg/<name>  /optimizer/exp_avg_sq/<name>   fp32, as in the
  *                         model: (rows, columns) or (n)
  *     /teacher/<name>     the same, where the teacher of opsd is a moving mean
+ *     /discriminator/optimizer/{exp_avg, exp_avg_sq}/<name>   and where the discriminator of the game
+ *                         makes a step of its own
  *     /state/<name>       the table of run/state.h    /settings     text of settings.cfg
  *     /model/<file>       bytes of config.json, tokenizer.json, …
  *     /manifest/{name, sha256}   a checksum of every other dataset
@@ -40,12 +42,14 @@ struct checkpoint_value {
     void *numbers; /* (count), borrowed */
 };
 
-/* The flat vectors of a checkpoint, of which the first, the first three or all are there. */
+/* The flat vectors of a checkpoint, of which those are there that the run has. */
 enum checkpoint_section {
     CHECKPOINT_PARAMETERS,
     CHECKPOINT_EXP_AVG,
     CHECKPOINT_EXP_AVG_SQ,
     CHECKPOINT_TEACHER,
+    CHECKPOINT_DISCRIMINATOR_EXP_AVG,
+    CHECKPOINT_DISCRIMINATOR_EXP_AVG_SQ,
     CHECKPOINT_SECTIONS
 };
 

@@ -12,6 +12,12 @@ const struct checkpoint_section_info checkpoint_sections[CHECKPOINT_SECTIONS] = 
     [CHECKPOINT_EXP_AVG_SQ] = {"/optimizer/exp_avg_sq",
                                "AdamW's mean of the parameter's squared gradients"},
     [CHECKPOINT_TEACHER] = {"/teacher", "the teacher's moving mean of the parameter"},
+    [CHECKPOINT_DISCRIMINATOR_EXP_AVG] =
+        {"/discriminator/optimizer/exp_avg",
+         "the mean of the parameter's gradients in the discriminator's own AdamW"},
+    [CHECKPOINT_DISCRIMINATOR_EXP_AVG_SQ] =
+        {"/discriminator/optimizer/exp_avg_sq",
+         "the mean of the parameter's squared gradients in the discriminator's own AdamW"},
 };
 
 enum h5_kind checkpoint_number(enum checkpoint_kind kind) {

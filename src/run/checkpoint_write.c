@@ -81,14 +81,10 @@ static enum status put_files(struct h5 *h5, const struct model_files *files) {
     return STATUS_OK;
 }
 
-static int sections_of(const struct checkpoint_content *content) {
-    const int state = content->teacher ? CHECKPOINT_SECTIONS : CHECKPOINT_TEACHER;
-    return content->optimizer ? state : 1;
-}
-
 static enum status put_content(struct h5 *h5, const struct checkpoint_content *content) {
-    for (int section = 0; section < sections_of(content); section++)
-        TRY(put_section(h5, (enum checkpoint_section)section, content));
+    for (int section = 0; section < CHECKPOINT_SECTIONS; section++)
+        if (content->sections[section])
+            TRY(put_section(h5, (enum checkpoint_section)section, content));
     for (int64_t i = 0; i < content->state_count; i++)
         TRY(put_value(h5, &content->state[i]));
     TRY(h5_put_text(h5, "/settings", content->settings));
@@ -115,10 +111,12 @@ static enum status put_manifest(struct checkpoint_writer *writer, struct h5 *h5)
 }
 
 static enum status note_places(struct checkpoint_writer *writer, const struct h5 *h5,
-                               int sections) {
+                               const bool sections[CHECKPOINT_SECTIONS]) {
     char name[CHECKPOINT_NAME_BYTES];
     int64_t bytes;
-    for (int section = 0; section < sections; section++) {
+    for (int section = 0; section < CHECKPOINT_SECTIONS; section++) {
+        if (!sections[section])
+            continue;
         TRY(memory_new(&writer->places[section], writer->parameter_count, "places"));
         for (int64_t i = 0; i < writer->parameter_count; i++) {
             checkpoint_section_name(name, (enum checkpoint_section)section, &writer->parameters[i]);
@@ -138,7 +136,7 @@ static enum status lay_out(struct checkpoint_writer *writer,
     if (status == STATUS_OK)
         status = put_manifest(writer, h5);
     if (status == STATUS_OK)
-        status = note_places(writer, h5, sections_of(content));
+        status = note_places(writer, h5, content->sections);
     const enum status closed = h5_close(&h5);
     writer->manifest.h5 = NULL;
     return status != STATUS_OK ? status : closed;
@@ -169,12 +167,14 @@ enum status checkpoint_layout(struct checkpoint_writer **writer, const char *pat
 /* What rank 0 tells them. */
 struct announcement {
     char path[PATH_BYTES];
-    int64_t sections, ranges;
+    bool sections[CHECKPOINT_SECTIONS];
+    int64_t ranges;
 };
 
 static enum status make_room(struct checkpoint_writer *writer, const struct announcement *said) {
-    for (int section = 0; section < said->sections; section++)
-        TRY(memory_new(&writer->places[section], writer->parameter_count, "places"));
+    for (int section = 0; section < CHECKPOINT_SECTIONS; section++)
+        if (said->sections[section])
+            TRY(memory_new(&writer->places[section], writer->parameter_count, "places"));
     TRY(memory_new(&writer->manifest.ranges, said->ranges, "manifest"));
     writer->manifest.count = said->ranges;
     TRY(memory_new(&writer->digests, said->ranges * CHECKPOINT_DIGEST_BYTES, "checksums"));
@@ -197,13 +197,13 @@ static enum status follow(struct checkpoint_writer **writer, const struct announ
 static void announce(const struct checkpoint_writer *writer, struct announcement *said) {
     snprintf(said->path, PATH_BYTES, "%s", writer->path);
     for (int section = 0; section < CHECKPOINT_SECTIONS; section++)
-        said->sections += writer->places[section] != NULL;
+        said->sections[section] = writer->places[section] != NULL;
     said->ranges = writer->manifest.count;
 }
 
 enum status checkpoint_join(struct checkpoint_writer **writer, struct comm *comm,
                             const struct parameter *parameters, int64_t count) {
-    struct announcement said = {.sections = 0};
+    struct announcement said = {.ranges = 0};
     enum status status = STATUS_OK;
     if (comm->rank == 0)
         announce(*writer, &said);
@@ -211,9 +211,10 @@ enum status checkpoint_join(struct checkpoint_writer **writer, struct comm *comm
     if (comm->rank != 0)
         status = follow(writer, &said, parameters, count);
     TRY(comm_agree(comm, status));
-    for (int section = 0; section < said.sections; section++)
-        TRY(comm_broadcast(comm, (*writer)->places[section],
-                           (size_t)count * sizeof *(*writer)->places[section], 0));
+    for (int section = 0; section < CHECKPOINT_SECTIONS; section++)
+        if (said.sections[section])
+            TRY(comm_broadcast(comm, (*writer)->places[section],
+                               (size_t)count * sizeof *(*writer)->places[section], 0));
     return comm_broadcast(comm, (*writer)->manifest.ranges,
                           (size_t)said.ranges * sizeof *(*writer)->manifest.ranges, 0);
 }

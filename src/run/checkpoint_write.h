@@ -21,8 +21,7 @@
 struct checkpoint_content {
     const struct parameter *parameters;
     int64_t parameter_count;
-    bool optimizer; /* there are moments */
-    bool teacher;   /* and a teacher beside them */
+    bool sections[CHECKPOINT_SECTIONS]; /* that are there */
     const struct checkpoint_value *state;
     int64_t state_count;
     const char *settings;

@@ -13,6 +13,7 @@
 #include "base/memory.h"
 #include "base/statistics.h"
 #include "method/groups.h"
+#include "run/rule.h"
 #include "run/saving.h"
 
 /* A number of an answer. Below, `values` is room for one of each answer of the step. */
@@ -180,11 +181,6 @@ static void measure_values(const struct loss_sums *total, int pass, struct metri
 /* How the discriminator did. */
 static void measure_discriminator(const struct run *run, const struct loss_sums *total, int pass,
                                   struct metrics *metrics) {
-    const struct backward_pass *sums = &run->step.passes[pass];
-    if (run->settings->adversarial.grad_norms) {
-        metrics_pass(metrics, METRIC_GRAD_NORM_GENERATOR)[pass] = sums->norm_generator;
-        metrics_pass(metrics, METRIC_GRAD_NORM_DISCRIMINATOR)[pass] = sums->norm_discriminator;
-    }
     metrics_pass(metrics, METRIC_D_LOSS)[pass] =
         share(total->cross_entropy, total->real + total->written);
     metrics_pass(metrics, METRIC_ACCURACY_REAL)[pass] = share(total->told_real, total->real);
@@ -201,19 +197,38 @@ static void measure_discriminator(const struct run *run, const struct loss_sums 
         share(total->reason_entropy, total->reason_tokens);
 }
 
-/* What a backward pass gave: sums of its groups in group order. */
+/* The norms of both gradients of the game, where each has its sum. */
+static void measure_norms(const struct run *run, int pass, struct metrics *metrics) {
+    const struct backward_pass *sums = &run->step.passes[pass];
+    if (rule_leaves_discriminator(run->settings)) {
+        metrics_pass(metrics, METRIC_GRAD_NORM_GENERATOR)[pass] = sums->grad_norm;
+    } else if (run->settings->adversarial.grad_norms) {
+        metrics_pass(metrics, METRIC_GRAD_NORM_GENERATOR)[pass] = sums->norm_generator;
+        metrics_pass(metrics, METRIC_GRAD_NORM_DISCRIMINATOR)[pass] = sums->norm_discriminator;
+    }
+}
+
+/* Sums of a pass's groups in group order. */
+static struct loss_sums total_of(const struct backward_pass *sums) {
+    struct loss_sums total = {.loss = 0.0};
+    for (int64_t g = 0; g < sums->end - sums->begin; g++)
+        loss_sums_add(&total, &sums->groups[g]);
+    return total;
+}
+
+/* What a backward pass gave. */
 static void measure_pass(const struct run *run, int pass, struct metrics *metrics) {
     const struct backward_pass *sums = &run->step.passes[pass];
     const int64_t groups = sums->end - sums->begin;
-    struct loss_sums total = {.loss = 0.0};
-    for (int64_t g = 0; g < groups; g++)
-        loss_sums_add(&total, &sums->groups[g]);
+    const struct loss_sums total = total_of(sums);
     metrics_pass(metrics, METRIC_LOSS)[pass] = total.loss;
     metrics_pass(metrics, METRIC_GRAD_NORM)[pass] = sums->grad_norm;
     metrics_pass(metrics, METRIC_ENTROPY)[pass] = share(total.entropy, total.tokens);
     if (run->method->distils)
         measure_taught(run, &total, pass, metrics);
     if (run->method->discriminates)
+        measure_norms(run, pass, metrics);
+    if (run->method->discriminates && !rule_leaves_discriminator(run->settings))
         measure_discriminator(run, &total, pass, metrics);
     if (!method_rewards(run->method))
         return;
@@ -502,13 +517,26 @@ static enum status measure_batch(struct run *run, double *values, struct metrics
     return STATUS_OK;
 }
 
+/* What the discriminator's own step found stands at the last pass, behind which it was made. */
+static void measure_own_step(const struct run *run, struct metrics *metrics) {
+    const struct backward_pass *sums = &run->step.discriminator;
+    const struct loss_sums total = total_of(sums);
+    const int last = run->step.pass_count - 1;
+    metrics_pass(metrics, METRIC_GRAD_NORM_DISCRIMINATOR)[last] = sums->norm_discriminator;
+    measure_discriminator(run, &total, last, metrics);
+}
+
 enum status run_measure(struct run *run, struct metrics *metrics) {
     const struct rollout *rollout = &run->step.rollout;
     double *values = NULL;
     metrics_clear(metrics);
     for (int pass = 0; pass < run->step.pass_count; pass++)
         measure_pass(run, pass, metrics);
+    if (rule_leaves_discriminator(run->settings))
+        measure_own_step(run, metrics);
     metrics_average(metrics);
+    if (rule_leaves_discriminator(run->settings))
+        metrics->step[METRIC_LOSS] += total_of(&run->step.discriminator).loss;
     TRY(comm_agree(run->comm, memory_new(&values, rollout->group_count * rollout->group_size,
                                          "numbers of the answers")));
     const enum status status = measure_batch(run, values, metrics);

@@ -47,15 +47,20 @@ static double passes_of(const struct plan *plan) {
     return (double)plan->run.rule->passes(&settings, mini_batches) / mini_batches;
 }
 
-/* Training multiplies with a weight once forward, once for the gradient of its input, and once for
- * its own where it is trained. The head's logits are computed again in the backward. */
-static void add_training(const struct plan *plan, struct plan_work *work, double positions,
-                         double attention, double heads) {
-    const double passes = passes_of(plan), linear = work->block * positions;
+/* So many passes over positions. Training multiplies with a weight once forward, once for the gradient
+ * of its input, and once for its own where it is trained; where layers are recomputed all but the last
+ * matrix of each once more. The head's logits are computed again in the backward. */
+static void add_training(const struct plan *plan, struct plan_work *work, double passes,
+                         double positions, double attention, double heads) {
+    const struct hparams *h = &plan->run.lm.hparams;
+    const double linear = work->block * positions, added = work->adapter * positions;
     const double own = plan->factors == 0 ? 1.0 : 0.0;
-    work->forward = passes * (linear + work->adapter * positions + attention + heads);
-    work->backward = passes * ((1 + own) * linear + 2.5 * attention + (2 + own) * heads +
-                               2 * positions * (double)(2 * plan->factors + plan->factors_a));
+    const double down = 2 * (double)(h->layers * h->C * h->F) * positions;
+    work->forward += passes * (linear + added + attention + heads);
+    work->backward += passes * ((1 + own) * linear + 2.5 * attention + (2 + own) * heads +
+                                2 * positions * (double)(2 * plan->factors + plan->factors_a));
+    if (plan->settings->model.recompute)
+        work->recomputation += passes * (linear + added + attention - down);
 }
 
 /* A teacher's forward over the batch, and the products with the output head beyond those that a loss
@@ -109,11 +114,11 @@ struct plan_work plan_work_of(const struct plan *plan) {
     const struct hparams *h = &plan->run.lm.hparams;
     const double layers = (double)h->layers, C = (double)h->C, F = (double)h->F, D = (double)h->D,
                  H = (double)h->H, K = (double)h->K, V = (double)h->V;
+    const bool apart = rule_leaves_discriminator(settings);
     const double groups = (double)settings->rollout.prompts_per_step,
                  answers = groups * (double)plan->run.method->group_size(settings),
                  answer = (double)plan->run.longest.answer,
                  prompt = (double)plan->run.longest.both - answer;
-    const double down = 2 * layers * C * F;
     struct plan_work work = {.answers = answers,
                              .positions = groups * prompt + answers * answer,
                              .block = 2 * layers * C * ((2 * H + 2 * K) * D + 3 * F),
@@ -138,15 +143,11 @@ struct plan_work plan_work_of(const struct plan *plan) {
     work.old = old ? once + added : 0;
     const struct reading reading = reading_of(plan, &work);
     const double times = reading.drawing > 0 ? 2 : 1; /* for the verdict, and for what it wrote */
-    const double positions = work.positions + again * prompt + times * reading.positions;
     work.reasons = reading.drawing;
     work.verdicts = reading.forward;
-    add_training(plan, &work, positions, attention + times * reading.attention,
-                 heads + reading.heads);
-    work.recomputation =
-        settings->model.recompute
-            ? passes * (linear + added + attention + times * reading.forward - down * positions)
-            : 0;
+    add_training(plan, &work, passes, work.positions + again * prompt, attention, heads);
+    add_training(plan, &work, apart ? 1 : passes, times * reading.positions,
+                 times * reading.attention, reading.heads);
     return work;
 }
 
@@ -186,12 +187,17 @@ struct plan_disk plan_disk_of(const struct plan *plan) {
                                    (groups + answers) * (plan->run.longest.reasoned +
                                                          4 * settings->adversarial.reason_tokens)
                              : 0; /* each sequence whole; of a drawn token four numbers more */
+    const bool own_step = rule_leaves_discriminator(settings);
     const bool mean = plan->run.method->distils && settings->distill.teacher == SETTING_TEACHER_EMA;
-    struct plan_disk disk = {
-        .checkpoint = (mean ? 16 : 12) * elements + texts + mauve_watch_bytes(&plan->run),
-        .rollouts = answers * plan->run.longest.answer * 4 * (columns + 1) +
-                    groups * (prompt * 8 + plan->run.longest.teacher * 4) + read * 4,
-        .model = 4 * elements + (plan->factors == 0 ? texts : 0)};
+    struct plan_disk disk = {.checkpoint = (mean       ? 16
+                                            : own_step ? 20
+                                                       : 12) *
+                                               elements +
+                                           texts + mauve_watch_bytes(&plan->run),
+                             .rollouts = answers * plan->run.longest.answer * 4 * (columns + 1) +
+                                         groups * (prompt * 8 + plan->run.longest.teacher * 4) +
+                                         read * 4,
+                             .model = 4 * elements + (plan->factors == 0 ? texts : 0)};
     const int64_t saves =
         settings->checkpoint.every > 0 ? steps / settings->checkpoint.every + 1 : steps;
     const int64_t kept = saves < settings->checkpoint.keep ? saves : settings->checkpoint.keep;

@@ -20,9 +20,11 @@
 /* What microbatches are made of. */
 enum batch_kind { BATCH_ANSWERS, BATCH_JUDGED, BATCH_REASONS, BATCH_KINDS };
 
+enum { ALL_MINI_BATCHES = -1 };
+
 /* One call for a gradient: the mini-batch, as all ranks know it, and where its numbers go. */
 struct gradient_call {
-    int mini_batch;
+    int mini_batch;                       /* or all of them as one */
     bool first;                           /* the first pass of this step over the mini-batch */
     enum batch_kind first_kind, end_kind; /* the batches whose gradients are summed: [first, end) */
     int64_t microbatches[BATCH_KINDS];    /* of all ranks */
@@ -192,9 +194,13 @@ struct place {
     bool inside;  /* its first microbatch has been taken */
 };
 
+static bool is_of(const struct tile *tile, int mini_batch) {
+    return mini_batch == ALL_MINI_BATCHES || tile->mini_batch == mini_batch;
+}
+
 static bool is_own_tile(const struct run *run, const struct gradient_call *call, int64_t t) {
     const struct tile *tile = &run->tiles.tiles[t];
-    return tile->mini_batch == call->mini_batch && tile->owner == run->comm->rank;
+    return is_of(tile, call->mini_batch) && tile->owner == run->comm->rank;
 }
 
 /* Packs the next microbatch of this rank; answer_count is 0 when there is none. */
@@ -258,7 +264,7 @@ static int64_t rank_microbatches(const struct run *run, enum batch_kind kind, in
     int64_t count = 0;
     for (int64_t t = 0; t < run->tiles.count; t++) {
         const struct tile *tile = &run->tiles.tiles[t];
-        if (tile->mini_batch == mini_batch && tile->owner == rank)
+        if (is_of(tile, mini_batch) && tile->owner == rank)
             count += microbatches_of(run, kind, tile);
     }
     return count;
@@ -275,19 +281,15 @@ static int64_t rounds_of(const struct run *run, enum batch_kind kind, int mini_b
 }
 
 /* The call for a mini-batch, from what all ranks know. */
-static struct gradient_call gradient_call_of(struct run *run, int mini_batch, int pass) {
+static struct gradient_call gradient_call_of(struct run *run, int mini_batch,
+                                             struct backward_pass *sums) {
     const struct rollout *rollout = &run->step.rollout;
-    struct backward_pass *sums = &run->step.passes[pass];
-    struct gradient_call call = {.mini_batch = mini_batch,
-                                 .first = pass < run->tiles.mini_batches,
-                                 .end_kind = BATCH_KINDS,
-                                 .sums = sums,
-                                 .groups = sums->groups};
+    struct gradient_call call = {.mini_batch = mini_batch, .sums = sums, .groups = sums->groups};
     sums->begin = rollout->group_count;
     sums->end = 0;
     for (int64_t t = 0; t < run->tiles.count; t++) {
         const struct tile *tile = &run->tiles.tiles[t];
-        if (tile->mini_batch != mini_batch)
+        if (!is_of(tile, mini_batch))
             continue;
         sums->begin = tile->begin < sums->begin ? tile->begin : sums->begin;
         sums->end = tile->end;
@@ -301,6 +303,23 @@ static struct gradient_call gradient_call_of(struct run *run, int mini_batch, in
         call.scope.answers++;
         call.scope.tokens += rollout->answers[k].n;
     }
+    return call;
+}
+
+/* Of a pass of the rule: both losses, or the generator's alone. */
+static struct gradient_call rule_call(struct run *run, int mini_batch, int pass) {
+    struct gradient_call call = gradient_call_of(run, mini_batch, &run->step.passes[pass]);
+    call.first = pass < run->tiles.mini_batches;
+    call.end_kind = rule_leaves_discriminator(run->settings) ? BATCH_JUDGED : BATCH_KINDS;
+    return call;
+}
+
+/* Of the discriminator's own step: all that it reads. */
+static struct gradient_call discriminator_call(struct run *run) {
+    struct gradient_call call = gradient_call_of(run, ALL_MINI_BATCHES, &run->step.discriminator);
+    call.first = true;
+    call.first_kind = BATCH_JUDGED;
+    call.end_kind = BATCH_KINDS;
     return call;
 }
 
@@ -354,15 +373,15 @@ static enum status parted_gradient(struct run *run, const struct gradient_call *
 
 /* Counts the optimizer steps in a row that have no gradient; too many end the run. The outcome is
  * the same on all ranks. */
-static enum status count_skipped(struct run *run, bool finite) {
-    run->skipped_in_a_row = finite ? 0 : run->skipped_in_a_row + 1;
-    if (run->skipped_in_a_row < run->settings->optimizer.max_skipped)
+static enum status count_skipped(const struct run *run, bool finite, int64_t *in_a_row) {
+    *in_a_row = finite ? 0 : *in_a_row + 1;
+    if (*in_a_row < run->settings->optimizer.max_skipped)
         return STATUS_OK;
     return FAIL(STATUS_NUMERIC,
                 "step %lld: the gradient was not finite in %lld optimizer steps in a row "
                 "(optimizer.max_skipped): the loss has outgrown fp32; lower "
                 "optimizer.learning_rate, or objective.kl_coef where that is large",
-                (long long)run->counters.step + 1, (long long)run->skipped_in_a_row);
+                (long long)run->counters.step + 1, (long long)*in_a_row);
 }
 
 static double entropy_of(const struct backward_pass *sums) {
@@ -377,25 +396,48 @@ static enum status problem_gradient(void *context, int mini_batch, int pass,
     struct run *run = context;
     ASSERT(pass < run->step.pass_room);
     run->step.pass_count = pass + 1;
-    const struct gradient_call call = gradient_call_of(run, mini_batch, pass);
+    const struct gradient_call call = rule_call(run, mini_batch, pass);
     enum gradient_outcome outcome;
     TRY(run->generator != NULL ? parted_gradient(run, &call, &outcome)
                                : summed_gradient(run, &call, &outcome));
     found->finite = outcome == GRADIENT_READY;
     found->norm = call.sums->grad_norm = run->gradient->norm;
-    TRY(comm_agree(run->comm, count_skipped(run, found->finite)));
+    TRY(comm_agree(run->comm, count_skipped(run, found->finite, &run->skipped_in_a_row)));
     TRY(groups_share(&run->tiles, run->comm, call.sums->begin, call.sums->end, call.sums->groups,
                      sizeof *call.sums->groups));
     found->entropy = entropy_of(call.sums);
     return STATUS_OK;
 }
 
+/* The discriminator's own step, from where the rule's have led. Where its gradient is not finite this
+ * step alone is left out. */
+static enum status step_discriminator(struct run *run) {
+    struct update_report *report = &run->step.report;
+    const struct gradient_call call = discriminator_call(run);
+    enum gradient_outcome outcome;
+    TRY(summed_gradient(run, &call, &outcome));
+    const bool finite = outcome == GRADIENT_READY;
+    call.sums->grad_norm = call.sums->norm_discriminator = run->gradient->norm;
+    TRY(comm_agree(run->comm, count_skipped(run, finite, &run->discriminator_skipped_in_a_row)));
+    TRY(groups_share(&run->tiles, run->comm, call.sums->begin, call.sums->end, call.sums->groups,
+                     sizeof *call.sums->groups));
+    report->backward_passes++;
+    if (finite)
+        report->optimizer_steps++;
+    else
+        report->skipped++;
+    return finite ? rule_step_discriminator(run) : STATUS_OK;
+}
+
 enum status run_rehearse_gradient(struct run *run) {
     for (int m = 0; m < run->tiles.mini_batches; m++) {
-        const struct gradient_call call = gradient_call_of(run, m, m);
+        const struct gradient_call call = rule_call(run, m, m);
         TRY(own_gradient(run, &call));
     }
-    return STATUS_OK;
+    if (!rule_leaves_discriminator(run->settings))
+        return STATUS_OK;
+    const struct gradient_call call = discriminator_call(run);
+    return own_gradient(run, &call);
 }
 
 /* At this step, of a learning rate that is `largest`. */
@@ -436,6 +478,8 @@ enum status run_update(struct run *run) {
         learning_rate_of(run, run->settings->adversarial.head_learning_rate);
     TRY(diagnosis_make(run, &settings, &problem));
     TRY(run->rule->run(&settings, &problem, &run->shutoff, report));
+    if (rule_leaves_discriminator(run->settings))
+        TRY(step_discriminator(run));
     run->counters.backward_passes += report->backward_passes;
     run->counters.optimizer_steps += report->optimizer_steps;
     observe_eur(run);

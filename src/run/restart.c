@@ -49,6 +49,8 @@ static enum status load_vector(struct run *run, const struct checkpoint *checkpo
                                enum checkpoint_section section, float *piece) {
     const struct state_vector vector = state_vector(run, section);
     const struct shard *deal = run->deal;
+    if (vector.values == NULL)
+        return STATUS_OK;
     if (!vector.packed)
         return load_range(&run->lm, checkpoint, section, 0, run->layout->elements, vector.values,
                           piece);
@@ -80,7 +82,7 @@ static enum status load_vectors(struct run *run, const struct checkpoint *checkp
     TRY(check_count(&run->lm, checkpoint));
     TRY(memory_new(&piece, PIECE, "checkpoint piece"));
     enum status status = STATUS_OK;
-    for (int section = 0; section < state_sections(run) && status == STATUS_OK; section++)
+    for (int section = 0; section < CHECKPOINT_SECTIONS && status == STATUS_OK; section++)
         status = load_vector(run, checkpoint, (enum checkpoint_section)section, piece);
     memory_release(&piece);
     return status;

@@ -47,6 +47,11 @@ bool rule_is_diagnosed(const struct settings *settings) {
     return settings->update.rule == SETTING_RULE_GXPO && settings->update.diagnose_every > 0;
 }
 
+bool rule_leaves_discriminator(const struct settings *settings) {
+    return settings->run.method == SETTING_METHOD_ADVERSARIAL &&
+           settings->adversarial.d_step == SETTING_D_STEP_OWN;
+}
+
 /* --- memory --- */
 
 enum status rule_reserve(struct run *run) {
@@ -80,13 +85,34 @@ void rule_unreserve(struct run *run) {
 
 /* --- steps --- */
 
+/* Whose step it is. */
+struct mover {
+    struct optimizer *optimizer;
+    double learning_rate, head_learning_rate;
+};
+
+/* A head that the rule leaves has no gradient from it, and without a rate no decay either. */
+static struct mover rule_of(const struct run *run) {
+    const bool leaves = rule_leaves_discriminator(run->settings);
+    return (struct mover){.optimizer = run->optimizer,
+                          .learning_rate = run->step.learning_rate,
+                          .head_learning_rate = leaves ? 0.0 : run->step.head_learning_rate};
+}
+
+static struct mover discriminator_of(const struct run *run) {
+    return (struct mover){.optimizer = run->discriminator_optimizer,
+                          .learning_rate = run->step.head_learning_rate,
+                          .head_learning_rate = run->step.head_learning_rate};
+}
+
 /* The present gradient's step; refused where the moments could not hold it. */
-static enum status present_step(struct run *run, struct optimizer_step *step) {
+static enum status present_step(struct run *run, const struct mover *mover,
+                                struct optimizer_step *step) {
     const double norm = run->gradient->norm;
     *step = (struct optimizer_step){.master = run->master,
                                     .gradient = run->gradient->values,
-                                    .learning_rate = run->step.learning_rate,
-                                    .head_learning_rate = run->step.head_learning_rate,
+                                    .learning_rate = mover->learning_rate,
+                                    .head_learning_rate = mover->head_learning_rate,
                                     .gradient_scale =
                                         clip_scale(norm, run->settings->optimizer.max_grad_norm)};
     if (norm * step->gradient_scale > OPTIMIZER_NORM_MAX)
@@ -115,17 +141,28 @@ static enum status move(struct run *run, rule_change *change, void *context) {
     return STATUS_OK;
 }
 
-static enum status take_step(struct run *run, void *kept) {
+struct step_call {
+    struct mover mover;
+    struct optimizer_kept kept;
+};
+
+static enum status take_step(struct run *run, void *context) {
+    const struct step_call *call = context;
     struct optimizer_step step;
-    TRY(present_step(run, &step));
+    TRY(present_step(run, &call->mover, &step));
     run->kept.start_scale = step.gradient_scale;
-    return optimizer_step_keeping(run->optimizer, &step, kept);
+    return optimizer_step_keeping(call->mover.optimizer, &step, &call->kept);
 }
 
 enum status rule_step(void *context) {
-    struct optimizer_kept none = {.parameters = NULL};
-    TRY(move(context, take_step, &none));
+    struct step_call call = {.mover = rule_of(context)};
+    TRY(move(context, take_step, &call));
     return teacher_follow(context);
+}
+
+enum status rule_step_discriminator(struct run *run) {
+    struct step_call call = {.mover = discriminator_of(run)};
+    return move(run, take_step, &call);
 }
 
 static struct optimizer_kept slots_of(const struct run *run) {
@@ -136,8 +173,8 @@ static struct optimizer_kept slots_of(const struct run *run) {
 }
 
 enum status rule_step_keeping(void *context) {
-    struct optimizer_kept kept = slots_of(context);
-    return move(context, take_step, &kept);
+    struct step_call call = {.mover = rule_of(context), .kept = slots_of(context)};
+    return move(context, take_step, &call);
 }
 
 struct extrapolate_call {
@@ -147,14 +184,15 @@ struct extrapolate_call {
 
 static enum status extrapolate(struct run *run, void *context) {
     const struct extrapolate_call *call = context;
+    const struct mover mover = rule_of(run);
     struct optimizer_extrapolation args = {.start = slots_of(run),
                                            .start_scale = run->kept.start_scale,
                                            .how = call->how->how,
                                            .activity = call->how->activity,
                                            .relative = call->how->relative,
                                            .leaves_state = call->how->leaves_state};
-    TRY(comm_agree(run->comm, present_step(run, &args.step)));
-    return optimizer_extrapolate(run->optimizer, run->comm, &args, call->found);
+    TRY(comm_agree(run->comm, present_step(run, &mover, &args.step)));
+    return optimizer_extrapolate(mover.optimizer, run->comm, &args, call->found);
 }
 
 enum status rule_extrapolate(void *context, const struct update_extrapolation *how,

@@ -83,8 +83,8 @@ struct backward_pass {
     int64_t begin, end;       /* groups of its mini-batch */
     struct loss_sums *groups; /* (end − begin) */
     double grad_norm;         /* before clipping */
-    /* Of the game, where its gradients are summed apart: what the discriminator's batch gives, before it
-     * is added to `groups`, and the norms of both gradients */
+    /* Of the game, where its gradients are summed apart before they are added: what the discriminator's
+     * batch gives, before it is added to `groups`, and the norms of both */
     struct loss_sums *judged; /* (end − begin); or NULL */
     double norm_generator, norm_discriminator;
 };
@@ -99,10 +99,11 @@ struct step_clock {
 /* The current step, from its batch to what its passes over it gave: empty before the first. */
 struct step {
     struct rollout rollout;
-    struct judged judged;         /* of the adversarial game: what its discriminator reads */
-    struct backward_pass *passes; /* (pass_room) */
-    int pass_room, pass_count;    /* that the rule may take, and that it has taken */
-    struct update_report report;  /* of the rule */
+    struct judged judged;               /* of the adversarial game: what its discriminator reads */
+    struct backward_pass *passes;       /* (pass_room) */
+    int pass_room, pass_count;          /* that the rule may take, and that it has taken */
+    struct update_report report;        /* of the rule */
+    struct backward_pass discriminator; /* of the discriminator's own step, over the whole batch */
     double learning_rate, head_learning_rate;
     int64_t train_positions; /* through the blocks in its microbatches, this rank */
     int64_t rescaled;        /* gradients repeated at a smaller scale */
@@ -187,6 +188,7 @@ struct run {
     struct shard *deal;     /* which rank writes which elements of a checkpoint */
     struct saving *saving;  /* the checkpoint in the making; NULL before the first */
     struct optimizer *optimizer;
+    struct optimizer *discriminator_optimizer; /* NULL: it makes no step of its own */
     struct gradient *gradient;
     struct rule_memory kept; /* by the rule */
     float *generator; /* the gradient of the game's one loss, beside the other; shard, or NULL */
@@ -196,6 +198,7 @@ struct run {
     struct best best;
     int64_t stop_after;       /* ends behind this step as if it had been asked to; 0: never */
     int64_t skipped_in_a_row; /* optimizer steps without a finite gradient, up to now */
+    int64_t discriminator_skipped_in_a_row; /* of its own */
     struct flat flat;
     struct tau tau;
     double baseline;        /* after the last step; of objective.advantage = ema */

@@ -34,11 +34,10 @@ struct saving {
     char path[DIRECTORY_PATH_BYTES];
     int64_t step;
     /* By section: where the elements of this rank's pieces stand, the run's own vectors or copies.
-     * `packed`: one piece behind the other, else each at its element. */
+     * `packed`: one piece behind the other, else each at its element. NULL: there is no such section. */
     const float *values[CHECKPOINT_SECTIONS];
     bool packed[CHECKPOINT_SECTIONS];
     float *copies[CHECKPOINT_SECTIONS]; /* NULL where the host reads the vectors themselves */
-    int sections;                       /* that there are */
     const struct shard *deal;           /* borrowed: which pieces fall to which rank */
     const struct parameter_set *trained;
     int rank, size;
@@ -61,9 +60,13 @@ struct saving {
 /* A number that is not finite would take the place of a good one. */
 static enum status check_piece(const struct saving *saving, enum checkpoint_section section,
                                int64_t begin, const float *values, int64_t n) {
-    static const char *const of[CHECKPOINT_SECTIONS] = {"", "the mean of gradients of ",
+    static const char *const of[CHECKPOINT_SECTIONS] = {"",
+                                                        "the mean of gradients of ",
                                                         "the mean of squared gradients of ",
-                                                        "the teacher's mean of "};
+                                                        "the teacher's mean of ",
+                                                        "the discriminator's mean of gradients of ",
+                                                        "the discriminator's mean of squared "
+                                                        "gradients of "};
     const int64_t bad = first_not_finite(values, n);
     char what[96];
     if (bad < 0)
@@ -88,8 +91,10 @@ static enum status write_range(const struct saving *saving, enum checkpoint_sect
 }
 
 static enum status write_pieces(const struct saving *saving) {
-    for (int section = 0; section < saving->sections; section++)
-        for (int64_t i = 0; i < shard_range_count(saving->deal, saving->rank); i++) {
+    for (int section = 0; section < CHECKPOINT_SECTIONS; section++)
+        for (int64_t i = 0;
+             saving->values[section] != NULL && i < shard_range_count(saving->deal, saving->rank);
+             i++) {
             const struct shard_range range = shard_range_at(saving->deal, saving->rank, i);
             TRY(write_range(saving, (enum checkpoint_section)section, &range));
         }
@@ -203,12 +208,11 @@ static enum status copy_pieces(struct run *run, struct saving *saving,
 }
 
 static enum status take_vectors(struct run *run, struct saving *saving) {
-    saving->sections = state_sections(run);
-    for (int section = 0; section < saving->sections; section++) {
+    for (int section = 0; section < CHECKPOINT_SECTIONS; section++) {
         const struct state_vector vector = state_vector(run, (enum checkpoint_section)section);
         saving->values[section] = vector.values;
         saving->packed[section] = vector.packed;
-        if (!run->lm.backend.ops->host_memory)
+        if (vector.values != NULL && !run->lm.backend.ops->host_memory)
             TRY(copy_pieces(run, saving, (enum checkpoint_section)section));
     }
     return STATUS_OK;
@@ -224,15 +228,16 @@ static enum status checkpoint_path(const struct run *run, char path[DIRECTORY_PA
 static enum status lay_out(struct run *run, struct saving *saving) {
     struct checkpoint_value state[STATE_VALUES_MAX];
     state_gather(run);
-    const struct checkpoint_content content = {.parameters = saving->trained->items,
-                                               .parameter_count = saving->trained->count,
-                                               .optimizer = true,
-                                               .teacher = state_sections(run) > CHECKPOINT_TEACHER,
-                                               .state = state,
-                                               .state_count = state_values(run, state),
-                                               .settings = strbuf_text(&run->files.settings_text),
-                                               .files = run->files.model,
-                                               .provenance = &run->files.provenance};
+    struct checkpoint_content content = {.parameters = saving->trained->items,
+                                         .parameter_count = saving->trained->count,
+                                         .state = state,
+                                         .state_count = state_values(run, state),
+                                         .settings = strbuf_text(&run->files.settings_text),
+                                         .files = run->files.model,
+                                         .provenance = &run->files.provenance};
+    for (int section = 0; section < CHECKPOINT_SECTIONS; section++)
+        content.sections[section] =
+            state_vector(run, (enum checkpoint_section)section).values != NULL;
     run->files.checkpoint_s = clock_now_s();
     return checkpoint_layout(&saving->writer, saving->path, &content);
 }
@@ -372,6 +377,6 @@ double saving_stall_s(struct run *run) {
 }
 
 int64_t saving_bytes(const struct run *run) {
-    const int64_t copies = run->lm.backend.ops->host_memory ? 0 : state_sections(run);
+    const int64_t copies = run->lm.backend.ops->host_memory ? 0 : state_vectors(run);
     return copies * run->deal->elements * (int64_t)sizeof(float);
 }

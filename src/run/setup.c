@@ -348,6 +348,8 @@ static enum status open_model(struct run *run) {
                                              .epsilon = settings->optimizer.epsilon,
                                              .weight_decay = settings->optimizer.weight_decay};
     TRY(optimizer_create(&run->optimizer, &run->lm.backend, run->shard, &adamw));
+    if (rule_leaves_discriminator(settings))
+        TRY(optimizer_create(&run->discriminator_optimizer, &run->lm.backend, run->shard, &adamw));
     TRY(rule_reserve(run));
     return diagnosis_reserve(run);
 }
@@ -381,9 +383,10 @@ static enum status reserve_passes(struct run *run) {
     return model_reserve(run->lm.model, T, T, run->gradient->overlaps);
 }
 
-/* Whether both gradients of the game are summed apart. */
+/* Whether both gradients of the game are summed apart before they are added. */
 static bool parts_gradient(const struct run *run) {
-    return run->method->discriminates && run->settings->adversarial.grad_norms;
+    return run->method->discriminates && run->settings->adversarial.grad_norms &&
+           !rule_leaves_discriminator(run->settings);
 }
 
 static enum status open_gradient(struct run *run) {
@@ -404,6 +407,11 @@ static enum status open_pass(const struct run *run, struct backward_pass *pass) 
     return parts_gradient(run) ? memory_new(&pass->judged, groups, "sums of groups") : STATUS_OK;
 }
 
+static void close_pass(struct backward_pass *pass) {
+    memory_release(&pass->groups);
+    memory_release(&pass->judged);
+}
+
 static enum status open_passes(struct run *run) {
     const struct update_settings update = rule_settings(run->settings);
     const int mini_batches = (int)run->settings->update.mini_batches;
@@ -411,7 +419,8 @@ static enum status open_passes(struct run *run) {
     TRY(memory_new(&run->step.passes, run->step.pass_room, "backward passes"));
     for (int p = 0; p < run->step.pass_room; p++)
         TRY(open_pass(run, &run->step.passes[p]));
-    return STATUS_OK;
+    return rule_leaves_discriminator(run->settings) ? open_pass(run, &run->step.discriminator)
+                                                    : STATUS_OK;
 }
 
 /* Where the discriminator reasons, what it is asked; a plan may do without the texts. */
@@ -556,10 +565,9 @@ enum status run_clear_batch(struct run *run) {
 void run_unreserve(struct run *run) {
     rollout_release(&run->step.rollout);
     judged_release(&run->step.judged);
-    for (int p = 0; run->step.passes != NULL && p < run->step.pass_room; p++) {
-        memory_release(&run->step.passes[p].groups);
-        memory_release(&run->step.passes[p].judged);
-    }
+    for (int p = 0; run->step.passes != NULL && p < run->step.pass_room; p++)
+        close_pass(&run->step.passes[p]);
+    close_pass(&run->step.discriminator);
     memory_release(&run->step.passes);
     memory_release(&run->buffers.logprob);
     memory_release(&run->buffers.entropy);
@@ -575,6 +583,7 @@ void run_unreserve(struct run *run) {
     rule_unreserve(run);
     diagnosis_unreserve(run);
     optimizer_destroy(&run->optimizer);
+    optimizer_destroy(&run->discriminator_optimizer);
     mauve_watch_unreserve(run);
     teacher_close(run);
     model_destroy(&run->reference);

@@ -41,6 +41,23 @@ static int teacher_value(struct run *run, struct checkpoint_value *out) {
     return run->teacher.mean != NULL ? 1 : 0;
 }
 
+/* Of a discriminator that makes a step of its own. */
+enum { DISCRIMINATOR_VALUES = 2 };
+static int discriminator_values(struct run *run,
+                                struct checkpoint_value out[DISCRIMINATOR_VALUES]) {
+    struct optimizer *optimizer = run->discriminator_optimizer;
+    if (optimizer == NULL)
+        return 0;
+    /* clang-format off */
+    const struct checkpoint_value values[DISCRIMINATOR_VALUES] = {
+        {"discriminator/optimizer_steps", "steps", "steps that the moments of the discriminator's own optimizer have seen", CHECKPOINT_INTEGERS, 1, &optimizer->steps},
+        {"discriminator/skipped_in_a_row", "steps", "steps of its own in a row that were skipped, up to this one", CHECKPOINT_INTEGERS, 1, &run->discriminator_skipped_in_a_row},
+    };
+    /* clang-format on */
+    memcpy(out, values, sizeof values);
+    return DISCRIMINATOR_VALUES;
+}
+
 /* The newest features of texts, where MAUVE is computed on the way. */
 enum { MAUVE_VALUES = 3 };
 static int mauve_values(struct run *run, struct checkpoint_value out[MAUVE_VALUES]) {
@@ -84,28 +101,34 @@ int state_values(struct run *run, struct checkpoint_value out[STATE_VALUES_MAX])
     };
     /* clang-format on */
     int count = (int)(sizeof values / sizeof *values);
-    ASSERT(count < STATE_VALUES_MAX - SHUTOFF_VALUES - MAUVE_VALUES - 2);
+    ASSERT(count < STATE_VALUES_MAX - SHUTOFF_VALUES - MAUVE_VALUES - DISCRIMINATOR_VALUES - 2);
     memcpy(out, values, sizeof values);
     count += baseline_value(run, out + count);
     count += teacher_value(run, out + count);
+    count += discriminator_values(run, out + count);
     count += mauve_values(run, out + count);
     return count + (run->rule->shuts_off ? shutoff_values(run, out + count) : 0);
 }
 
-int state_sections(const struct run *run) {
-    return run->teacher.mean != NULL ? CHECKPOINT_SECTIONS : CHECKPOINT_TEACHER;
-}
-
 struct state_vector state_vector(const struct run *run, enum checkpoint_section section) {
     const bool packed = run->shard->size > 1;
+    const struct optimizer *own = run->discriminator_optimizer;
     const struct state_vector vectors[CHECKPOINT_SECTIONS] = {
         [CHECKPOINT_PARAMETERS] = {run->master, false},
         [CHECKPOINT_EXP_AVG] = {run->optimizer->exp_avg, packed},
         [CHECKPOINT_EXP_AVG_SQ] = {run->optimizer->exp_avg_sq, packed},
         [CHECKPOINT_TEACHER] = {run->teacher.mean, packed},
+        [CHECKPOINT_DISCRIMINATOR_EXP_AVG] = {own != NULL ? own->exp_avg : NULL, packed},
+        [CHECKPOINT_DISCRIMINATOR_EXP_AVG_SQ] = {own != NULL ? own->exp_avg_sq : NULL, packed},
     };
-    ASSERT(vectors[section].values != NULL);
     return vectors[section];
+}
+
+int state_vectors(const struct run *run) {
+    int count = 0;
+    for (int section = 0; section < CHECKPOINT_SECTIONS; section++)
+        count += state_vector(run, (enum checkpoint_section)section).values != NULL;
+    return count;
 }
 
 /* What the best is measured by, as a number: another metric begins anew. */

@@ -21,10 +21,10 @@ int state_values(struct run *run, struct checkpoint_value out[STATE_VALUES_MAX])
 /* The vectors: backend memory, aligned with the flat vector of parameters, or `packed`, this rank's
  * pieces of run->deal one behind the other. */
 struct state_vector {
-    float *values;
+    float *values; /* NULL: this run has none */
     bool packed;
 };
-int state_sections(const struct run *run); /* the first so many there are */
+int state_vectors(const struct run *run); /* that it has */
 struct state_vector state_vector(const struct run *run, enum checkpoint_section section);
 
 /* Before the numbers are written, and after they were read: between the table and what keeps its

@@ -15,9 +15,8 @@
 #include "run/report.h"
 #include "run/save.h"
 #include "run/saving.h"
+#include "run/state.h"
 #include "run/step_name.h"
-
-enum { CHECKPOINT_BYTES = 12 }; /* of a parameter: itself and two moments */
 
 #define NOISE_CHANGED 0.1 /* of the weights */
 
@@ -271,7 +270,7 @@ enum status run_train(struct run *run) {
         status = placement_report(run->comm, &run->lm.backend, &run->reducer);
     if (status == STATUS_OK)
         status = wall_time_open(&run->wall, run->settings, run->comm,
-                                (double)run->layout->elements * CHECKPOINT_BYTES);
+                                (double)run->layout->elements * sizeof(float) * state_vectors(run));
     if (status == STATUS_OK)
         status = run_loop(run, &metrics);
     finish_saving(run, status);

@@ -8,7 +8,9 @@ RUN is a run.directory with settings.cfg, rollouts/step-T.h5 and checkpoints of 
 more), of a model in model.path with an adapter or without (fp32, update.rule = "single", one pass over the batch). From the parameters of
 checkpoint T - 1 and the tokens of the rollout file it works out log-probabilities, the discriminator's logits, rewards, advantages, both
 losses, of the second also what a discriminator's reasoning learns by, the gradient of their sum, clipping and AdamW with the head's own
-learning rate, and compares each with what the run has written; of the parameters the difference over the largest step that torch made. Exit status 1 where something is further off than fp32 explains.
+learning rate, and compares each with what the run has written; of the parameters the difference over the largest step that torch made.
+With adversarial.d_step = "own" it makes two steps: AdamW on the generator's loss without the head, and, at the parameters that it leaves,
+AdamW with the discriminator's moments on its loss. Exit status 1 where something is further off than fp32 explains.
 Needs torch, transformers, h5py.
 """
 import argparse, json, math, os, re, sys
@@ -55,11 +57,14 @@ class Low(torch.nn.Module):
         return y + self.scale * ((x @ self.a.T) @ self.b.T) if self.on else y
 
 
+def load(settings):
+    from transformers import AutoModelForCausalLM
+    return AutoModelForCausalLM.from_pretrained(settings["model.path"], dtype=torch.float64, attn_implementation="eager").eval().requires_grad_(False)
+
+
 class Game:
     def __init__(self, settings, parameters):
-        from transformers import AutoModelForCausalLM
-        self.s = settings
-        self.net = AutoModelForCausalLM.from_pretrained(settings["model.path"], dtype=torch.float64, attn_implementation="eager").eval().requires_grad_(False)
+        self.s, self.net = settings, load(settings)
         self.p = {n: torch.nn.Parameter(v.clone()) for n, v in parameters.items()}
         self.low, own = [], dict(self.net.named_parameters())
         scale = settings["lora.alpha"] / (math.sqrt(settings["lora.rank"]) if settings["lora.rank_stabilized"] else settings["lora.rank"]) if settings["lora.rank"] else 0
@@ -74,20 +79,23 @@ class Game:
                 setattr(parent, n.rpartition(".")[2], self.p[n])
         if not self.low:
             self.net.tie_weights()
+        self.start = self.net if self.low or not settings["objective.kl_coef"] else load(settings)
 
     def hidden(self, ids):
         return self.net.model(input_ids=torch.tensor([ids])).last_hidden_state[0]
 
-    def logprobs(self, prompt, answer):
-        h = self.hidden(prompt + answer)[len(prompt) - 1:-1]
-        z = torch.log_softmax(self.net.lm_head(h) / self.s["rollout.temperature"], -1)
+    def logprobs(self, prompt, answer, net=None):
+        net = net or self.net
+        h = net.model(input_ids=torch.tensor([prompt + answer])).last_hidden_state[0][len(prompt) - 1:-1]
+        z = torch.log_softmax(net.lm_head(h) / self.s["rollout.temperature"], -1)
         return z[torch.arange(len(answer)), torch.tensor(answer)]
 
     def reference(self, prompt, answer):
+        """of the model without its adapter, or as it was at the start"""
         for low in self.low:
             low.on = False
         with torch.no_grad():
-            out = self.logprobs(prompt, answer)
+            out = self.logprobs(prompt, answer, self.start)
         for low in self.low:
             low.on = True
         return out
@@ -168,13 +176,15 @@ class Step:
             terms_of.append(terms)
         return aggregate(s, terms_of, s["rollout.max_new_tokens"])
 
-    def discriminator(self):
+    def discriminator(self, told=None):
+        """what reasons learns from what was told when it wrote, which is this step, or `told`, by other parameters"""
         s, cross = self.game.s, F.cross_entropy(self.logits, self.label)
-        right = (self.logits.argmax(-1) == self.label).double()
+        told = told if told and self.reasons else self
+        right = (told.logits.argmax(-1) == self.label).double()
         valued = cross + ((self.value - right) ** 2).mean()
         if not self.reasons:
             return cross, valued if s["adversarial.reward"] == "value" else cross
-        self.advantage = (right - self.value).detach()
+        self.advantage = (right - told.value).detach()
         self.reason_loss = aggregate(s, [-a * lp for a, lp in zip(self.advantage, self.reason_logprob)], s["adversarial.reason_tokens"])
         return cross, valued + self.reason_loss
 
@@ -186,17 +196,48 @@ def rate(s, largest, step):
     return largest * {"constant": 1.0, "linear": left, "cosine": 0.5 * (1 + math.cos(math.pi * (1 - left)))}[s["optimizer.schedule"]]
 
 
-def adamw(s, step, parameters, avg, square, taken, norm):
+def adamw(s, step, parameters, gradient, avg, square, taken, norm, rate_of):
+    """the parameters behind a step; of those without a gradient nothing but decay, and that by their rate"""
     scale = min(1.0, s["optimizer.max_grad_norm"] / norm) if s["optimizer.max_grad_norm"] else 1.0
     b1, b2, out = s["optimizer.beta1"], s["optimizer.beta2"], {}
     for n, p in parameters.items():
-        g = p.grad * scale if p.grad is not None else torch.zeros_like(p)
-        largest = s["adversarial.head_learning_rate"] if n.startswith(HEAD) else s["optimizer.learning_rate"]
-        lr = rate(s, largest, step)
+        g = gradient[n] * scale if n in gradient else torch.zeros_like(p)
+        lr = rate(s, rate_of(n), step)
         m, v = b1 * avg[n] + (1 - b1) * g, b2 * square[n] + (1 - b2) * g * g
         d = (m / (1 - b1**taken)) / ((v / (1 - b2**taken)).sqrt() + s["optimizer.epsilon"])
         out[n] = p.detach() * (1 - lr * (s["optimizer.weight_decay"] if p.dim() > 1 else 0.0)) - lr * d
     return out
+
+
+def norm_of(gradient):
+    return math.sqrt(sum(float((g**2).sum()) for g in gradient.values()))
+
+
+def gradient_of(game, loss):
+    for p in game.p.values():
+        p.grad = None
+    loss.backward(retain_graph=True)
+    return {n: p.grad.clone() for n, p in game.p.items() if p.grad is not None}
+
+
+def shared_step(s, t, game, gradient, before, taken):
+    largest = lambda n: s["adversarial.head_learning_rate"] if n.startswith(HEAD) else s["optimizer.learning_rate"]
+    return adamw(s, t, game.p, gradient, tensors(before, "optimizer/exp_avg"), tensors(before, "optimizer/exp_avg_sq"), taken, norm_of(gradient), largest)
+
+
+def own_steps(s, t, game, gradient, before, after, file, told):
+    """The rule's step on the generator's gradient, and the discriminator's behind it: parameters, what it read, its cross-entropy, loss
+    and norm."""
+    left = lambda n: 0.0 if n.startswith(HEAD) else s["optimizer.learning_rate"]
+    middle = adamw(s, t, game.p, gradient, tensors(before, "optimizer/exp_avg"), tensors(before, "optimizer/exp_avg_sq"),
+                   int(after["state/optimizer_steps"][0]), norm_of(gradient), left)
+    there = Game(s, middle)
+    read = Step(there, file)
+    cross, loss = read.discriminator(told)
+    loss = (s["adversarial.d_scale"] if s["adversarial.d_scale_in"] == "loss" else 1.0) * loss
+    own, group = gradient_of(there, loss), "discriminator/optimizer/"
+    return adamw(s, t, there.p, own, tensors(before, group + "exp_avg"), tensors(before, group + "exp_avg_sq"),
+                 int(after["state/discriminator/optimizer_steps"][0]), norm_of(own), lambda n: s["adversarial.head_learning_rate"]), read, cross, loss, norm_of(own)
 
 
 class Comparison:
@@ -225,19 +266,20 @@ def main():
     cross, d_loss = step.discriminator()
     g_loss = step.generator(advantage)
     weighed = (s["adversarial.d_scale"] if s["adversarial.d_scale_in"] == "loss" else 1.0) * d_loss
-    loss = g_loss + weighed
-    g_loss.backward()
-    own = {n: p.grad.clone() for n, p in game.p.items() if p.grad is not None}
-    weighed.backward()
-    all_of = {n: p.grad for n, p in game.p.items() if p.grad is not None}
-    other = {n: g - own[n] if n in own else g for n, g in all_of.items()}
-    norm, g_norm, d_norm = (math.sqrt(sum(float((g**2).sum()) for g in part.values())) for part in (all_of, own, other))
+    read, g_gradient, taken = step, gradient_of(game, g_loss), int(after["state/optimizer_steps"][0])
+    if s["adversarial.d_step"] == "own":
+        new, read, cross, weighed, d_norm = own_steps(s, a.step, game, g_gradient, before, after, file, step)
+        norm = norm_of(g_gradient)
+    else:
+        all_of, d_norm = gradient_of(game, g_loss + weighed), norm_of(gradient_of(game, weighed))
+        new, norm = shared_step(s, a.step, game, all_of, before, taken), norm_of(all_of)
+    loss, g_norm = g_loss + weighed, norm_of(g_gradient)
     compare("discriminator/logits", file["discriminator/logits"][()], step.logits.detach(), 2e-6)
     if step.reasons:
         compare("discriminator/value", file["discriminator/value"][()], step.value.detach(), 2e-6)
         compare("discriminator/advantage", file["discriminator/advantage"][()], step.advantage, 2e-6)
-        compare("discriminator/reason_logprob", file["discriminator/reason_logprob"][()], torch.cat(step.reason_logprob).detach(), 5e-6)
-        compare("adversarial/reason_loss", metric["adversarial/reason_loss"][a.step - 1], step.reason_loss.item(), 5e-6)
+        compare("discriminator/reason_logprob", file["discriminator/reason_logprob"][()], torch.cat(read.reason_logprob).detach(), 5e-6)
+        compare("adversarial/reason_loss", metric["adversarial/reason_loss"][a.step - 1], read.reason_loss.item(), 5e-6)
     numbers = file["token/logprob"][()]
     compare("token/logprob", numbers[~np.isnan(numbers)], torch.cat(step.logprob).detach(), 5e-6)
     compare("answer/reward", file["answer/reward"][()], step.reward, 5e-6)
@@ -246,12 +288,11 @@ def main():
     compare("adversarial/d_loss", metric["adversarial/d_loss"][at], cross.item(), 2e-6)
     compare("loss", metric["loss"][at], loss.item(), 5e-6 * max(1.0, s["adversarial.d_scale"]))
     compare("grad_norm / its size", metric["grad_norm"][at] / norm, 1.0, 1e-5)
-    if s["adversarial.grad_norms"]:
+    if s["adversarial.grad_norms"] or s["adversarial.d_step"] == "own":
         compare("grad_norm_generator / its size", metric["adversarial/grad_norm_generator"][at] / g_norm, 1.0, 1e-4)
         compare("grad_norm_discriminator / its size", metric["adversarial/grad_norm_discriminator"][at] / d_norm, 1.0, 1e-4)
     follow = s["objective.ema_decay"] * baseline + (1 - s["objective.ema_decay"]) * step.penalised().mean()
     compare("state/baseline", after["state/baseline"][0], follow, 2e-6)
-    new = adamw(s, a.step, game.p, tensors(before, "optimizer/exp_avg"), tensors(before, "optimizer/exp_avg_sq"), int(after["state/optimizer_steps"][0]), norm)
     theirs = tensors(after, "parameters")
     for part in (False, True):
         names = [n for n in new if n.startswith(HEAD) == part]

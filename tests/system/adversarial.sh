@@ -101,12 +101,31 @@ bits)
     the_same "$lora adversarial.grad_norms=false update.iterations=2"
     the_same "$lora adversarial.reward=value adversarial.length_rule=none update.mini_batches=2 model.path=$SYSTEM_WORK/llama"
     the_same "$lora rollout.think_tokens=6 adversarial.reward=log_probability update.rule=gxpo model.precision=bf16"
+    the_same "$lora adversarial.d_step=own update.mini_batches=2 parallel.tokens_per_pass=60"
+    the_same "adversarial.d_step=own update.rule=gxpo objective.kl_coef=0 adversarial.reward=value"
     the_same "adversarial.d_scale=10 adversarial.d_scale_in=reward update.rule=sfpo objective.advantage=group objective.kl_coef=0"
     ;;
 restart)
     goes_on 1 3 "$lora"
     goes_on 2 1 "$lora" parallel.shard=true adversarial.reward=value
     goes_on 1 2 adversarial.pooling=mean
+    goes_on 3 1 "$lora" parallel.shard=true adversarial.d_step=own
+    goes_on 1 2 adversarial.d_step=own update.rule=sfpo
+    # Moments of a step of its own are in the checkpoint, and a run goes on with the choice that it began with.
+    run 1 own "$lora adversarial.d_step=own run.steps=3"
+    job 1 inspect own/checkpoints/step-000003.h5 || fail "inspect: $(cat err)"
+    says out "discriminator/optimizer/exp_avg "
+    says out "discriminator/optimizer/exp_avg_sq "
+    says out "state/discriminator/optimizer_steps 3"
+    refused_own() {
+        job 1 train game.cfg run.directory="$work/$1" run.steps=5 lora.rank=4 lora.alpha=8 lora.rank_stabilized=true "$2"
+        [ $? = 2 ] || fail "$2 is not refused in $1"
+        says err "adversarial.d_step"
+        [ "$(grep -c . err)" = 1 ] || fail "more than a sentence: $(cat err)"
+    }
+    refused_own own adversarial.d_step=shared
+    run 1 shared "$lora run.steps=3"
+    refused_own shared adversarial.d_step=own
     ;;
 numbers)
     run 1 run "$lora run.device=check adversarial.length_rule=none adversarial.d_scale=3 objective.kl_coef=0 checkpoint.every=0"
@@ -135,6 +154,18 @@ numbers)
     near adversarial/baseline 2 "$(of reward 1)"
     near adversarial/baseline 3 "0.9 * $(of reward 1) + 0.1 * $(of reward 2)"
     holds "$(of mismatch/logprob_max 1) == 0" "sampler and trainer"
+    # A step of its own: both are counted, and where nothing moves its loss is that of the logits, so the loss is the same sum.
+    run 1 own "$lora adversarial.length_rule=none adversarial.d_scale=3 objective.kl_coef=0 adversarial.d_step=own"
+    holds "$(value own /step/update/optimizer_steps 2) == 6 && $(value own /step/update/backward_passes 2) == 6" "steps of a run with two each"
+    holds "$(value own /step/adversarial/grad_norm_generator 0) == $(value own /step/grad_norm 0)" "the rule's gradient is the generator's"
+    holds "$(value own /step/adversarial/grad_norm_discriminator 0) > 0" "the norm of the discriminator's gradient"
+    holds "($(value own /step/loss 0) - $(value own /step/policy_loss 0) - 3 * $(value own /step/adversarial/d_loss 0)) ^ 2 < 1e-18" "the sum of both losses"
+    says err "adversarial.d_scale = 3 is hardly seen beside adversarial.d_step"
+    rm -rf run
+    run 1 run "$lora adversarial.length_rule=none adversarial.d_scale=3 objective.kl_coef=0 adversarial.d_step=own run.steps=1 optimizer.learning_rate=0"
+    file=run/rollouts/step-000001.h5
+    game_numbers 1
+    rm -rf run
     # Without weight the discriminator adds nothing, and its gradient is nothing but the generator's; without either norm as well.
     rm -rf run
     run 1 run "$lora adversarial.d_scale=0 run.steps=1"

@@ -7,6 +7,7 @@ awk 'BEGIN {
     for (i = 0; i < 8; i++)
         print "{\"question\": \"12345678901234567890123456789012\", \"answer\": \"1234567890123456789012345678901\"}"
 }' >rows.jsonl
+awk 'BEGIN { for (i = 0; i < 8; i++) print "{\"text\": \"12345678901234567890123456789012345678901234567890123456789012345678901234567890\"}" }' >texts.jsonl
 job 1 init --arch llama --layers 4 --width 256 --heads 4 --kv-heads 2 --mlp 1024 --max-positions 128 --untied --seed 5 \
     --output "$work/model" || fail "init"
 # The most probable token is drawn: of random weights it is hardly the one that ends an answer, so that none is short.
@@ -67,6 +68,13 @@ for ranks in 1 2; do
     foretold $ranks $opsd lora.rank=8 lora.alpha=16 distill.teacher=ema
     # shellcheck disable=SC2086
     foretold $ranks $opsd distill.teacher=ema
+    # The game, both losses in one gradient, summed apart or not, and with a step and moments of its discriminator's own.
+    game="run.method=adversarial data.train=() adversarial.window_tokens=60 adversarial.completion_tokens=30 objective.kl_coef=0.1"
+    corpus="data.corpus=( { path = \"$work/texts.jsonl\"; text = \"text\"; } )"
+    # shellcheck disable=SC2086
+    foretold $ranks $game "$corpus" rollout.max_new_tokens=40
+    # shellcheck disable=SC2086
+    foretold $ranks $game "$corpus" rollout.max_new_tokens=40 adversarial.d_step=own update.mini_batches=2
     # Evaluations that decode more and longer answers than the steps do.
     foretold $ranks eval.every=2 eval.samples=8 eval.pass_at='[1]' eval.max_new_tokens=60 eval.answers_in_flight=32 \
         "eval.sets=( { name = \"rows\"; path = \"$work/rows.jsonl\"; prompt = \"question\"; answer = \"answer\"; } )"
@@ -78,6 +86,8 @@ for ranks in 2 4; do
     foretold $ranks parallel.shard=true parallel.reduction=fast model.precision=bf16
 done
 foretold 4 parallel.shard=true lora.rank=8 lora.alpha=16
+# shellcheck disable=SC2086
+foretold 2 parallel.shard=true $game "$corpus" rollout.max_new_tokens=40 adversarial.d_step=own
 
 # Files. Large datasets begin at whole blocks; the gaps between them are no bytes on the disk.
 plan 1
@@ -151,4 +161,23 @@ awk 'BEGIN {
 }' >by_hand
 have=$(sed -n 's/^  sum  *\([0-9.]*\) TFLOP$/\1/p' plan.txt)
 [ "$have" = "$(cat by_hand)" ] || fail "a step with an adapter takes $(cat by_hand) TFLOP, planned $have"
+
+# Of the game in two iterations: the discriminator is trained in each, or, with a step of its own, once. 4 windows of 30 + 30 tokens,
+# 64 completions of 40 of each.
+flops() {
+    # shellcheck disable=SC2086
+    plan 1 $game "$corpus" rollout.max_new_tokens=40 rollout.group_size=64 "$@"
+    sed -n 's/^  sum  *\([0-9.]*\) TFLOP$/\1/p' plan.txt
+}
+reading=$(awk 'BEGIN {
+    C = 256; F = 1024; L = 4; H = 4; K = 2; D = 64
+    weights = L * (C * (H * D) + 2 * C * (K * D) + (H * D) * C + 3 * C * F)
+    rows = 4 * (30 + 30) + 256 * 40
+    for (i = 1; i <= 60; i++) keys += 4 * i
+    for (i = 1; i <= 40; i++) keys += 256 * (30 + i)
+    printf "%.4f\n", 1e-12 * (3 * 2 * weights * rows + 3.5 * 4 * L * H * D * keys)
+}')
+once=$(flops) both=$(flops update.iterations=2) apart=$(flops update.iterations=2 adversarial.d_step=own)
+[ "$once" = "$(flops adversarial.d_step=own)" ] || fail "one iteration takes $once TFLOP, and another number with a step of its own"
+holds "(($both) - ($apart) - ($reading)) ^ 2 < 0.0011 ^ 2" "the second training of a discriminator takes $reading TFLOP, planned $both - $apart"
 finish

@@ -51,7 +51,30 @@ static void cases(void) {
     check("objective:{tau_pos=10.0;};", 0, ""); /* the default, as in settings.cfg */
     check("objective:{kl_in=\"reward\";};", 1, "objective.kl_coef is above 0, and it is 0.0");
     check("objective:{kl_in=\"reward\";kl_coef=0.1;};", 0, "");
+    check("adversarial:{d_step=\"own\";};", 1, "adversarial.d_step has no effect");
     check("prompt:{chat=\"chatml\";thinking=false;};", 1, "prompt.chat is auto or qwen3");
+}
+
+/* A weight in a loss of which Adam sees the direction alone. */
+static void game(const char *step, const char *scale, const char *scale_in, int want) {
+    char overrides[7][64] = {"run.method=adversarial", "data.train=()",
+                             "data.corpus=({path=\"c\";text=\"t\";})", "prompt.template={text}"};
+    char *words[7];
+    struct settings s;
+    snprintf(overrides[4], sizeof overrides[4], "adversarial.d_step=%s", step);
+    snprintf(overrides[5], sizeof overrides[5], "adversarial.d_scale=%s", scale);
+    snprintf(overrides[6], sizeof overrides[6], "adversarial.d_scale_in=%s", scale_in);
+    for (int i = 0; i < 7; i++)
+        words[i] = overrides[i];
+    count = 0;
+    strbuf_clear(&told);
+    CHECK_OK(
+        settings_read_text("x.cfg", NEEDED, strlen(NEEDED), words, 7, SETTINGS_FOR_TRAINING, &s));
+    CHECK_OK(settings_unused(&s, tell));
+    CHECK_EQ(count, want);
+    CHECK(want == 0 || strstr(strbuf_text(&told), "adversarial.d_scale = 30 is hardly seen beside "
+                                                  "adversarial.d_step = \"own\"") != NULL);
+    settings_release(&s);
 }
 
 /* With sft the whole of the drawing and of the gate is idle. */
@@ -99,6 +122,10 @@ static void conditions(void) {
 int main(void) {
     cases();
     sft();
+    game("own", "30", "loss", 1);
+    game("own", "1", "loss", 0);
+    game("own", "30", "reward", 0);
+    game("shared", "30", "loss", 0);
     conditions();
     strbuf_release(&told);
     return CHECK_END();

@@ -38,8 +38,7 @@ static const struct provenance provenance = {.seed = 3};
 static struct checkpoint_content content(void) {
     return (struct checkpoint_content){.parameters = parameters,
                                        .parameter_count = PARAMETERS,
-                                       .optimizer = true,
-                                       .teacher = true,
+                                       .sections = {true, true, true, true, true, true},
                                        .state = state,
                                        .state_count = 3,
                                        .settings = "run : { steps = 3; };",

@@ -29,6 +29,9 @@ static void fill(struct run *run) {
         counters[i] = 100 + i;
     run->counters.step = 3; /* at most run.steps */
     run->skipped_in_a_row = 201;
+    run->discriminator_skipped_in_a_row = 209;
+    if (run->discriminator_optimizer != NULL)
+        run->discriminator_optimizer->steps = 210;
     run->optimizer->steps = 202;
     run->flat =
         (struct flat){.steps = 203, .had_form = true, .had_end = false, .longest_tokens = 204.5};
@@ -36,9 +39,11 @@ static void fill(struct run *run) {
     run->best = (struct best){.step = 205, .value = 206.5};
     for (int i = 0; i < 7; i++)
         stream_next(run->stream, &item);
-    for (int section = 0; section < state_sections(run); section++)
-        for (int64_t i = 0; i < run->layout->elements; i++)
-            state_vector(run, (enum checkpoint_section)section).values[i] = element(section, i);
+    for (int section = 0; section < CHECKPOINT_SECTIONS; section++) {
+        float *values = state_vector(run, (enum checkpoint_section)section).values;
+        for (int64_t i = 0; values != NULL && i < run->layout->elements; i++)
+            values[i] = element(section, i);
+    }
 }
 
 static void check(struct run *run) {
@@ -47,6 +52,10 @@ static void check(struct run *run) {
     for (int i = 0; i < COUNTERS; i++)
         CHECK_EQ(counters[i], &counters[i] == &run->counters.step ? 3 : 100 + i);
     CHECK_EQ(run->skipped_in_a_row, 201);
+    if (run->discriminator_optimizer != NULL) {
+        CHECK_EQ(run->discriminator_skipped_in_a_row, 209);
+        CHECK_EQ(run->discriminator_optimizer->steps, 210);
+    }
     CHECK_EQ(run->optimizer->steps, 202);
     CHECK_EQ(run->flat.steps, 203);
     CHECK(run->flat.had_form && !run->flat.had_end);
@@ -58,26 +67,27 @@ static void check(struct run *run) {
     stream_next(run->stream, &item);
     CHECK_EQ(item.serial, 7);
     CHECK_EQ(item.data.row, 7);
-    for (int section = 0; section < state_sections(run); section++)
-        for (int64_t i = 0; i < run->layout->elements; i++)
-            if (state_vector(run, (enum checkpoint_section)section).values[i] !=
-                element(section, i)) {
+    for (int section = 0; section < CHECKPOINT_SECTIONS; section++) {
+        const float *values = state_vector(run, (enum checkpoint_section)section).values;
+        for (int64_t i = 0; values != NULL && i < run->layout->elements; i++)
+            if (values[i] != element(section, i)) {
                 CHECK_FAILED("section %d: element %lld is %g", section, (long long)i,
-                             (double)state_vector(run, (enum checkpoint_section)section).values[i]);
+                             (double)values[i]);
                 break;
             }
+    }
 }
 
-static void test_comes_back(void) {
+static void test_comes_back(const char *settings) {
     struct scene scene;
     struct restart restart = {.fresh = false};
-    scene_open(&scene, "");
+    scene_open(&scene, settings);
     CHECK_OK(run_output_open(&scene.run, &restart));
     fill(&scene.run);
     CHECK_OK(saving_begin(&scene.run));
     CHECK_OK(saving_finish(&scene.run));
     scene_close(&scene);
-    scene_open(&scene, "");
+    scene_open(&scene, settings);
     CHECK_OK(restart_choose(&scene.settings, &scene.comm, &restart));
     CHECK(restart.again);
     CHECK_EQ(restart.step, 3);
@@ -86,11 +96,28 @@ static void test_comes_back(void) {
     scene_close(&scene);
 }
 
+/* A game whose discriminator makes a step of its own, over a corpus of 12 texts. */
+static const char *game(void) {
+    static char settings[512];
+    char text[1024];
+    size_t n = 0;
+    for (int i = 0; i < SCENE_ROWS; i++)
+        n += (size_t)snprintf(text + n, sizeof text - n, "{\"text\": \"a text of a corpus, %d\"}\n",
+                              i);
+    folder_write(folder_file("texts.jsonl"), text, n);
+    snprintf(settings, sizeof settings,
+             "run.method=adversarial data.train=() data.corpus=({path=\"%s\";}) "
+             "prompt.template={text} adversarial.window_tokens=8 adversarial.completion_tokens=3 "
+             "adversarial.d_step=own run.directory=%s",
+             folder_file("texts.jsonl"), folder_file("game"));
+    return settings;
+}
+
 /* Names are told apart, and each has its units and its sentence. */
-static void test_table(void) {
+static void test_table(const char *settings) {
     struct scene scene;
     struct checkpoint_value values[STATE_VALUES_MAX];
-    scene_open(&scene, "");
+    scene_open(&scene, settings);
     const int count = state_values(&scene.run, values);
     for (int i = 0; i < count; i++) {
         CHECK(values[i].unit[0] != '\0' && values[i].description[0] != '\0');
@@ -104,8 +131,10 @@ static void test_table(void) {
 
 int main(void) {
     scene_make();
-    test_table();
-    test_comes_back();
+    test_table("");
+    test_table(game());
+    test_comes_back("");
+    test_comes_back(game());
     folder_remove();
     CHECK_EQ(memory_totals().bytes, 0);
     return CHECK_END();
