@@ -40,8 +40,11 @@ static void print_assumed(const struct plan *plan) {
                plan->settings->model.path);
     if (absent->tokenizer)
         printf(
-            "  tokenizer: %s has no tokenizer.json; not checked: special tokens, chat form, prompt\n",
-            plan->settings->model.path);
+            "  tokenizer: %s has no tokenizer.json; not checked: special tokens, chat form, prompt%s\n",
+            plan->settings->model.path,
+            plan->run.method->discriminates && plan->settings->adversarial.reason_tokens > 0
+                ? "; not counted: adversarial.judge_template"
+                : "");
     if (absent_rows(absent))
         printf(
             "  data: not counted; prompts of %lld tokens, answers of %lld; not checked: files, fields, where\n",

@@ -295,11 +295,17 @@ static enum status place_reasons(struct run *run) {
     return STATUS_OK;
 }
 
+/* Tokens that stand before a reasoning. */
+static int64_t question_tokens(const struct run *run, int64_t k) {
+    return run->longest.judged + run->step.judged.completions[k] + run->reasoning.behind.count;
+}
+
 /* Each question stands in memory while all are answered. */
 static enum status draw_reasons(struct run *run) {
     const struct rollout *reasons = &run->step.judged.reasons;
-    const int64_t rows = reasons->group_count * reasons->group_size,
-                  length = run->longest.judged + reason_between(run, run->longest.answer);
+    const int64_t rows = reasons->group_count * reasons->group_size, real = question_tokens(run, 0),
+                  written = question_tokens(run, 1),
+                  room = rows / run->comm->size * (real > written ? real : written);
     struct generate_settings how = generate_settings_of(run->settings, NULL, 0, 1);
     struct generate_request *requests = NULL;
     struct generate_report report;
@@ -309,13 +315,13 @@ static enum status draw_reasons(struct run *run) {
     how.stop_text_count = 0;
     how.budgets = (struct budget_settings){
         .group = "adversarial", .max_new_tokens = run->settings->adversarial.reason_tokens};
-    TRY_ELSE(status, done, memory_new(&questions, rows * length, "questions"));
+    TRY_ELSE(status, done, memory_new(&questions, room, "questions"));
     TRY_ELSE(status, done, memory_new(&requests, rows, "questions"));
     for (int64_t k = 0; k < rows; k++) {
         rollout_answer_release(&reasons->answers[k]);
         if (is_own(run, k / reasons->group_size))
             requests[count++] = (struct generate_request){.prompt = questions,
-                                                          .prompt_length = length,
+                                                          .prompt_length = question_tokens(run, k),
                                                           .answers = &reasons->answers[k],
                                                           .answer_count = 1};
     }

@@ -125,9 +125,10 @@ static enum status write_tokens(struct h5 *h5, const struct judged *judged) {
         const char *path, *unit, *text;
     } columns[] = {
         {GROUP "reason_logprob", "nat",
-         "log-probability of each drawn token, of the first pass, at rollout.temperature"},
+         "log-probability of each drawn token at rollout.temperature, where it is first learned from: "
+         "before the step, or with adversarial.d_step = own behind the generator's"},
         {GROUP "reason_logprob_sampler", "nat", "the same as it was drawn"},
-        {GROUP "reason_entropy", "nat", "entropy there, of the first pass"},
+        {GROUP "reason_entropy", "nat", "entropy there, by the same parameters"},
     };
     int64_t total;
     float *numbers;

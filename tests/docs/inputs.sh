@@ -25,7 +25,7 @@ for file in "$root"/input/*.cfg; do
     case $file in
     */reference.cfg) # what must be given is absent there
         plan "$file" run.steps=1 ;;
-    */adversarial.cfg)
+    */adversarial.cfg | */adversarial_reasoning.cfg)
         plan "$file" "data.train=()" "$texts" ;;
     *) plan "$file" ;;
     esac

@@ -16,7 +16,7 @@ cd "$work/input" || exit 1
 # plan FILE SETTING...: $work/out, and $fits: "fits" or "does not fit". A step of the game has 4 windows, so at most 4 ranks.
 plan() {
     case $1 in
-    adversarial.cfg) ranks=4 ;;
+    adversarial.cfg | adversarial_reasoning.cfg) ranks=4 ;;
     *) ranks=8 ;;
     esac
     "$gradus" plan --ranks $ranks --device a100-80 "$@" run.directory="$work/run" >"$work/out" 2>"$work/err" || fail "gradus plan $*: $(cat "$work/err")"

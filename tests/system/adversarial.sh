@@ -3,6 +3,7 @@
 #   bits: every choice leaves the same on 1, 2 and 3 ranks, with and without shards, in one pass or several
 #   restart: stopped in the middle, a run goes on to the bit: head, baseline, windows
 #   numbers: rewards, loss and metrics follow from the logits that the rollout files hold; what is judged is what was written
+#   reasoning: what a discriminator that reasons reads, writes and learns by follows from its rollout files
 #   trip: continuations become rows of sft, and what that has learned goes back into the game
 #   inputs: what contradicts itself is refused, what follows from the method is set; traces, inspect and plan know its files
 . "$(dirname "$0")/lib.sh"
@@ -22,6 +23,8 @@ optimizer : { learning_rate = 1e-3; beta1 = 0.95; beta2 = 0.95; };
 checkpoint : { every = 3; };
 parallel : { threads = 1; groups_per_tile = 1; };
 END
+question='adversarial.judge_template=A:{prefix}|{completion}?<think>'
+reasons="adversarial.reason_tokens=7 $question"
 lora="lora.rank=4 lora.alpha=8 lora.rank_stabilized=true"
 
 # run RANKS NAME SETTING...: of which the first word may be several.
@@ -66,9 +69,9 @@ of() {
     value run "/step/$1" $(($2 - 1))
 }
 
-# near NAME STEP EXPECTED
+# near NAME STEP EXPECTED [SQUARE]: up to the root of SQUARE.
 near() {
-    holds "($(of "$1" "$2") - ($3)) ^ 2 <= 1e-18 * (1 + ($3) ^ 2)" "$1 of step $2 is $(of "$1" "$2"), expected $3"
+    holds "($(of "$1" "$2") - ($3)) ^ 2 <= ${4:-1e-18} * (1 + ($3) ^ 2)" "$1 of step $2 is $(of "$1" "$2"), expected $3"
 }
 
 # game_numbers STEP: metrics of a step from its file. exp of awk has the precision for that.
@@ -93,6 +96,53 @@ game_numbers() {
     column 12 "$file" /answer/finish_reason >ended
 }
 
+# reasoned STEP TAG: a line for each of the 18 sequences of a step of ./run, which asks $question: real or not, success, value, advantage,
+# drawn tokens, sum of their log-probabilities, 1 where it was closed by force. Says what is not as it should be: the question's
+# bytes around prefix and completion, or what closes it: the closing tag is one token TAG, or bytes (-1).
+reasoned() {
+    file=run/rollouts/step-00000$1.h5
+    for dataset in label value advantage completion completion_end reason_begin reason_end reason_forced logits; do
+        column 18 "$file" /discriminator/$dataset >$dataset.column
+    done
+    column 18 "$file" /discriminator/logits 1 >second.column
+    for dataset in token_ids:offsets reason_logprob:reason_offsets reason_logprob_sampler:reason_offsets; do
+        "$SYSTEM_TOOL" rows "$file" /discriminator/${dataset%:*} /discriminator/${dataset#*:} >${dataset%:*}.rows
+    done
+    cmp -s reason_logprob.rows reason_logprob_sampler.rows || fail "step $1: the trainer has other log-probabilities of the reasoning than the sampler"
+    paste -d ' ' label.column value.column advantage.column completion.column completion_end.column reason_begin.column \
+        reason_end.column reason_forced.column logits.column second.column >places
+    awk -v tag="$2" 'function says(text, at, row, i, bytes) {
+            n = split(text, bytes, " ")
+            for (i = 1; i <= n; i++) if (ids[at + i] != bytes[i]) print "row " row " token " at + i " is " ids[at + i] ", not " bytes[i]
+            return at + n
+        }
+        FILENAME == "places" { place[FNR] = $0; next }
+        FILENAME == "reason_logprob.rows" { drawn[FNR] = NF; sum[FNR] = 0; for (i = 1; i <= NF; i++) sum[FNR] += $i; next }
+        {
+            split(place[FNR], p, " "); delete ids; length_of = split($0, ids, " ")
+            says("65 58", 0, FNR); says("124", p[4] - 1, FNR); if (p[4] != 21) print "row " FNR ": completion at " p[4]
+            at = says("63 60 116 104 105 110 107 62", p[5], FNR)
+            if (at != p[6] || p[7] - p[6] != drawn[FNR]) print "row " FNR ": drawn from " p[6] " to " p[7]
+            at = p[7]; if (p[8]) at = says((tag < 0 ? "60 47 116 104 105 110 107 62" : tag) " 10 10", at, FNR)
+            if (at != length_of) print "row " FNR " ends at " length_of ", not " at
+            for (i = p[6] + 1; i <= p[7]; i++)
+                if (ids[i] == tag && (i < p[7] || p[8])) print "row " FNR " goes on behind its tag"
+            if (!p[8] && ids[p[7]] != tag) print "row " FNR " is not closed"
+            success = (p[10] > p[9]) == p[1]
+            if ((success - p[2] - p[3]) ^ 2 > 1e-24) print "row " FNR ": advantage " p[3]
+            print p[1], success, p[2], p[3], drawn[FNR], sum[FNR], p[8] >"reasons"
+        }' places reason_logprob.rows token_ids.rows >wrong
+    [ ! -s wrong ] || fail "step $1: $(head -n 5 wrong)"
+}
+
+# learned STEP SHARE: the metrics of a step from that; SHARE is an awk expression of the drawn tokens, the weight of a token.
+learned() {
+    for sum in 'value:$3' 'value_error:($2 - $3) ^ 2' 'success:$2' 'reason_length:$5' 'reason_forced:$7' "reason_loss:-18 * \$4 * \$6 $2"; do
+        near "adversarial/${sum%%:*}" "$1" "$(awk "{ s += ${sum#*:} } END { printf \"%.17g\", s / NR }" reasons)" 1e-12
+    done
+    near loss "$1" "$(of policy_loss "$1") + 3 * ($(of adversarial/d_loss "$1") + $(of adversarial/value_error "$1") + $(of adversarial/reason_loss "$1"))"
+}
+
 case $1 in
 bits)
     the_same "$lora"
@@ -104,6 +154,12 @@ bits)
     the_same "$lora adversarial.d_step=own update.mini_batches=2 parallel.tokens_per_pass=60"
     the_same "adversarial.d_step=own update.rule=gxpo objective.kl_coef=0 adversarial.reward=value"
     the_same "adversarial.d_scale=10 adversarial.d_scale_in=reward update.rule=sfpo objective.advantage=group objective.kl_coef=0"
+    the_same "$lora $reasons parallel.tokens_per_pass=70 adversarial.grad_norms=false"
+    the_same "$reasons adversarial.reward=value adversarial.length_rule=none update.mini_batches=2 rollout.think_tokens=4 objective.kl_coef=0 model.path=$SYSTEM_WORK/qwen3"
+    the_same "$lora $reasons objective.aggregation=constant update.rule=gxpo model.precision=bf16"
+    run 1 one "$lora $reasons"
+    run 1 few "$lora $reasons" rollout.answers_in_flight=2
+    same_whole one few
     ;;
 restart)
     goes_on 1 3 "$lora"
@@ -126,13 +182,16 @@ restart)
     refused_own own adversarial.d_step=shared
     run 1 shared "$lora run.steps=3"
     refused_own shared adversarial.d_step=own
+    goes_on 1 3 "$lora $reasons"
+    goes_on 2 1 "$reasons" parallel.shard=true adversarial.reward=value
     ;;
 numbers)
     run 1 run "$lora run.device=check adversarial.length_rule=none adversarial.d_scale=3 objective.kl_coef=0 checkpoint.every=0"
     run 1 cpu "$lora adversarial.length_rule=none adversarial.d_scale=3 objective.kl_coef=0 checkpoint.every=0"
     same_numbers run cpu
     "$SYSTEM_TOOL" finite run/diagnostics.h5 reward_penalised kl rewards/ time/diagnosis time/mauve completions/forced_ratio gate/ gxpo/ sfpo/ distill/ mauve/ \
-        update/fallback || fail "a metric is not finite"
+        adversarial/value adversarial/value_error adversarial/success adversarial/reason_loss adversarial/reason_entropy \
+        adversarial/reason_length adversarial/reason_forced update/fallback || fail "a metric is not finite"
     for step in 1 2 3; do
         game_numbers $step
         # Of three sequences the first is real: 18 tokens of the window, which are bytes, and its last 12; then what was written.
@@ -194,6 +253,40 @@ numbers)
         awk '($1 - $2) ^ 2 > 1e-24 { exit 1 }' || fail "rewards do not follow the length: $(paste -d ' ' sequences lengths)"
     near adversarial/length_right 1 "$(paste -d ' ' sequences lengths | awk '$2 >= 0 { n++; s += $5 == 12 } END { printf "%.17g", s / n }')"
     ;;
+reasoning)
+    # Many enough that some close themselves, by the tag or by a stop id, in a model that has the tag as a token.
+    job 1 init --arch qwen3 --layers 2 --width 32 --heads 4 --kv-heads 2 --mlp 64 --max-positions 1024 --seed 4 --output "$work/long" || fail "init"
+    long="model.path=$work/long model.added_tokens=[\"</think>\"] adversarial.reason_tokens=400 $question adversarial.d_scale=3 objective.kl_coef=0 run.steps=2"
+    run 1 run "$long adversarial.length_rule=none adversarial.reward=value"
+    for step in 1 2; do
+        reasoned $step 259
+        learned $step '/ (18 * $5)'
+        holds "$(of adversarial/reason_forced $step) < 1 && $(of adversarial/reason_length $step) < 400" "none closes itself"
+        column 12 "$file" /answer/reward >rewards
+        awk '!$1 { printf "%.17g\n", ($3 > 0.125 ? 1 - $3 : 0) }' reasons | paste -d ' ' rewards - | awk '($1 - $2) ^ 2 > 1e-24 { exit 1 }' ||
+            fail "rewards of step $step do not follow the values"
+    done
+    "$SYSTEM_TOOL" described run/rollouts/*.h5 run/diagnostics.h5 || fail "a dataset says nothing of itself"
+    job 1 inspect --verify "$file" || fail "inspect: $(cat err)"
+    says out "its reasoning: $(awk '{ s += $5; f += $7 } END { printf "%.4g tokens on average, %d of 18 closed by force", s / NR, f }' reasons)"
+    rm -rf run
+    # By another aggregation, and by two passes, of which the second one is elsewhere: what is known of the verdict stays.
+    run 1 run "$lora $reasons adversarial.d_scale=3 objective.kl_coef=0 objective.aggregation=constant run.steps=1"
+    reasoned 1 -1
+    learned 1 '/ (18 * 7)'
+    rm -rf run
+    run 1 run "$lora $reasons adversarial.d_scale=3 objective.kl_coef=0 objective.aggregation=token_mean run.steps=1 update.iterations=2 optimizer.learning_rate=0.05"
+    reasoned 1 -1
+    near adversarial/success 1 "$(awk '{ s += $2 } END { printf "%.17g", s / NR }' reasons)"
+    rm -rf run
+    # What was given a weight of 0 learns nothing.
+    run 1 run "$lora $reasons adversarial.d_scale=0 run.steps=1"
+    near adversarial/grad_norm_discriminator 1 0
+    rm -rf run
+    run 1 first "$lora $reasons run.steps=2"
+    job 1 traces first --output "$work/rows.jsonl" || fail "traces: $(cat err)"
+    holds "$(wc -l <rows.jsonl) > 12" "answers are rows"
+    ;;
 trip)
     run 1 first "$lora run.steps=2 rollout.think_tokens=5"
     job 1 traces first --output "$work/rows.jsonl" || fail "traces: $(cat err)"
@@ -235,6 +328,17 @@ inputs)
     refused "rollout.resample = 2 has no meaning" rollout.resample=2 objective.advantage=group
     refused "an advantage compares the answers of a group" rollout.group_size=1 objective.advantage=group
     refused "draws the same answer every time" rollout.temperature=0
+    refused 'adversarial.pooling = "mean" has no meaning with adversarial.reason_tokens = 7' $reasons adversarial.pooling=mean
+    refused "must hold {prefix} and then {completion}, each once" $reasons 'adversarial.judge_template={completion}{prefix}?'
+    refused "must hold {prefix} and then {completion}, each once" $reasons 'adversarial.judge_template={prefix}?'
+    refused "must hold {prefix} and then {completion}, each once" $reasons 'adversarial.judge_template={prefix}{completion}{completion}?'
+    refused "ends with {completion}: ask something behind it" $reasons 'adversarial.judge_template={prefix} {completion}'
+    refused "does not hold the closing tag </think> of reward.think_tag" $reasons rollout.think_close=so
+    refused "rollout.think_close holds token 256, at which" $reasons 'rollout.think_close=</think><|endoftext|>'
+    refused "the model takes 128 (max_position_embeddings): lower adversarial.reason_tokens" adversarial.reason_tokens=7
+    job 1 plan game.cfg run.directory="$work/none" $reasons || fail "plan: $(cat err)"
+    says out "reasoning of the discriminator"
+    says out "of them trained, and the 163 of a discriminator" # and a value head of C + 1
     ;;
 esac
 finish

@@ -75,6 +75,12 @@ for ranks in 1 2; do
     foretold $ranks $game "$corpus" rollout.max_new_tokens=40
     # shellcheck disable=SC2086
     foretold $ranks $game "$corpus" rollout.max_new_tokens=40 adversarial.d_step=own update.mini_batches=2
+    # A discriminator that reasons, in sequences longer than any answer's.
+    reasons="$game adversarial.reason_tokens=30 adversarial.judge_template={prefix}:{completion}?<think>"
+    # shellcheck disable=SC2086
+    foretold $ranks $reasons "$corpus" rollout.max_new_tokens=40
+    # shellcheck disable=SC2086
+    foretold $ranks $reasons "$corpus" rollout.max_new_tokens=40 lora.rank=8 lora.alpha=16
     # Evaluations that decode more and longer answers than the steps do.
     foretold $ranks eval.every=2 eval.samples=8 eval.pass_at='[1]' eval.max_new_tokens=60 eval.answers_in_flight=32 \
         "eval.sets=( { name = \"rows\"; path = \"$work/rows.jsonl\"; prompt = \"question\"; answer = \"answer\"; } )"
