@@ -156,7 +156,7 @@ bits)
     the_same "adversarial.d_scale=10 adversarial.d_scale_in=reward update.rule=sfpo objective.advantage=group objective.kl_coef=0"
     the_same "$lora $reasons parallel.tokens_per_pass=70 adversarial.grad_norms=false"
     the_same "$reasons adversarial.reward=value adversarial.length_rule=none update.mini_batches=2 rollout.think_tokens=4 objective.kl_coef=0 model.path=$SYSTEM_WORK/qwen3"
-    the_same "$lora $reasons objective.aggregation=constant update.rule=gxpo model.precision=bf16"
+    the_same "$lora $reasons objective.aggregation=constant adversarial.d_step=own model.precision=bf16"
     run 1 one "$lora $reasons"
     run 1 few "$lora $reasons" rollout.answers_in_flight=2
     same_whole one few
