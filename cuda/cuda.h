@@ -5,7 +5,8 @@
  * All work goes into one stream, in the order of the calls. Weights are row-major (rows, columns), in
  * fp32 or bf16; activations have the type of the weights. Host arrays that an operation is given go
  * to the device through a ring of pinned memory. With `plans` (backend_plan) memory is only booked
- * and nothing is launched: an operation reserves its scratch, then ends.
+ * and nothing is launched: an operation reserves its scratch, then ends. With `rehearses` memory is
+ * taken as well.
  */
 #ifndef CUDA_CUDA_H
 #define CUDA_CUDA_H
@@ -27,10 +28,10 @@ struct cuda_ring {
     bool recorded[CUDA_RING_PARTS];
 };
 
-/* One block of the device's memory. What is released is kept for the next of its label that asks for as
- * much, in units of CUDA_BLOCK_UNIT: to take memory from a device, and to give it back, waits for it. When a
- * large block is asked for and none is kept that serves, all that is kept goes back first, so that
- * hardly more is held than the books have had at once. */
+/* One block of the device's memory. What is released is kept for the next of its label that asks for no
+ * more: to take memory from a device, and to give it back, waits for it. When a large block is asked for
+ * and none is kept that serves, all that is kept goes back first, so that hardly more is held than the
+ * books have had at once. Sizes are multiples of CUDA_BLOCK_UNIT. */
 enum { CUDA_BLOCK_UNIT = 256, CUDA_BLOCK_LARGE = 1 << 20, CUDA_LABEL_BYTES = 48 };
 struct cuda_block {
     struct cuda_block *next;
@@ -76,6 +77,7 @@ struct cuda_state {
     struct cuda_scratch scratch; /* on the device; grows to the largest need, then stays */
     struct cuda_scratch host;    /* for host arrays that are put together */
     bool plans;
+    bool rehearses; /* memory is taken, nothing is computed */
     struct cuda_graphs graphs;
     int64_t operations; /* that were put into the stream, or planned, so far */
     bool records;       /* a graph, in which nothing may come from the host */
@@ -89,8 +91,9 @@ static inline void *cuda_stream(const struct backend *backend) {
     return cuda_state(backend)->device.stream;
 }
 
+/* Whether operations take their memory and no more. */
 static inline bool cuda_plans(const struct backend *backend) {
-    return cuda_state(backend)->plans;
+    return cuda_state(backend)->plans || cuda_state(backend)->rehearses;
 }
 
 /* One operation more; whether it is only planned. */
@@ -120,7 +123,8 @@ enum status cuda_download(struct backend *backend, void *to_host, const void *fr
                           size_t bytes) MUST_USE;
 enum status cuda_clear(struct backend *backend, void *memory, size_t bytes) MUST_USE;
 enum status cuda_synchronize(struct backend *backend) MUST_USE;
-void cuda_trim(struct backend *backend); /* gives back what is kept */
+void cuda_trim(struct backend *backend, const char *label); /* gives back what is kept; NULL: all */
+void cuda_rehearse(struct backend *backend, bool on);
 void cuda_memory_close(struct backend *backend);
 
 /* Pieces of scratch on the device, each aligned to 256 bytes: first all are named, then taken.

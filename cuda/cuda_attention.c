@@ -23,10 +23,14 @@ struct plan_state {
     int64_t query_count, key_count;
 };
 
+/* A list of a batch of many short texts is longer than that of a few long ones; both are small. */
+enum { LIST_BYTES = 256 << 10 };
+
 static enum status put(struct backend *backend, struct array *array, const void *from, size_t bytes,
                        const char *label) {
     if (bytes > array->bytes) {
-        const size_t twice = 2 * array->bytes, room = twice > bytes ? twice : bytes;
+        const size_t twice = 2 * array->bytes, more = twice > bytes ? twice : bytes,
+                     room = more > LIST_BYTES ? more : LIST_BYTES;
         cuda_release(backend, array->memory);
         *array = (struct array){.memory = NULL};
         TRY(cuda_allocate(backend, &array->memory, room, label));

@@ -47,9 +47,12 @@ static enum status own(struct backend *backend, const struct product_launch *pro
 
 static enum status forward(struct backend *backend, const struct product_launch *product) {
     bool library = false, done = false;
-    if (cuda_counted(backend) || product->M == 0)
+    cuda_state(backend)->operations++;
+    if (cuda_state(backend)->plans || product->M == 0)
         return STATUS_OK;
     TRY(cuda_way_of(backend, product, &library));
+    if (cuda_plans(backend))
+        return STATUS_OK;
     if (!library)
         return own(backend, product);
     TRY(blas_product(&cuda_state(backend)->blas, cuda_stream(backend), product, &done));

@@ -14,22 +14,31 @@
 
 static void give_back(struct backend *backend, struct cuda_block *block) {
     struct device *device = &cuda_state(backend)->device;
-    if (!cuda_plans(backend))
+    if (!cuda_state(backend)->plans)
         (block->grows ? device_unreserve : device_release)(device, &block->memory);
     memory_release(&block->booked);
     memory_release(&block);
 }
 
-static void give_back_all(struct backend *backend, struct cuda_block **list) {
+static bool is_of(const struct cuda_block *block, const char *label) {
+    return strncmp(block->label, label, sizeof block->label - 1) == 0;
+}
+
+/* Of a list, those of the label; NULL: all. */
+static void give_back_all(struct backend *backend, struct cuda_block **list, const char *label) {
     while (*list != NULL) {
         struct cuda_block *block = *list;
+        if (label != NULL && !is_of(block, label)) {
+            list = &block->next;
+            continue;
+        }
         *list = block->next;
         give_back(backend, block);
     }
 }
 
-void cuda_trim(struct backend *backend) {
-    give_back_all(backend, &cuda_state(backend)->kept);
+void cuda_trim(struct backend *backend, const char *label) {
+    give_back_all(backend, &cuda_state(backend)->kept, label);
 }
 
 /* The labels that hold most, to stand behind a sentence. */
@@ -61,20 +70,22 @@ static enum status out_of_memory(void) {
                 sentence, (double)memory_totals().bytes / 1048576.0, held);
 }
 
-static bool serves(const struct cuda_block *block, size_t bytes, bool grows, const char *label) {
-    return block->grows == grows && (grows ? block->most >= bytes : block->bytes == bytes) &&
-           strncmp(block->label, label, sizeof block->label - 1) == 0;
+static size_t room_of(const struct cuda_block *block) {
+    return block->grows ? block->most : block->bytes;
 }
 
-/* A block that is kept and serves, out of its list; NULL for none. */
+/* The smallest block that is kept and serves, out of its list; NULL for none. */
 static struct cuda_block *kept_block(struct cuda_state *state, size_t bytes, bool grows,
                                      const char *label) {
-    struct cuda_block **place = &state->kept;
-    while (*place != NULL && !serves(*place, bytes, grows, label))
-        place = &(*place)->next;
-    struct cuda_block *block = *place;
-    if (block != NULL)
-        *place = block->next;
+    struct cuda_block **best = NULL;
+    for (struct cuda_block **place = &state->kept; *place != NULL; place = &(*place)->next)
+        if ((*place)->grows == grows && room_of(*place) >= bytes && is_of(*place, label) &&
+            (best == NULL || room_of(*place) < room_of(*best)))
+            best = place;
+    if (best == NULL)
+        return NULL;
+    struct cuda_block *block = *best;
+    *best = block->next;
     return block;
 }
 
@@ -86,7 +97,7 @@ static enum status new_block(struct backend *backend, struct cuda_block **out, s
         grows ? device_reserve : device_allocate;
     struct cuda_block *block = NULL;
     if (bytes >= CUDA_BLOCK_LARGE)
-        cuda_trim(backend);
+        cuda_trim(backend, NULL);
     TRY(memory_new(&block, 1, "books of the device"));
     block->grows = grows;
     block->bytes = grows ? 0 : bytes;
@@ -96,7 +107,7 @@ static enum status new_block(struct backend *backend, struct cuda_block **out, s
     enum status status =
         state->plans ? STATUS_OK : from(&state->device, &block->memory, bytes, label);
     if (status == STATUS_MEMORY && state->kept != NULL) {
-        cuda_trim(backend);
+        cuda_trim(backend, NULL);
         status = from(&state->device, &block->memory, bytes, label);
     }
     if (status != STATUS_OK)
@@ -133,8 +144,10 @@ static enum status allocate(struct backend *backend, void **out, size_t bytes, c
 }
 
 enum status cuda_allocate(struct backend *backend, void **out, size_t bytes, const char *label) {
+    struct device *device = &cuda_state(backend)->device;
     TRY(allocate(backend, out, bytes, label));
-    return cuda_clear(backend, *out, bytes);
+    return cuda_state(backend)->plans ? STATUS_OK
+                                      : device_fill(device, device->stream, *out, 0, bytes);
 }
 
 void cuda_release(struct backend *backend, void *memory) {
@@ -146,7 +159,7 @@ void cuda_release(struct backend *backend, void *memory) {
     ASSERT(*place != NULL);
     struct cuda_block *block = *place;
     *place = block->next;
-    if (cuda_plans(backend)) {
+    if (cuda_state(backend)->plans) {
         give_back(backend, block);
         return;
     }
@@ -167,12 +180,11 @@ enum status cuda_grow_reserve(struct backend *backend, void **out, size_t most, 
 /* Makes the first bytes of the block memory, unless they are. */
 static enum status back(struct backend *backend, struct cuda_block *block, size_t bytes) {
     struct cuda_state *state = cuda_state(backend);
-    if (state->plans || bytes <= block->backed)
+    if (cuda_plans(backend) || bytes <= block->backed)
         return STATUS_OK;
-    backend->blocks_taken++;
     enum status status = device_commit(&state->device, block->memory, bytes);
     if (status == STATUS_MEMORY && state->kept != NULL) {
-        cuda_trim(backend);
+        cuda_trim(backend, NULL);
         status = device_commit(&state->device, block->memory, bytes);
     }
     if (status == STATUS_OK)
@@ -248,7 +260,7 @@ enum status cuda_upload(struct backend *backend, void *to, const void *from_host
     if (device_memory_touched(from_host))
         return FAIL(STATUS_DEFECT, "what is uploaded from is memory of the device");
     TRY(ring_open(backend));
-    if (state->plans)
+    if (cuda_plans(backend))
         return STATUS_OK;
     for (size_t done = 0; done < bytes;) {
         if (ring->used == CUDA_RING_PART_BYTES)
@@ -267,7 +279,7 @@ enum status cuda_upload(struct backend *backend, void *to, const void *from_host
 
 enum status cuda_download(struct backend *backend, void *to_host, const void *from, size_t bytes) {
     struct cuda_state *state = cuda_state(backend);
-    if (state->plans || bytes == 0)
+    if (cuda_plans(backend) || bytes == 0)
         return STATUS_OK;
     if (state->records)
         return FAIL(STATUS_DEFECT, "a step that is recorded gives something to the host");
@@ -278,6 +290,10 @@ enum status cuda_download(struct backend *backend, void *to_host, const void *fr
 }
 
 /* --- scratch --- */
+
+void cuda_rehearse(struct backend *backend, bool on) {
+    cuda_state(backend)->rehearses = on;
+}
 
 enum status cuda_reserve(struct backend *backend, const struct cuda_need *need) {
     struct cuda_scratch *scratch = &cuda_state(backend)->scratch;
@@ -307,8 +323,8 @@ void cuda_memory_close(struct backend *backend) {
     cuda_graphs_close(backend);
     memory_release(&state->host.memory);
     cuda_release(backend, state->scratch.memory);
-    give_back_all(backend, &state->blocks);
-    give_back_all(backend, &state->kept);
+    give_back_all(backend, &state->blocks, NULL);
+    give_back_all(backend, &state->kept, NULL);
     memory_release(&state->ring.booked);
     if (state->plans)
         return;

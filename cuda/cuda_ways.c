@@ -7,6 +7,8 @@
 #include "cuda/cuda.h"
 
 /* The trial's rows, on the device; results, on the host. The product is that of the whole weight. */
+static const char label[] = "a trial of products";
+
 struct trial {
     struct backend *backend;
     struct product_launch product;
@@ -20,7 +22,7 @@ static void trial_end(struct trial *trial) {
     cuda_release(trial->backend, trial->y);
     memory_release(&trial->all);
     memory_release(&trial->some);
-    cuda_trim(trial->backend);
+    cuda_trim(trial->backend, label);
 }
 
 /* Numbers of many sizes, so that every order of a sum has its own rounding. */
@@ -56,10 +58,10 @@ static enum status trial_begin(struct trial *trial) {
     const size_t rows = (size_t)trial->rows, x_bytes = rows * trial->x_row,
                  y_bytes = rows * (size_t)p->ldy * trial->y_bytes,
                  most = x_bytes > y_bytes ? x_bytes : y_bytes;
-    TRY(memory_allocate(&trial->all, most, 1, "a trial of products"));
-    TRY(memory_allocate(&trial->some, most, 1, "a trial of products"));
-    TRY(cuda_allocate(trial->backend, &trial->x, x_bytes, "a trial of products"));
-    TRY(cuda_allocate(trial->backend, &trial->y, y_bytes, "a trial of products"));
+    TRY(memory_allocate(&trial->all, most, 1, label));
+    TRY(memory_allocate(&trial->some, most, 1, label));
+    TRY(cuda_allocate(trial->backend, &trial->x, x_bytes, label));
+    TRY(cuda_allocate(trial->backend, &trial->y, y_bytes, label));
     fill(p->dtype, trial->all, trial->rows * p->lda);
     return cuda_upload(trial->backend, trial->x, trial->all, x_bytes);
 }
@@ -137,10 +139,13 @@ static enum status compare(struct trial *trial, bool *same) {
 enum status cuda_rows_same(struct backend *backend, const struct product_launch *product,
                            bool *same) {
     struct trial trial = {.backend = backend, .product = whole_of(product)};
+    const bool rehearses = cuda_state(backend)->rehearses;
+    cuda_state(backend)->rehearses = false; /* a trial is made, whatever it is for */
     enum status status = trial_begin(&trial);
     if (status == STATUS_OK)
         status = compare(&trial, same);
     trial_end(&trial);
+    cuda_state(backend)->rehearses = rehearses;
     return status;
 }
 

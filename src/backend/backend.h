@@ -645,8 +645,13 @@ struct backend_ops {
     enum status (*repeat)(struct backend *, const struct decode_plan *plan, int64_t times,
                           enum status (*step)(void *context), void *context);
 
+    /* From on to off operations take the memory that they need and compute nothing, nor is anything
+     * brought to the backend or from it, as with backend_plan; memory that is asked for is taken. What
+     * is committed of a pool is booked alone. NULL, as below: the memory is the host's. */
+    void (*rehearse)(struct backend *, bool on);
+
     /* Opens what sums vectors in this backend's memory over the ranks (comm/reducer.h); collective.
-     * NULL, as no other slot may be: the memory is the host's, and the communicator's own serves. */
+     * NULL, as no other slots may be: the memory is the host's, and the communicator's own serves. */
     enum status (*open_reducer)(struct backend *, struct comm *, struct reducer *);
 
     /* By which algorithms a library takes the products is chosen as they come, and the bits depend on
@@ -667,8 +672,9 @@ struct backend {
     const struct backend_ops *ops;
     void *state;
     int threads;
-    int64_t blocks_taken;   /* of memory of a device, from the device, so far; 0 of the host's */
-    int64_t steps_recorded; /* to be played again, so far */
+    /* Blocks of memory that were taken from a device so far, but for what pools grow by; 0 of the host's.
+     * Steps that were recorded, to be played again. */
+    int64_t blocks_taken, steps_recorded;
     char device[416]; /* what computes, where it is a thing of its own: one for each rank; or "" */
     char kind[288];   /* of that thing, as far as bits depend on it; or "" */
 };

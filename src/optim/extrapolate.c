@@ -32,6 +32,13 @@ static void close_work(struct work *work) {
     backend_release(work->optimizer->backend, &work->sums);
 }
 
+enum status optimizer_extrapolate_rehearse(struct optimizer *optimizer) {
+    struct work work = {.optimizer = optimizer};
+    const enum status status = open_work(&work);
+    close_work(&work);
+    return status;
+}
+
 enum status optimizer_thresholds(const struct optimizer *optimizer, struct comm *comm,
                                  const float *first, double activity, bool relative,
                                  double *thresholds) {

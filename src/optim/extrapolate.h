@@ -29,6 +29,9 @@ enum status optimizer_extrapolate(struct optimizer *optimizer, struct comm *comm
                                   const struct optimizer_extrapolation *args,
                                   struct extrapolation_sums *found) MUST_USE;
 
+/* Takes the memory that it needs, and gives it back: a device keeps it for the calls that come. */
+enum status optimizer_extrapolate_rehearse(struct optimizer *optimizer) MUST_USE;
+
 /* What the size of a coordinate of `first`, the shard's gradients or directions (backend memory), must
  * exceed for its ratio to count: thresholds (layout->count), one a tensor. Collective. */
 enum status optimizer_thresholds(const struct optimizer *optimizer, struct comm *comm,

@@ -11,6 +11,7 @@
 
 static enum status train(struct run *run, const struct restart *restart) {
     TRY(restart_load(run, restart));
+    TRY(comm_agree(run->comm, run_rehearse(run)));
     TRY(run_output_open(run, restart));
     const enum status status = run_train(run);
     if (status != STATUS_OK && status != STATUS_STOPPED)

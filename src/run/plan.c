@@ -11,6 +11,7 @@
 #include "eval/draw.h"
 #include "rollout/generate.h"
 #include "run/model_directory.h"
+#include "run/rule.h"
 #include "run/saving.h"
 #include "run/threads.h"
 
@@ -484,6 +485,33 @@ static enum status rehearse(struct run *run, struct plan_memory *memory) {
         }
     }
     return STATUS_OK;
+}
+
+/* Until its own sums begin no rank waits for another. */
+static enum status rehearse_own(struct run *run) {
+    TRY(rehearse_rollout(run));
+    return rehearse_training(run);
+}
+
+enum status run_rehearse(struct run *run) {
+    struct backend *backend = &run->lm.backend;
+    const bool overlaps = run->gradient->overlaps;
+    const int64_t before = run->teacher.moves;
+    enum status status = STATUS_OK;
+    if (backend->ops->rehearse == NULL)
+        return STATUS_OK;
+    backend->ops->rehearse(backend, true);
+    run->gradient->overlaps = false;
+    for (int moves = 0; status == STATUS_OK && moves < 2; moves++) {
+        run->teacher.moves = moves;
+        status = rehearse_own(run);
+    }
+    run->teacher.moves = before;
+    run->gradient->overlaps = overlaps;
+    backend->ops->rehearse(backend, false);
+    TRY(status);
+    TRY(rule_rehearse(run));
+    return run_clear_batch(run);
 }
 
 /* The rank that owns most groups. */

@@ -73,6 +73,10 @@ enum status rule_reserve(struct run *run) {
     return backend_new(backend, &memory->saved.exp_avg_sq, n, "update rule");
 }
 
+enum status rule_rehearse(struct run *run) {
+    return run->kept.slots[0] != NULL ? optimizer_extrapolate_rehearse(run->optimizer) : STATUS_OK;
+}
+
 void rule_unreserve(struct run *run) {
     struct rule_memory *memory = &run->kept;
     if (run->lm.backend.ops == NULL)

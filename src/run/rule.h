@@ -25,6 +25,7 @@ bool rule_leaves_discriminator(const struct settings *settings);
 
 /* Memory of the slots that run->rule wants; run_unreserve gives it back. */
 enum status rule_reserve(struct run *run) MUST_USE;
+enum status rule_rehearse(struct run *run) MUST_USE; /* what a device is to have for it at hand */
 void rule_unreserve(struct run *run);
 
 /* As struct update_problem wants them; the context is the run. */

@@ -107,6 +107,7 @@ struct step {
     double learning_rate, head_learning_rate;
     int64_t train_positions; /* through the blocks in its microbatches, this rank */
     int64_t rescaled;        /* gradients repeated at a smaller scale */
+    int64_t blocks_before;   /* that the backend had taken from its device before */
     bool changed;            /* parameters are no longer those of before the step */
     struct step_clock clock;
 };
@@ -234,6 +235,10 @@ void run_unreserve(struct run *run);
 
 /* Empties the step's batch and makes room for the next one. */
 enum status run_clear_batch(struct run *run) MUST_USE;
+
+/* Takes from a device, before the first step, what any step may need of it but the pages of keys and
+ * values, as the plan finds it: later there may be none, and to take it waits for the device. */
+enum status run_rehearse(struct run *run) MUST_USE;
 
 /* For plans: this rank's tiles of all mini-batches, on step.rollout, as the first passes compute
  * them; no other rank is asked. */

@@ -2,6 +2,7 @@
 # cuda_method.sh CASE: methods through the CUDA backend, on the host where there is no GPU: in fp32 the CPU's tokens and numbers, up to
 # rounding; their own bits on 1, 2 and 3 ranks, on shards or not.
 #   opsd: self-distillation    game: the adversarial game
+#   blocks: after the first step no memory is taken from the device, whatever the method, by its evaluations and measures either
 #   memory: what runs out of memory says so with its plan beside it
 . "$(dirname "$0")/lib.sh"
 case=$1
@@ -99,6 +100,24 @@ game)
     near adapter $judged
     # shellcheck disable=SC2086
     near full $judged
+    ;;
+blocks)
+    # settled RANKS NAME SETTING...
+    settled() {
+        finished "$@" run.steps=4 checkpoint.every=4
+        holds "$(value "$2" /step/memory/blocks_taken 0) > 0" "$2, step 1: memory is taken"
+        for step in 1 2 3; do
+            [ "$(value "$2" /step/memory/blocks_taken $step)" = 0 ] || fail "$2, step $((step + 1)): memory was taken"
+        done
+    }
+    sets="eval.sets=( { name = \"sums\"; path = \"$SYSTEM_WORK/sums.jsonl\"; prompt = \"question\"; answer = \"answer\"; limit = 12; } )"
+    eval="eval.every=2 eval.samples=2 eval.pass_at=[1] eval.max_new_tokens=14"
+    settled 2 opsd distill.teacher=ema distill.ema_decay=0.5
+    # shellcheck disable=SC2086
+    settled 1 rl $eval "$sets" run.method=rl update.rule=gxpo rollout.max_new_tokens=8
+    settled 1 sft run.method=sft
+    case=game
+    settled 2 game lora.rank=4 lora.alpha=8 mauve.every=1 mauve.generations=4 mauve.buckets=2 rollout.think_tokens=3
     ;;
 memory)
     nvidia-smi >/dev/null 2>&1 && {
