@@ -42,23 +42,43 @@ int64_t plan_device_bytes(const struct plan_memory *memory) {
     return rollout > training ? rollout : training;
 }
 
-/* Bytes that drawing reads on the busiest rank: for each token of the answers in flight the weights
- * once, and their keys and values, half of the answer on average. */
-static double drawing_bytes(const struct plan *plan, double balance) {
+/* Texts that a rank draws, `share` of them behind the same prompt. */
+struct drawn {
+    double texts, share, prompt, length;
+};
+
+/* Bytes that this reads: for each token of the texts in flight the weights once, and their keys and
+ * values, half of the text on average. */
+static double bytes_of(const struct plan *plan, const struct drawn *drawn) {
     const struct settings *settings = plan->settings;
     const struct hparams *h = &plan->run.lm.hparams;
     const bool bf16 = settings->model.precision == SETTING_PRECISION_BF16;
-    const double group_size = (double)settings->rollout.group_size,
-                 answers = (double)settings->rollout.prompts_per_step * group_size /
-                           (plan->ranks * balance),
-                 given = (double)settings->rollout.answers_in_flight,
-                 flight = given > 0 && given < answers ? given : answers,
-                 length = (double)plan->run.longest.answer,
-                 prompt = (double)plan->run.longest.both - length,
+    const double given = (double)settings->rollout.answers_in_flight,
+                 flight = given > 0 && given < drawn->texts ? given : drawn->texts,
                  position = 2.0 * sizeof(float) * (double)(h->layers * h->K * h->D),
                  weights = (bf16 ? 2.0 : 4.0) * (double)parameters_elements(h);
-    return length *
-           (answers / flight * weights + answers * position * (prompt / group_size + length / 2));
+    return drawn->length *
+           (drawn->texts / flight * weights +
+            drawn->texts * position * (drawn->prompt / drawn->share + drawn->length / 2));
+}
+
+/* On the busiest rank: its answers, and what a discriminator reasons about them. */
+static double drawing_bytes(const struct plan *plan, double balance) {
+    const struct settings *settings = plan->settings;
+    const struct row_lengths *longest = &plan->run.longest;
+    const double group_size = (double)settings->rollout.group_size,
+                 groups = (double)settings->rollout.prompts_per_step / (plan->ranks * balance);
+    const struct drawn answers = {.texts = groups * group_size,
+                                  .share = group_size,
+                                  .prompt = (double)(longest->both - longest->answer),
+                                  .length = (double)longest->answer};
+    const struct drawn reasons = {.texts = groups * (1 + group_size),
+                                  .share = 1,
+                                  .prompt = (double)(longest->judged + longest->answer +
+                                                     longest->reasoned -
+                                                     settings->adversarial.reason_tokens),
+                                  .length = (double)settings->adversarial.reason_tokens};
+    return bytes_of(plan, &answers) + (longest->reasoned > 0 ? bytes_of(plan, &reasons) : 0.0);
 }
 
 enum status plan_time_of(const struct plan *plan, const struct plan_device *device,
@@ -73,10 +93,10 @@ enum status plan_time_of(const struct plan *plan, const struct plan_device *devi
         return STATUS_OK;
     TRY(plan_balance(plan, plan->ranks, &balance));
     const double each = 1 / (flops * plan->ranks * balance);
-    time->other_s = (plan_work_sum(&work) - work.rollout) * each;
-    if (work.rollout > 0) {
-        const double computed_s = work.rollout * each,
-                     read_s = drawing_bytes(plan, balance) / bandwidth;
+    const double drawn = work.rollout + work.reasons;
+    time->other_s = (plan_work_sum(&work) - drawn) * each;
+    if (drawn > 0) {
+        const double computed_s = drawn * each, read_s = drawing_bytes(plan, balance) / bandwidth;
         time->drawing_s = computed_s > read_s ? computed_s : read_s;
     }
     return STATUS_OK;

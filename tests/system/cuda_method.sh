@@ -96,10 +96,13 @@ game)
     judged="adversarial/d_loss adversarial/probability_written adversarial/grad_norm_generator adversarial/grad_norm_discriminator kl"
     each adapter lora.rank=4 lora.alpha=8 adversarial.pooling=mean rollout.think_tokens=3
     each full model.path="$SYSTEM_WORK/qwen3" adversarial.reward=value adversarial.input=prompt
+    each reasons model.path="$SYSTEM_WORK/llama" lora.rank=4 lora.alpha=8 adversarial.reason_tokens=6 'adversarial.judge_template={prefix}|{completion}?<think>'
     # shellcheck disable=SC2086
     near adapter $judged
     # shellcheck disable=SC2086
     near full $judged
+    # shellcheck disable=SC2086
+    near reasons $judged adversarial/value adversarial/value_error adversarial/reason_loss adversarial/reason_entropy
     ;;
 blocks)
     # settled RANKS NAME SETTING...
