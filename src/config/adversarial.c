@@ -15,6 +15,24 @@ enum { ROOM_FOR_CLOSE = 16 };
 static const char method[] = "derived from run.method";
 static const char completion[] = "derived from adversarial.completion_tokens";
 
+/* The whole conversation, up to the tag that opens the thinking. */
+#define CRUMB                                                                                      \
+    "<|im_start|>system\nYou continue texts. Think about how this one goes on, about its author, " \
+    "style and subject; then write its next words, and nothing else.<|im_end|>\n"                  \
+    "<|im_start|>user\n{text}<|im_end|>\n"                                                         \
+    "<|im_start|>assistant\n<think>\n"
+
+static enum status derive_preset(struct settings *settings) {
+    static const char preset[] = "derived from adversarial.preset";
+    bool so;
+    if (settings->adversarial.preset == SETTING_GAME_PRESET_NONE)
+        return STATUS_OK;
+    TRY(settings_derives(settings, SETTING_ID_prompt_chat, preset, &so));
+    settings->prompt.chat = so ? SETTING_CHAT_NONE : settings->prompt.chat;
+    return settings_derives_text(settings, SETTING_ID_prompt_template, preset,
+                                 &settings->prompt.template, CRUMB);
+}
+
 static enum status derive_budgets(struct settings *settings) {
     struct settings_rollout *const rollout = &settings->rollout;
     const int64_t tokens = settings->adversarial.completion_tokens;
@@ -46,6 +64,7 @@ enum status settings_derive_adversarial(struct settings *settings) {
                          "derived from optimizer.learning_rate", &so));
     if (so)
         settings->adversarial.head_learning_rate = settings->optimizer.learning_rate;
+    TRY(derive_preset(settings));
     return derive_budgets(settings);
 }
 

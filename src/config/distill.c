@@ -49,24 +49,14 @@ static const struct preset presets[] = {
 
 static const char origin[] = "derived from distill.preset";
 
-static enum status derive_text(struct settings *settings, enum setting_id id, char **value,
-                               const char *text) {
-    bool so;
-    TRY(settings_derives(settings, id, origin, &so));
-    if (!so)
-        return STATUS_OK;
-    parameter_clear(&parameter_table[id], settings);
-    return parameter_set_text(value, text, strlen(text));
-}
-
 static enum status derive_template(struct settings *settings, const struct preset *preset) {
     struct strbuf text = STRBUF_EMPTY;
     enum status status =
         strbuf_append_format(&text, "%s%s%s", preset->before,
                              settings->distill.reason_first ? ASK : "", preset->transition);
     if (status == STATUS_OK)
-        status = derive_text(settings, SETTING_ID_distill_teacher_template,
-                             &settings->distill.teacher_template, strbuf_text(&text));
+        status = settings_derives_text(settings, SETTING_ID_distill_teacher_template, origin,
+                                       &settings->distill.teacher_template, strbuf_text(&text));
     strbuf_release(&text);
     return status;
 }
@@ -74,7 +64,8 @@ static enum status derive_template(struct settings *settings, const struct prese
 static enum status derive_preset(struct settings *settings, const struct preset *preset) {
     struct settings_distill *const distill = &settings->distill;
     bool so;
-    TRY(derive_text(settings, SETTING_ID_prompt_template, &settings->prompt.template, STUDENT));
+    TRY(settings_derives_text(settings, SETTING_ID_prompt_template, origin,
+                              &settings->prompt.template, STUDENT));
     TRY(derive_template(settings, preset));
     TRY(settings_derives(settings, SETTING_ID_prompt_thinking, origin, &so));
     settings->prompt.thinking = so ? preset->thinking : settings->prompt.thinking;

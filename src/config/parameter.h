@@ -123,6 +123,10 @@ enum status settings_validate(struct settings *settings, enum settings_purpose p
 enum status settings_derives(struct settings *settings, enum setting_id id, const char *origin,
                              bool *so) MUST_USE;
 
+/* The same of a text: where nobody gave it, *value becomes `text`. */
+enum status settings_derives_text(struct settings *settings, enum setting_id id, const char *origin,
+                                  char **value, const char *text) MUST_USE;
+
 /* The same two of settings_validate, of run.method = "opsd" (distill.c). */
 enum status settings_derive_distill(struct settings *settings) MUST_USE;
 enum status settings_check_distill(const struct settings *settings) MUST_USE;

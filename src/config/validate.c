@@ -36,6 +36,16 @@ enum status settings_derives(struct settings *settings, enum setting_id id, cons
     return *so ? parameter_set_text(&settings->origins[id], origin, strlen(origin)) : STATUS_OK;
 }
 
+enum status settings_derives_text(struct settings *settings, enum setting_id id, const char *origin,
+                                  char **value, const char *text) {
+    bool so;
+    TRY(settings_derives(settings, id, origin, &so));
+    if (!so)
+        return STATUS_OK;
+    parameter_clear(&parameter_table[id], settings);
+    return parameter_set_text(value, text, strlen(text));
+}
+
 static enum status derive(struct settings *settings, enum setting_id id, double *value,
                           double derived, const char *origin) {
     bool so;

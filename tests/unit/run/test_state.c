@@ -78,7 +78,7 @@ static void check(struct run *run) {
     }
 }
 
-static void test_comes_back(const char *settings) {
+static void test_comes_back(const char *settings, int vectors) {
     struct scene scene;
     struct restart restart = {.fresh = false};
     scene_open(&scene, settings);
@@ -93,6 +93,7 @@ static void test_comes_back(const char *settings) {
     CHECK_EQ(restart.step, 3);
     CHECK_OK(restart_load(&scene.run, &restart));
     check(&scene.run);
+    CHECK_EQ(state_vectors(&scene.run), vectors);
     scene_close(&scene);
 }
 
@@ -133,8 +134,8 @@ int main(void) {
     scene_make();
     test_table("");
     test_table(game());
-    test_comes_back("");
-    test_comes_back(game());
+    test_comes_back("", 3);
+    test_comes_back(game(), 5);
     folder_remove();
     CHECK_EQ(memory_totals().bytes, 0);
     return CHECK_END();
