@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "eval/evaluation.h"
 
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/memory.h"
 #include "method/rewards.h"
 #include "rollout/budgets.h"
@@ -82,6 +84,32 @@ static enum status count_tokens(void *form, const struct dataset_item *item, int
     return status;
 }
 
+static int by_prompt(const void *a, const void *b) {
+    const struct token_list *x = a, *y = b;
+    if (x->count != y->count)
+        return x->count < y->count ? -1 : 1;
+    return x->count > 0 ? memcmp(x->ids, y->ids, (size_t)x->count * sizeof *x->ids) : 0;
+}
+
+/* The error of a mean takes each problem for another one. */
+static enum status tell_repeats(const struct evaluation_set *set) {
+    struct token_list *prompts; /* of the problems, which keep their ids */
+    int64_t repeats = 0;
+    TRY(memory_new(&prompts, set->count, "prompts of problems"));
+    for (int64_t i = 0; i < set->count; i++)
+        prompts[i] = set->problems[i].prompt;
+    qsort(prompts, (size_t)set->count, sizeof *prompts, by_prompt);
+    for (int64_t i = 1; i < set->count; i++)
+        repeats += by_prompt(&prompts[i - 1], &prompts[i]) == 0;
+    if (repeats > 0)
+        log_info("eval",
+                 "%s: warning: %lld of %lld problems repeat an earlier one: errors count them as "
+                 "problems of their own, and are too small",
+                 set->how->path, (long long)repeats, (long long)set->count);
+    memory_release(&prompts);
+    return STATUS_OK;
+}
+
 static enum status open_set(struct evaluation *evaluation, struct evaluation_set *set,
                             const struct prompt_form *form, int64_t positions) {
     const struct eval_set *how = set->how;
@@ -107,7 +135,7 @@ static enum status open_set(struct evaluation *evaluation, struct evaluation_set
         if (set->problems[i].prompt.count > evaluation->longest_prompt)
             evaluation->longest_prompt = set->problems[i].prompt.count;
     }
-    return STATUS_OK;
+    return tell_repeats(set);
 }
 
 enum status evaluation_open(struct evaluation *evaluation, const struct settings *settings,

@@ -51,6 +51,11 @@ bits() {
     good 2 whole "eval.sets=( { $set } )"
     [ "$(ids whole/eval.h5 sums | wc -l)" = 320 ] || fail "not all rows without a limit"
     [ "$(ids whole/eval.h5 sums | head -n 45)" = "$(ids one/eval.h5 sums)" ] || fail "a limit changes samples"
+    # Problems that stand twice are no more problems.
+    grep -q 'problems repeat' err && fail "problems that differ are said to repeat: $(ours)"
+    { head -n 6 "$SYSTEM_WORK/sums.jsonl" && head -n 2 "$SYSTEM_WORK/sums.jsonl" && head -n 1 "$SYSTEM_WORK/sums.jsonl"; } >twice.jsonl
+    good 1 twice "eval.sets=( { $(echo "$set" | sed "s|path = [^;]*|path = \"$work/twice.jsonl\"|") } )"
+    ours | grep -q 'twice.jsonl: warning: 3 of 9 problems repeat an earlier one' || fail "repeated problems: $(ours)"
     # gradus generate draws the same: its prompts count from 0 as the rows do.
     job 1 generate "$SYSTEM_WORK/input.cfg" --input "$SYSTEM_WORK/sums.jsonl" --output drawn.jsonl rollout.group_size=5 || fail "generate: $(cat err)"
     sed 's/"token_ids":\[\([0-9,]*\)\]/\n@\1\n/g' drawn.jsonl | sed -n 's/^@//p' | tr ',' ' ' >generated
