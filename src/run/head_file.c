@@ -2,6 +2,7 @@
 #include "run/head_file.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/memory.h"
 #include "file/bytes.h"
@@ -47,6 +48,20 @@ static enum status load_tensors(const struct safetensors *files, const struct hp
     return status;
 }
 
+/* The head of a run that wanted no value has none. */
+static enum status check_value(const struct safetensors *files, const struct parameter_set *set,
+                               const char *path) {
+    for (int64_t i = 0; i < set->count; i++)
+        if (strstr(set->items[i].name, ".value.") != NULL &&
+            safetensors_find(files, set->items[i].name) == NULL)
+            return FAIL(STATUS_INPUT,
+                        "%s: tensor \"%s\" is missing: a value head is trained where "
+                        "adversarial.reward = \"value\" or adversarial.reason_tokens is above 0; "
+                        "move the file away for a new head",
+                        path, set->items[i].name);
+    return STATUS_OK;
+}
+
 enum status head_file_load(const char *directory, const struct hparams *hparams,
                            const struct discriminator *discriminator, struct backend *backend,
                            float *master, bool *found) {
@@ -57,8 +72,10 @@ enum status head_file_load(const char *directory, const struct hparams *hparams,
     if (!*found)
         return STATUS_OK;
     TRY(safetensors_open(&files, path));
-    const enum status status =
-        load_tensors(files, hparams, discriminator_parameters(discriminator), backend, master);
+    const struct parameter_set *set = discriminator_parameters(discriminator);
+    enum status status = check_value(files, set, path);
+    if (status == STATUS_OK)
+        status = load_tensors(files, hparams, set, backend, master);
     safetensors_close(&files);
     return status;
 }

@@ -238,7 +238,8 @@ static void check_begins(const struct run *with, const char *beside) {
     with_head.discriminates = true;
     run_unreserve(&scene.run);
     scene.run.method = &with_head;
-    CHECK_STATUS(run_reserve(&scene.run), STATUS_INPUT, "discriminator.value.weight");
+    CHECK_STATUS(run_reserve(&scene.run), STATUS_INPUT,
+                 "discriminator.value.weight\" is missing: a value head is trained where");
     scene_close(&scene);
 }
 
