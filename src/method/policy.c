@@ -61,8 +61,8 @@ int64_t policy_flat_groups(const struct rollout *rollout, bool *marked) {
 /* --- from rewards to advantages --- */
 
 static void keep_old(struct rollout_answer *answer, const float *logprob, const float *entropy) {
+    (void)entropy;
     memcpy(answer->logprob, logprob, (size_t)answer->n * sizeof *logprob);
-    memcpy(answer->entropy, entropy, (size_t)answer->n * sizeof *entropy);
 }
 
 static void keep_reference(struct rollout_answer *answer, const float *logprob,

@@ -43,18 +43,18 @@ static enum status reserve_targets(struct tile_buffers *buffers, int64_t targets
     return memory_grow(&buffers->d_entropy, targets, "loss derivatives");
 }
 
-/* The loss of one answer of the microbatch. In the first pass its log-probabilities and entropies become
- * those of π_old where these are not known yet. */
+/* The loss of one answer of the microbatch. In the first pass its entropies are kept, and its
+ * log-probabilities become those of π_old where these are not known yet. */
 static void answer_loss(struct run *run, const struct gradient_call *call,
                         const struct microbatch_answer *at) {
     struct rollout *rollout = &run->step.rollout;
     const struct tile_buffers *buffers = &run->buffers;
     struct rollout_answer *answer = &rollout_group_answers(rollout, at->group)[at->answer];
     const size_t bytes = (size_t)answer->n * sizeof(float);
-    if (call->first && !rollout->logprob_known) {
+    if (call->first && !rollout->logprob_known)
         memcpy(answer->logprob, buffers->logprob + at->target, bytes);
+    if (call->first)
         memcpy(answer->entropy, buffers->entropy + at->target, bytes);
-    }
     const struct loss_answer args = {
         .n = answer->n,
         .logprob = buffers->logprob + at->target,

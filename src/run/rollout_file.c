@@ -230,7 +230,8 @@ static const struct field token_fields[] = {
               "log-probability under the reference, the frozen model of the start"),
     PER_TOKEN(
         "/token/entropy", entropy, "nat",
-        "entropy of the next token over the whole vocabulary, under the policy of /token/logprob"),
+        "entropy of the next token over the whole vocabulary, in the first pass over the token's "
+        "mini-batch"),
     PER_TOKEN("/token/logprob_teacher", logprob_teacher, "nat",
               "log-probability under the teacher, first pass"),
     PER_TOKEN("/token/entropy_teacher", entropy_teacher, "nat",

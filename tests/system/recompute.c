@@ -455,7 +455,7 @@ static void check_gates(struct h5 *d, const struct settings *s, const struct pas
                p->negative > 0 ? p->slope_negative / p->negative : (double)NAN, 2e-6);
 }
 
-/* `first`: a pass of the policy whose entropies the file has, for rl that which drew. */
+/* `first`: the pass in which the file's entropies were measured. */
 static void check_one_pass(const struct batch *b, const struct settings *s, struct h5 *d,
                            struct pass p, bool first) {
     p.ratio_max = -INFINITY;
@@ -497,7 +497,7 @@ static void check_passes(const struct batch *b, const struct settings *s, struct
         p.ratio_is_one = s->sft;
         p.index = (s->iterations - 1) * s->mini_batches + m;
         if (!s->sft || s->iterations == 1)
-            check_one_pass(b, s, d, p, s->iterations == 1 && (s->sft || m == 0));
+            check_one_pass(b, s, d, p, s->iterations == 1);
     }
 }
 
