@@ -107,10 +107,12 @@ static void measure_rewards(const struct run *run, double *values, double *step)
     const struct rollout *rollout = &run->step.rollout;
     const struct collect_report *collect = &run->step.clock.collect;
     step[METRIC_REWARD] = over_answers(rollout, reward_of, values).mean;
-    step[METRIC_REWARD_STD] = mean_spread(rollout, values);
+    if (rollout->group_size > 1) { /* one answer has no spread */
+        step[METRIC_REWARD_STD] = mean_spread(rollout, values);
+        step[METRIC_ZERO_STD] = (double)collect->flat_groups / (double)rollout->group_count;
+    }
     if (run->reference != NULL && run->settings->objective.kl_in == SETTING_KL_IN_REWARD)
         step[METRIC_REWARD_PENALISED] = over_answers(rollout, penalised_of, values).mean;
-    step[METRIC_ZERO_STD] = (double)collect->flat_groups / (double)rollout->group_count;
     const struct statistics advantage = over_answers(rollout, advantage_of, values);
     step[METRIC_ADVANTAGE_MEAN] = advantage.mean;
     step[METRIC_ADVANTAGE_STD] = advantage.deviation;

@@ -31,6 +31,10 @@ same_whole run again
 # One answer to a prompt is enough, and equal rewards are no reason to take other prompts.
 train 1 single $settings rollout.group_size=1 rollout.prompts_per_step=12 rollout.resample=3
 holds "$(value single /step/resampled_groups 0) == 0" "nothing is resampled"
+for metric in reward_std frac_reward_zero_std; do
+    case $(value single /step/$metric 0) in *nan*) ;; *) fail "$metric of groups of one is $(value single /step/$metric 0)" ;; esac
+    grep -q "\"$metric\"" single/metrics.jsonl && fail "metrics.jsonl has $metric of groups of one"
+done
 job 1 train "$SYSTEM_WORK/input.cfg" run.directory="$work/no" rollout.group_size=1
 [ $? = 2 ] || fail "groups of one are taken by objective.advantage = group"
 finish
