@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "mauve/pca.h"
 
 struct mauve_recent mauve_recent_of(int64_t written, int64_t group_size, int64_t d) {
     return (struct mauve_recent){
@@ -67,6 +68,6 @@ enum status mauve_recent_compare(const struct mauve_recent *recent,
 
 /* The copy; both in double; matrix and vectors of the smaller side; coordinates in double and single. */
 int64_t mauve_recent_scratch(const struct mauve_recent *recent) {
-    const int64_t n = recent->groups * (1 + recent->group_size), d = recent->d, s = n < d ? n : d;
-    return 4 * n * d + 8 * (n * d + 2 * s * s) + 12 * n * s;
+    const int64_t n = recent->groups * (1 + recent->group_size), d = recent->d;
+    return (int64_t)(sizeof(float) + sizeof(double)) * n * d + pca_scratch(n, d);
 }
