@@ -247,6 +247,7 @@ static void print_work(const struct plan *plan) {
     print_flop("training, forward", work.forward);
     print_flop("training, backward", work.backward);
     print_flop("training, layers computed again", work.recomputation);
+    print_flop("features of texts, for MAUVE", work.features);
     print_flop("sum", plan_work_sum(&work));
     if (work.recomputation > 0)
         print_flop("sum with model.recompute = false", plan_work_sum(&work) - work.recomputation);

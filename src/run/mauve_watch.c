@@ -282,11 +282,15 @@ enum status mauve_watch_step(struct run *run) {
 
 /* --- plans --- */
 
+int64_t mauve_watch_longest(const struct run *run) {
+    const int64_t completion = run->settings->adversarial.completion_tokens,
+                  answer = run->longest.answer, longest = completion > answer ? completion : answer;
+    return longest < run->mauve.most_tokens ? longest : run->mauve.most_tokens;
+}
+
 /* As many texts as this rank's groups have, each as long as it may be. */
 static enum status longest_texts(const struct run *run, struct feature_texts *texts) {
-    const int64_t completion = run->settings->adversarial.completion_tokens,
-                  answer = run->longest.answer, longest = completion > answer ? completion : answer,
-                  n = longest < run->mauve.most_tokens ? longest : run->mauve.most_tokens;
+    const int64_t n = mauve_watch_longest(run);
     for (int64_t g = 0; g < run->step.rollout.group_count; g++)
         texts->count +=
             groups_own(&run->tiles, run->comm, g) ? 1 + run->mauve.recent.group_size : 0;

@@ -61,4 +61,7 @@ enum status mauve_watch_step(struct run *run) MUST_USE;
 enum status mauve_watch_rehearse(struct run *run) MUST_USE;
 int64_t mauve_watch_bytes(const struct run *run);
 
+/* Tokens of the longest text that features are of. */
+int64_t mauve_watch_longest(const struct run *run);
+
 #endif

@@ -46,8 +46,8 @@ struct plan_work {
     double answers, positions; /* positions: prompts once, and answers */
     double block, head, pair;  /* per position, per target, per pair of a query and a key */
     double adapter;            /* per position, 0 without one */
-    double rollout, reference, old, teacher, reasons, verdicts, forward, backward,
-        recomputation; /* 0: not done */
+    double rollout, reference, old, teacher, reasons, verdicts, forward, backward, recomputation,
+        features; /* 0: not done */
 };
 double plan_work_sum(const struct plan_work *work);
 

@@ -17,6 +17,26 @@ static double pairs(double prompt, double answer) {
     return prompt * (prompt + 1) / 2 + answer * prompt + answer * (answer + 1) / 2;
 }
 
+/* Of a forward pass: what a position takes in the blocks, and a pair of a query and a key. */
+static double block_of(const struct hparams *h) {
+    return 2 * (double)(h->layers * h->C) * (double)((2 * h->H + 2 * h->K) * h->D + 3 * h->F);
+}
+
+static double pair_of(const struct hparams *h) {
+    return 4 * (double)(h->layers * h->H * h->D);
+}
+
+/* The features of a step's texts, written and real, each read alone; the comparison, on rank 0 and now
+ * and then, is nothing beside them. */
+static double features_of(const struct plan *plan) {
+    const struct run *run = &plan->run;
+    const struct hparams *h = &run->mauve.hparams;
+    const double texts = (double)plan->settings->rollout.prompts_per_step *
+                         (double)(1 + run->method->group_size(plan->settings)),
+                 tokens = (double)mauve_watch_longest(run);
+    return run->mauve.on ? texts * (block_of(h) * tokens + pair_of(h) * pairs(tokens, 0)) : 0;
+}
+
 /* Prompts that training computes again because a tile is cut between answers, answers of full
  * length: each cut inside a group is one. */
 static double cut_prompts(const struct plan *plan, double prompt, double answer) {
@@ -112,8 +132,6 @@ static struct reading reading_of(const struct plan *plan, const struct plan_work
 struct plan_work plan_work_of(const struct plan *plan) {
     const struct settings *settings = plan->settings;
     const struct hparams *h = &plan->run.lm.hparams;
-    const double layers = (double)h->layers, C = (double)h->C, F = (double)h->F, D = (double)h->D,
-                 H = (double)h->H, K = (double)h->K, V = (double)h->V;
     const bool apart = rule_leaves_discriminator(settings);
     const double groups = (double)settings->rollout.prompts_per_step,
                  answers = groups * (double)plan->run.method->group_size(settings),
@@ -121,9 +139,10 @@ struct plan_work plan_work_of(const struct plan *plan) {
                  prompt = (double)plan->run.longest.both - answer;
     struct plan_work work = {.answers = answers,
                              .positions = groups * prompt + answers * answer,
-                             .block = 2 * layers * C * ((2 * H + 2 * K) * D + 3 * F),
-                             .head = 2 * V * C,
-                             .pair = 4 * layers * H * D};
+                             .block = block_of(h),
+                             .head = 2 * (double)(h->V * h->C),
+                             .pair = pair_of(h),
+                             .features = features_of(plan)};
     work.adapter = 2 * (double)plan->factors;
     const double again = cut_prompts(plan, prompt, answer);
     const double drawing = work.pair * (groups * pairs(prompt, 0) +
@@ -153,7 +172,7 @@ struct plan_work plan_work_of(const struct plan *plan) {
 
 double plan_work_sum(const struct plan_work *work) {
     return work->rollout + work->reference + work->old + work->teacher + work->reasons +
-           work->verdicts + work->forward + work->backward + work->recomputation;
+           work->verdicts + work->forward + work->backward + work->recomputation + work->features;
 }
 
 /* --- files --- */

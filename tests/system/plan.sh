@@ -185,5 +185,13 @@ reading=$(awk 'BEGIN {
 }')
 once=$(flops) both=$(flops update.iterations=2) apart=$(flops update.iterations=2 adversarial.d_step=own)
 [ "$once" = "$(flops adversarial.d_step=own)" ] || fail "one iteration takes $once TFLOP, and another number with a step of its own"
+# And features of its texts, of 40 tokens each.
+features=$(awk 'BEGIN {
+    C = 256; F = 1024; L = 4; H = 4; K = 2; D = 64
+    weights = L * (C * (H * D) + 2 * C * (K * D) + (H * D) * C + 3 * C * F)
+    printf "%.4f\n", 1e-12 * (4 + 256) * (2 * weights * 40 + 4 * L * H * D * 40 * 41 / 2)
+}')
+watched=$(flops mauve.every=10 mauve.features="$work/model")
+holds "(($watched) - ($once) - ($features)) ^ 2 < 0.0011 ^ 2" "features of texts take $features TFLOP, planned $watched - $once"
 holds "(($both) - ($apart) - ($reading)) ^ 2 < 0.0011 ^ 2" "the second training of a discriminator takes $reading TFLOP, planned $both - $apart"
 finish
