@@ -28,10 +28,6 @@ static bool stands(struct span text, size_t i, const char *word) {
     return i <= text.length && span_begins(span_part(text, i, text.length), word);
 }
 
-static bool is_blank(char c) {
-    return c == ' ' || c == '\n' || c == '\t' || c == '\r';
-}
-
 /* --- boxes --- */
 
 enum { OPEN_BOXES = 16 };
@@ -83,7 +79,7 @@ static size_t open_box(struct span text, size_t i, int64_t depth, struct boxes *
     size_t open = i + (stands(text, i, "\\boxed") ? 6 : stands(text, i, "\\fbox") ? 5 : 0);
     if (open == i)
         return i + 2; /* \{ and the like */
-    while (is_blank(span_at(text, open)))
+    while (byte_is_blank(span_at(text, open)))
         open++;
     if (span_at(text, open) != '{' || boxes->count == OPEN_BOXES)
         return open;
@@ -171,7 +167,7 @@ static size_t phrase_end(struct span text, size_t i) {
         return i;
     size_t end = i + strlen("answer");
     end += (span_at(text, end) | 0x20) == 's';
-    while (is_blank(span_at(text, end)) || span_at(text, end) == '*')
+    while (byte_is_blank(span_at(text, end)) || span_at(text, end) == '*')
         end++;
     bool verb = false;
     for (size_t k = 0; k < 2 && !verb; k++)
@@ -180,7 +176,7 @@ static size_t phrase_end(struct span text, size_t i) {
             end += strlen(verbs[k]);
             verb = true;
         }
-    while (is_blank(span_at(text, end)) || span_at(text, end) == '*')
+    while (byte_is_blank(span_at(text, end)) || span_at(text, end) == '*')
         end++;
     const bool sign = span_at(text, end) == ':' || span_at(text, end) == '=';
     return verb || sign ? end + sign : i;
@@ -195,7 +191,8 @@ static size_t sentence_end(struct span text, size_t from) {
         formula ^= c == '$' && (i == from || text.text[i - 1] != '\\');
         if (formula)
             continue;
-        if (c == '\n' || (c == '.' && (i + 1 == text.length || is_blank(span_at(text, i + 1)))))
+        if (c == '\n' ||
+            (c == '.' && (i + 1 == text.length || byte_is_blank(span_at(text, i + 1)))))
             return i;
     }
     return text.length;
@@ -208,7 +205,7 @@ static bool find_phrase(struct span text, struct span *out) {
             last = phrase_end(text, i);
     if (last == SIZE_MAX)
         return false;
-    while (is_blank(span_at(text, last)) || span_at(text, last) == '*')
+    while (byte_is_blank(span_at(text, last)) || span_at(text, last) == '*')
         last++;
     *out = span_part(text, last, sentence_end(text, last));
     return span_trim(*out).length > 0;

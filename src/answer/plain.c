@@ -14,8 +14,9 @@ struct walk {
     struct span left; /* of what was read, still to be given */
 };
 
-static bool is_blank(char c) {
-    return c == ' ' || c == '\n' || c == '\t' || c == '\r' || c == '~' || c == '$';
+/* What TeX leaves white, and the signs of a formula. */
+static bool is_nothing(char c) {
+    return byte_is_blank(c) || c == '~' || c == '$';
 }
 
 static bool enter(struct walk *walk, bool hide) {
@@ -66,7 +67,7 @@ static int next(struct walk *walk) {
         }
         const size_t length = utf8_step(c, walk->text.length - walk->at, &character);
         walk->at += length;
-        if (is_blank(*c) || (character >= 0x80 && utf8_is_space(character)) ||
+        if (is_nothing(*c) || (character >= 0x80 && utf8_is_space(character)) ||
             (*c == '{' && !enter(walk, false)) || (*c == '}' && !leave(walk)))
             continue;
         walk->left = (struct span){c, length};

@@ -7,10 +7,6 @@
 #include "answer/vocabulary.h"
 #include "base/utf8.h"
 
-static bool is_blank(char c) {
-    return c == ' ' || c == '\n' || c == '\t' || c == '\r';
-}
-
 /* --- formulas --- */
 
 /* Formulas between $ … $, \( … \) and \[ … \]: one pass, which keeps where one was opened. A $
@@ -23,12 +19,12 @@ struct formulas {
 static void see_dollar(struct span text, size_t i, struct formulas *formulas) {
     const bool twice = span_at(text, i + 1) == '$';
     const bool closes = formulas->dollar != SIZE_MAX && i > formulas->dollar &&
-                        !is_blank(text.text[i - 1]) && !byte_is_digit(span_at(text, i + 1));
+                        !byte_is_blank(text.text[i - 1]) && !byte_is_digit(span_at(text, i + 1));
     if (closes) {
         formulas->begin = formulas->dollar;
         formulas->end = i;
         formulas->dollar = SIZE_MAX;
-    } else if (!is_blank(span_at(text, i + 1 + twice))) {
+    } else if (!byte_is_blank(span_at(text, i + 1 + twice))) {
         formulas->dollar = i + 1 + twice;
     }
 }
@@ -149,7 +145,7 @@ static size_t operand_begin(struct span text, size_t end) {
 /* A * that only sets its text off: *2* 15. */
 static bool is_emphasis(struct span text, size_t begin, size_t end) {
     return text.text[begin] == '*' &&
-           (is_blank(span_at(text, end)) != is_blank(text.text[begin - 1]) ||
+           (byte_is_blank(span_at(text, end)) != byte_is_blank(text.text[begin - 1]) ||
             text.text[begin - 1] == '*');
 }
 
@@ -263,7 +259,7 @@ static bool is_among(struct span word, const char *const *list, size_t count) {
 static size_t number_end(struct span text, size_t at) {
     const char before = at > 0 ? text.text[at - 1] : ' ';
     size_t end = at;
-    if (span_at(text, end) == '-' && (is_blank(before) || before == '$'))
+    if (span_at(text, end) == '-' && (byte_is_blank(before) || before == '$'))
         end++;
     if (!byte_is_digit(span_at(text, end + (span_at(text, end) == '.'))) || byte_is_letter(before))
         return at;

@@ -43,6 +43,9 @@ static inline char span_at(struct span span, size_t i) {
 static inline bool byte_is_digit(char c) {
     return c >= '0' && c <= '9';
 }
+static inline bool byte_is_blank(char c) {
+    return c == ' ' || c == '\n' || c == '\t' || c == '\r';
+}
 static inline bool byte_is_letter(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }

@@ -26,6 +26,10 @@ int64_t mauve_recent_size(const struct mauve_recent *recent) {
     return recent->groups * mauve_recent_stride(recent);
 }
 
+int64_t mauve_recent_written(const struct mauve_recent *recent) {
+    return (recent->count < recent->groups ? recent->count : recent->groups) * recent->group_size;
+}
+
 void mauve_recent_add(struct mauve_recent *recent, const float *group) {
     const int64_t n = mauve_recent_stride(recent);
     memcpy(recent->features + recent->count % recent->groups * n, group, (size_t)n * sizeof *group);

@@ -32,6 +32,9 @@ static inline int64_t mauve_recent_stride(const struct mauve_recent *recent) {
 }
 int64_t mauve_recent_size(const struct mauve_recent *recent);
 
+/* Written texts that it holds, those without a feature among them. */
+int64_t mauve_recent_written(const struct mauve_recent *recent);
+
 /* The newest group, in the place of the oldest where there is no room. */
 void mauve_recent_add(struct mauve_recent *recent, const float *group);
 

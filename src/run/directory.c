@@ -32,8 +32,8 @@ enum {
 
 enum status directory_path(const char *root, char out[DIRECTORY_PATH_BYTES], const char *name) {
     if (snprintf(out, DIRECTORY_PATH_BYTES, "%s/%s", root, name) >= DIRECTORY_PATH_BYTES)
-        return FAIL(STATUS_INPUT, "run.directory is longer than %d characters",
-                    DIRECTORY_PATH_BYTES);
+        return FAIL(STATUS_INPUT, "%.60s…: the path of %s in it is longer than %d characters", root,
+                    name, DIRECTORY_PATH_BYTES - 1);
     return STATUS_OK;
 }
 

@@ -1,29 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "run/head_file.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/memory.h"
 #include "file/bytes.h"
 #include "file/safetensors.h"
 #include "model/weights.h"
-
-enum { PATH_BYTES = 4096 };
-
-static enum status path_in(char out[PATH_BYTES], const char *directory) {
-    if (snprintf(out, PATH_BYTES, "%s/" HEAD_FILE_NAME, directory) >= PATH_BYTES)
-        return FAIL(STATUS_INPUT, "%s: the path of a file in it is too long", directory);
-    return STATUS_OK;
-}
+#include "run/directory.h"
 
 enum status head_file_write(const struct tensor_source *head, const char *directory) {
     struct tensor_source sorted = *head;
     struct parameter *parameters;
-    char path[PATH_BYTES];
+    char path[DIRECTORY_PATH_BYTES];
     if (head->count == 0)
         return STATUS_OK;
-    TRY(path_in(path, directory));
+    TRY(directory_path(directory, path, HEAD_FILE_NAME));
     TRY(tensors_by_name(head->parameters, head->count, &parameters));
     sorted.parameters = parameters;
     const enum status status = tensor_file_write(&sorted, path);
@@ -66,8 +58,8 @@ enum status head_file_load(const char *directory, const struct hparams *hparams,
                            const struct discriminator *discriminator, struct backend *backend,
                            float *master, bool *found) {
     struct safetensors *files;
-    char path[PATH_BYTES];
-    TRY(path_in(path, directory));
+    char path[DIRECTORY_PATH_BYTES];
+    TRY(directory_path(directory, path, HEAD_FILE_NAME));
     *found = bytes_is_file(path);
     if (!*found)
         return STATUS_OK;

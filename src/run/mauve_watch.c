@@ -251,10 +251,12 @@ static enum status compare(struct run *run) {
     log_info(
         "mauve",
         "step = %lld, mauve = %.4f, frontier_integral = %.4f, mauve_star = %.4f, "
-        "frontier_integral_star = %.4f, generations = %lld, buckets = %lld, components = %lld, "
+        "frontier_integral_star = %.4f, generations = %lld, empty = %lld, buckets = %lld, components = "
+        "%lld, "
         "seconds = %.2f",
         (long long)run->counters.step + 1, watch->score.mauve, watch->score.frontier_integral,
         watch->score.mauve_star, watch->score.frontier_integral_star, (long long)watch->generations,
+        (long long)(mauve_recent_written(&watch->recent) - watch->generations),
         (long long)report.buckets, (long long)report.components, clock_now_s() - start_s);
     return STATUS_OK;
 }

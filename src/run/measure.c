@@ -430,6 +430,7 @@ static void measure_mauve(const struct run *run, double *step) {
     step[METRIC_MAUVE_STAR] = mauve->score.mauve_star;
     step[METRIC_MAUVE_FRONTIER_STAR] = mauve->score.frontier_integral_star;
     step[METRIC_MAUVE_GENERATIONS] = (double)mauve->generations;
+    step[METRIC_MAUVE_EMPTY] = (double)(mauve_recent_written(&mauve->recent) - mauve->generations);
 }
 
 /* Of answers that are drawn, where the first pass over each is by the parameters that drew it. */

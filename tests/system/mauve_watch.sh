@@ -10,7 +10,7 @@ awk 'BEGIN {
         print "\"}"
     }
 }' >texts.jsonl
-metrics="mauve frontier_integral mauve_star frontier_integral_star generations"
+metrics="mauve frontier_integral mauve_star frontier_integral_star generations empty"
 
 # run RANKS NAME SETTING...: 6 steps of 3 windows, to each of which two texts are written; the newest 8 texts are compared.
 run() {
@@ -54,6 +54,8 @@ equals() {
     done
     [ "$(grep -cv '{"text": ""}' written.jsonl)" = "$(value "$told" /step/mauve/generations $((step - 1)))" ] ||
         fail "$told, step $step: $(value "$told" /step/mauve/generations $((step - 1))) texts are said to be compared"
+    [ "$(grep -c '{"text": ""}' written.jsonl)" = "$(value "$told" /step/mauve/empty $((step - 1)))" ] ||
+        fail "$told, step $step: $(value "$told" /step/mauve/empty $((step - 1))) texts are said to be empty"
 }
 
 # shellcheck disable=SC2086
@@ -66,7 +68,7 @@ for step in 2 4 6; do
     done
     holds "$(value whole /step/time/mauve $((step - 2))) > 0" "time of the features"
 done
-grep -q 'mauve: step = 6, mauve = [0-9.]*, .* generations = [0-9]*, buckets = 3, ' whole/log.txt || fail "the log does not tell MAUVE"
+grep -q 'mauve: step = 6, mauve = [0-9.]*, .* generations = [0-9]*, empty = [0-9]*, buckets = 3, ' whole/log.txt || fail "the log does not tell MAUVE"
 "$GRADUS" inspect whole/checkpoints/step-000006.h5 >said && grep -q 'state/mauve/features *[0-9]* numbers' said || fail "inspect: $(cat said)"
 
 # No bit of the training depends on it, and no bit of it on ranks or a restart.
