@@ -4,7 +4,8 @@
 #
 #   job_begin SIZE ARGUMENT...       the first lines of the job; ARGUMENTs are all that the template was given
 #   job_train INPUT.cfg [group.name=value ...]     a run, continued by the next job until it is finished
-#   job_generate INPUT.cfg IN.jsonl OUT.jsonl [group.name=value ...]
+#   job_evaluate INPUT.cfg [--checkpoint FILE] [group.name=value ...]       benchmarks
+#   job_evaluate INPUT.cfg IN.jsonl OUT.jsonl [group.name=value ...]        answers to a file of prompts
 #   job_stage INPUT.cfg [group.name=value ...]     its model on each node's own disk; $staged says where to job_train
 #
 #   GRADUS_ATTEMPTS       so many jobs at most work on a run [100]
@@ -204,6 +205,22 @@ job_generate() {
     job_launch generate "$input" --input "$in" --output "$out" "$@" ${staged[@]+"${staged[@]}"}
     job_say "exit status $status"
     exit "$status"
+}
+
+# What an evaluation has drawn stays on disk: the same job goes on with it. Only the launcher tells how it ended.
+job_benchmark() {
+    job_say "gradus eval $*"
+    job_launch eval "$@" ${staged[@]+"${staged[@]}"}
+    job_say "exit status $status"
+    [ "$status" = 0 ] || job_say "submit it again to go on after what it has drawn, unless the sentence above asks for something else"
+    exit "$status"
+}
+
+job_evaluate() {
+    case ${2:-} in
+    '' | -* | *=*) job_benchmark "$@" ;;
+    *) job_generate "$@" ;;
+    esac
 }
 
 # The model is read by each rank of each node at once; from a disk of the node it comes faster than from a busy file system. What

@@ -1,4 +1,6 @@
 #!/bin/bash
+# evaluate.sh INPUT.cfg [--checkpoint FILE] [group.name=value ...]: benchmarks of a model, those of eval.sets (`gradus
+# eval`), into eval.h5 of run.directory; the same job again goes on after what was drawn.
 # evaluate.sh INPUT.cfg PROMPTS.jsonl ANSWERS.jsonl [group.name=value ...]: answers of a model to a file of prompts,
 # with rewards where a line has a reference (`gradus generate`). The model of a run is model.path=RUN/model;
 # rollout.temperature=0 takes the most probable answers, rollout.group_size is their number.
@@ -23,4 +25,4 @@ GRADUS_ARGUMENTS=${GRADUS_ARGUMENTS:-}
 set -- "$@" ${arguments[@]+"${arguments[@]}"}
 
 job_begin node "$@"
-job_generate "$@"
+job_evaluate "$@"

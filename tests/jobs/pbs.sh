@@ -88,6 +88,9 @@ grep -q 'gate = "erf"' sweep/run-1/settings.cfg || fail "the array does not foll
 printf '{"question": "1+2=", "answer": "1"}\n' >prompts.jsonl
 pbs 01:00:00 "$root/jobs/pbs/evaluate.sh" "$input" "$work/prompts.jsonl" "$work/answers.jsonl" rollout.group_size=2
 grep -q '"completions"' answers.jsonl || fail "evaluate.sh gives no answers: $(tail -n 5 job.log)"
+pbs 01:00:00 "$root/jobs/pbs/evaluate.sh" "$input" run.directory="$work/bench" eval.samples=2 \
+    "eval.sets=({name=\"sums\";path=\"$SYSTEM_WORK/sums.jsonl\";prompt=\"question\";answer=\"answer\";limit=3;})"
+[ -f bench/eval.h5 ] || fail "evaluate.sh without prompts evaluates no benchmark: $(tail -n 5 job.log)"
 
 # SLURM's imitation of qsub, which keeps only the last -l of a command line.
 if cluster_missing >missing || ! command -v qsub >/dev/null 2>&1; then
