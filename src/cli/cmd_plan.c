@@ -17,6 +17,7 @@
 #include "run/absent.h"
 #include "run/plan.h"
 #include "run/plan_device.h"
+#include "run/plan_evaluation.h"
 
 static double mib(int64_t bytes) {
     return (double)bytes / 1048576.0;
@@ -90,9 +91,9 @@ static enum status print_time(const struct plan *plan, const struct plan_device 
 
 /* --- memory --- */
 
-static void print_row(const char *name, const int64_t bytes[PLAN_MOMENTS]) {
+static void print_row(const char *name, const int64_t bytes[PLAN_MOMENTS], int moments) {
     printf("  %-40s", name);
-    for (int m = 0; m < PLAN_MOMENTS; m++)
+    for (int m = 0; m < moments; m++)
         printf(" %10.1f", mib(bytes[m]));
     printf("\n");
 }
@@ -108,8 +109,8 @@ static int largest_first(const void *a, const void *b) {
     return (x->bytes < y->bytes) - (x->bytes > y->bytes);
 }
 
-/* Parts of at least a two-hundredth of the peak, each in a row; the others in one. */
-static void print_parts(const struct plan_memory *memory) {
+/* Of so many moments, from the first on. Parts of at least a two-hundredth of the peak, each in a row; the others in one. */
+static void print_parts(const struct plan_memory *memory, int moments) {
     const enum plan_moment peak = plan_peak_moment(memory);
     struct order order[MEMORY_LABELS];
     int64_t rest[PLAN_MOMENTS] = {0};
@@ -119,7 +120,7 @@ static void print_parts(const struct plan_memory *memory) {
     qsort(order, (size_t)memory->part_count, sizeof *order, largest_first);
     for (int i = 0; i < memory->part_count; i++) {
         if (order[i].part->most >= memory->sums[peak] / 200) {
-            print_row(order[i].part->label, order[i].part->bytes);
+            print_row(order[i].part->label, order[i].part->bytes, moments);
             continue;
         }
         left_out += order[i].part->most > 0;
@@ -128,12 +129,13 @@ static void print_parts(const struct plan_memory *memory) {
     }
     char name[48];
     snprintf(name, sizeof name, "%d smaller parts", left_out);
-    print_row(name, rest);
+    print_row(name, rest, moments);
 }
 
 /* The reference model has its memory under the same labels as the model; its share is what the plan
  * without it lacks. */
-static void print_table(const struct plan_memory *memory, const struct plan_memory *without) {
+static void print_table(const struct plan_memory *memory, const struct plan_memory *without,
+                        int moments) {
     int64_t reference[PLAN_MOMENTS], outside[PLAN_MOMENTS], sums[PLAN_MOMENTS];
     for (int m = 0; m < PLAN_MOMENTS; m++) {
         reference[m] = memory->sums[m] - without->sums[m];
@@ -141,14 +143,14 @@ static void print_table(const struct plan_memory *memory, const struct plan_memo
         sums[m] = memory->sums[m] + memory->outside;
     }
     printf("  %-40s", "MiB");
-    for (int m = 0; m < PLAN_MOMENTS; m++)
+    for (int m = 0; m < moments; m++)
         printf(" %10s", plan_moment_name((enum plan_moment)m));
     printf("\n");
-    print_parts(without);
+    print_parts(without, moments);
     if (reference[PLAN_TRAINING] > 0)
-        print_row("reference model", reference);
-    print_row("program, libraries, MPI", outside);
-    print_row("sum", sums);
+        print_row("reference model", reference, moments);
+    print_row("program, libraries, MPI", outside, moments);
+    print_row("sum", sums, moments);
     printf("  the most: %.1f MiB, in %s\n", mib(plan_peak_bytes(memory)),
            plan_moment_name(plan_peak_moment(memory)));
 }
@@ -178,7 +180,7 @@ static enum status print_memory(const struct plan *plan, const struct plan_devic
     printf(
         "\nmemory of a rank (%d ranks of %d threads; the rank with most to do, which writes the files)\n",
         plan->ranks, plan->run.lm.backend.threads);
-    print_table(memory, without);
+    print_table(memory, without, PLAN_MOMENTS);
     const double host = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
     if (device == NULL)
         printf("  this machine has %.1f MiB: room for %.0f such ranks\n", host / 1048576.0,
@@ -310,11 +312,67 @@ static void warn_of_setting(const char *sentence) {
     log_warning("settings", "%s", sentence);
 }
 
+/* --- an evaluation alone --- */
+
+static void print_evaluation(const struct plan_evaluation *plan, int ranks) {
+    printf(
+        "\nevaluation: %lld sets, %lld problems of up to %lld tokens, %lld samples of up to %lld, "
+        "%lld at once on a rank\nmodel: %lld parameters\n",
+        (long long)plan->sets, (long long)plan->problems, (long long)plan->prompt,
+        (long long)plan->samples, (long long)plan->answer, (long long)plan->at_once,
+        (long long)plan->parameters);
+    printf("\nmemory of a rank (%d ranks of %d threads; drawing is the rollout)\n", ranks,
+           plan->threads);
+    print_table(&plan->memory, &plan->memory, PLAN_ROLLOUT + 1);
+    printf("\narithmetic of the evaluation\n");
+    print_flop("drawing the samples", plan->drawing);
+}
+
+static enum status make_evaluation_plan(struct cli *cli, const struct settings *settings) {
+    int64_t ranks = 1;
+    struct plan_evaluation *plan;
+    struct strbuf text = STRBUF_EMPTY;
+    if (cli_given(cli, "device"))
+        return FAIL(STATUS_USAGE, "an evaluation alone is planned for this machine: leave out "
+                                  "--device");
+    TRY(cli_integer(cli, "ranks", 1, 1000000, &ranks));
+    TRY(memory_new(&plan, 1, "plan"));
+    enum status status = plan_evaluation(settings, (int)ranks, 0, plan);
+    if (status == STATUS_OK)
+        status = settings_dump(settings, &text);
+    if (status == STATUS_OK) {
+        fputs(strbuf_text(&text), stdout);
+        print_evaluation(plan, (int)ranks);
+    }
+    strbuf_release(&text);
+    memory_release(&plan);
+    return status;
+}
+
+/* Benchmarks, and nothing to train on. */
+static bool evaluates_alone(const struct settings *settings) {
+    return settings->eval.sets_count > 0 && settings->data.train_count == 0 &&
+           settings->data.corpus_count == 0;
+}
+
+/* Which of the two it is shows once it is read as an evaluation. */
+static enum status read_settings(struct cli *cli, struct settings *settings) {
+    if (settings_read(cli->argv[0], cli->argv + 1, cli->argc - 1, SETTINGS_FOR_EVALUATION,
+                      settings) == STATUS_OK) {
+        if (evaluates_alone(settings))
+            return STATUS_OK;
+        settings_release(settings);
+    }
+    status_clear();
+    return settings_read(cli->argv[0], cli->argv + 1, cli->argc - 1, SETTINGS_FOR_TRAINING,
+                         settings);
+}
+
 static enum status run_command(struct cli *cli) {
     struct settings settings;
-    TRY(settings_read(cli->argv[0], cli->argv + 1, cli->argc - 1, SETTINGS_FOR_TRAINING,
-                      &settings));
-    enum status status = make_plan(cli, &settings);
+    TRY(read_settings(cli, &settings));
+    enum status status = evaluates_alone(&settings) ? make_evaluation_plan(cli, &settings)
+                                                    : make_plan(cli, &settings);
     if (status == STATUS_OK)
         status = settings_unused(&settings, warn_of_setting);
     settings_release(&settings);
@@ -330,7 +388,8 @@ const struct cli_command cmd_plan = {
         "goes through a step without computing it. Prints every setting with its origin; the memory of\n"
         "a rank part by part, in each moment of the run; what would take less; the usable numbers of\n"
         "ranks; the files; and the arithmetic of a step. Prompts count as the longest of the data,\n"
-        "answers as long as they may get.\n"
+        "answers as long as they may get. An input with eval.sets and no data to train on is planned as\n"
+        "gradus eval runs it: memory while it loads and draws, and the arithmetic of all samples.\n"
         "\n"
         "With --device it plans for another machine: whether a rank fits on such a device, and an estimate\n"
         "of the time of a step from arithmetic alone. There config.json is enough: weights, tokenizer and\n"

@@ -226,6 +226,15 @@ static enum status tell(struct evaluating *e, struct strbuf *table) {
     return evaluation_table(&e->evaluation, table);
 }
 
+/* What the evaluation has taken, for those who plan the next one; collective. */
+static enum status tell_memory(struct evaluating *e) {
+    double peaks[] = {(double)memory_peak_resident_bytes(), (double)memory_totals().peak_bytes};
+    TRY(comm_maximum(e->comm, peaks, 2));
+    log_info("memory", "resident_peak_mib = %.1f, allocated_peak_mib = %.1f", peaks[0] / 1048576.0,
+             peaks[1] / 1048576.0);
+    return STATUS_OK;
+}
+
 /* --- the whole --- */
 
 static enum status evaluate(struct evaluating *e, struct strbuf *table) {
@@ -248,7 +257,8 @@ static enum status evaluate(struct evaluating *e, struct strbuf *table) {
         }
         TRY(status);
     }
-    return comm_agree(e->comm, tell(e, table));
+    TRY(comm_agree(e->comm, tell(e, table)));
+    return tell_memory(e);
 }
 
 enum status evaluation_job_run(const struct settings *settings, struct comm *comm,

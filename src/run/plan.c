@@ -17,7 +17,7 @@
 
 /* What MPI takes, about: Open MPI 4.1 on one node, where buffers that are shared with other ranks add to
  * the resident size of each: 10.4, 11.7, 14.0, 14.5 and 16.0 MiB for 1, 2, 3, 4 and 8 ranks. */
-static int64_t comm_bytes(int ranks) {
+int64_t plan_comm_bytes(int ranks) {
     return (int64_t)((10.5 + 2.0 * log2(ranks)) * (1 << 20));
 }
 
@@ -208,32 +208,56 @@ static enum status book_once(int64_t bytes, const char *label) {
     return STATUS_OK;
 }
 
-/* An evaluation on the way: as many samples as are decoded at once, at the longest problem and length, and
- * on rank 0 the tokens of all. */
-static enum status draw_samples(struct run *run, const struct evaluation *problems) {
+/* Requests for the samples that are decoded at once, each of one problem. */
+struct sampling {
+    int64_t samples, requests_n;
+    struct rollout_answer *answers;    /* (samples) */
+    struct generate_request *requests; /* (requests_n) */
+    int32_t *prompt;                   /* of all */
+};
+
+static void sampling_release(struct sampling *s) {
+    for (int64_t i = 0; s->answers != NULL && i < s->samples; i++)
+        rollout_answer_release(&s->answers[i]);
+    memory_release(&s->answers);
+    memory_release(&s->requests);
+    memory_release(&s->prompt);
+}
+
+static enum status sampling_init(struct sampling *s, const struct evaluation *problems,
+                                 const struct comm *comm) {
+    const int64_t at_once = evaluation_in_flight(problems, comm),
+                  share = evaluation_share(problems, comm), each = problems->samples;
+    s->samples = at_once < share ? at_once : share;
+    s->requests_n = (s->samples + each - 1) / each;
+    TRY(memory_new(&s->answers, s->samples, "answers"));
+    TRY(memory_new(&s->requests, s->requests_n, "problems to answer"));
+    TRY(memory_new(&s->prompt, problems->longest_prompt, "token ids"));
+    for (int64_t i = 0; i < s->requests_n; i++) {
+        const int64_t left = s->samples - i * each;
+        s->requests[i] = (struct generate_request){.prompt = s->prompt,
+                                                   .prompt_length = problems->longest_prompt,
+                                                   .answers = s->answers + i * each,
+                                                   .answer_count = left < each ? left : each};
+    }
+    return STATUS_OK;
+}
+
+/* At the longest problem and length, and on rank 0 the tokens of all. */
+enum status plan_draw_samples(const struct language_model *lm, const struct comm *comm,
+                              const struct evaluation *problems) {
     struct generate_settings how = generate_settings_of(&problems->sampling, NULL, 0, 0);
-    struct generate_request request = {.prompt_length = problems->longest_prompt};
+    struct sampling sampling = {.answers = NULL};
     struct generate_report report;
     int64_t drawn;
-    int32_t *prompt = NULL;
-    struct rollout_answer *answers = NULL;
-    enum status status;
     how.stop_text_count = 0;
     how.budgets.think_tokens = 0;
-    const int64_t at_once = evaluation_in_flight(problems, run->comm),
-                  share = evaluation_share(problems, run->comm);
-    request.answer_count = at_once < share ? at_once : share;
-    TRY(memory_new(&answers, request.answer_count, "answers"));
-    TRY_ELSE(status, done, memory_new(&prompt, request.prompt_length, "token ids"));
-    request.prompt = prompt;
-    request.answers = answers;
-    status = generate_answers(run->lm.model, run->lm.tokenizer, &how, &request, 1,
-                              (struct rollout_columns){.sampler = false}, &report);
-done:
-    for (int64_t i = 0; i < request.answer_count; i++)
-        rollout_answer_release(&answers[i]);
-    memory_release(&answers);
-    memory_release(&prompt);
+    enum status status = sampling_init(&sampling, problems, comm);
+    if (status == STATUS_OK)
+        status =
+            generate_answers(lm->model, lm->tokenizer, &how, sampling.requests, sampling.requests_n,
+                             (struct rollout_columns){.sampler = false}, &report);
+    sampling_release(&sampling);
     TRY(status);
     return book_once(evaluation_total(problems, &drawn) * how.budgets.max_new_tokens *
                          (int64_t)sizeof(int32_t),
@@ -357,7 +381,8 @@ static enum status rehearse_rollout(struct run *run) {
         TRY(draw_reasons(run));
     for (int64_t k = 0; k < rollout->group_count * group_size; k++)
         rollout->answers[k].n = answer_tokens(run);
-    return run->evaluation.on ? draw_samples(run, &run->evaluation.problems) : STATUS_OK;
+    return run->evaluation.on ? plan_draw_samples(&run->lm, run->comm, &run->evaluation.problems)
+                              : STATUS_OK;
 }
 
 /* --- training --- */
@@ -458,7 +483,7 @@ static enum status rehearse_saving(struct run *run) {
 
 /* --- the whole --- */
 
-static void note(struct plan_memory *memory, enum plan_moment moment) {
+void plan_note(struct plan_memory *memory, enum plan_moment moment) {
     struct memory_account accounts[MEMORY_LABELS];
     memory->part_count = memory_accounts(accounts, MEMORY_LABELS);
     memory->sums[moment] = 0;
@@ -481,7 +506,7 @@ static enum status rehearse(struct run *run, struct plan_memory *memory) {
         for (int m = step > 0 ? PLAN_ROLLOUT : PLAN_LOADING; m < PLAN_MOMENTS; m++) {
             memory_watch();
             TRY(moments[m](run));
-            note(memory, (enum plan_moment)m);
+            plan_note(memory, (enum plan_moment)m);
         }
     }
     return STATUS_OK;
@@ -536,7 +561,7 @@ enum status plan_memory(const struct plan *plan, const struct settings *settings
                         struct plan_memory *memory) {
     struct comm comm = plan->comm;
     struct run run = plan->run; /* borrows texts, tokenizer and data */
-    *memory = (struct plan_memory){.outside = plan->outside + comm_bytes(ranks)};
+    *memory = (struct plan_memory){.outside = plan->outside + plan_comm_bytes(ranks)};
     comm.size = ranks;
     run.settings = settings;
     run.comm = &comm;

@@ -98,6 +98,21 @@ enum { PLAN_ADVICE_MAX = 12 };
 enum status plan_advise(const struct plan *plan, const struct plan_memory *memory,
                         struct plan_advice advice[PLAN_ADVICE_MAX], int *count) MUST_USE;
 
+/* What plans are made of (run/plan_evaluation.h has another one): the books of the moment since
+ * memory_watch; what MPI takes, about; and the drawing of an evaluation's samples, as many as are decoded
+ * at once. */
+void plan_note(struct plan_memory *memory, enum plan_moment moment);
+int64_t plan_comm_bytes(int ranks);
+enum status plan_draw_samples(const struct language_model *lm, const struct comm *comm,
+                              const struct evaluation *problems) MUST_USE;
+
+/* Operations that drawing takes: `answers` of so many tokens to `prompts`, each computed once; `adapter`:
+ * its elements. */
+struct plan_drawing {
+    double prompts, prompt, answers, answer, adapter;
+};
+double plan_drawing_flop(const struct hparams *hparams, const struct plan_drawing *drawing);
+
 struct plan_work plan_work_of(const struct plan *plan);
 struct plan_disk plan_disk_of(const struct plan *plan);
 

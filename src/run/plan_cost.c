@@ -26,6 +26,15 @@ static double pair_of(const struct hparams *h) {
     return 4 * (double)(h->layers * h->H * h->D);
 }
 
+/* The last token of an answer is not fed. */
+double plan_drawing_flop(const struct hparams *h, const struct plan_drawing *d) {
+    const double positions = d->prompts * d->prompt + d->answers * (d->answer - 1);
+    const double all = d->prompts * pairs(d->prompt, 0) +
+                       d->answers * (pairs(d->prompt, d->answer) - pairs(d->prompt, 0));
+    return (block_of(h) + 2 * d->adapter) * positions + pair_of(h) * all +
+           2 * (double)(h->V * h->C) * d->answers * d->answer;
+}
+
 /* The features of a step's texts, written and real, each read alone; the comparison, on rank 0 and now
  * and then, is nothing beside them. */
 static double features_of(const struct plan *plan) {
@@ -155,8 +164,12 @@ struct plan_work plan_work_of(const struct plan *plan) {
     const bool old = drawn && (settings->update.mini_batches > 1 ||
                                (kl && settings->objective.kl_in == SETTING_KL_IN_REWARD));
     const double added = work.adapter * (work.positions + again * prompt);
-    work.rollout =
-        drawn ? (work.block + work.adapter) * (work.positions - answers) + drawing + heads : 0;
+    const struct plan_drawing draws = {.prompts = groups,
+                                       .prompt = prompt,
+                                       .answers = answers,
+                                       .answer = answer,
+                                       .adapter = (double)plan->factors};
+    work.rollout = drawn ? plan_drawing_flop(h, &draws) : 0;
     work.reference = kl ? once : 0;
     work.teacher = plan->run.method->distils ? passes * teaching(plan, &work) : 0;
     work.old = old ? once + added : 0;

@@ -168,6 +168,35 @@ awk 'BEGIN {
 have=$(sed -n 's/^  sum  *\([0-9.]*\) TFLOP$/\1/p' plan.txt)
 [ "$have" = "$(cat by_hand)" ] || fail "a step with an adapter takes $(cat by_hand) TFLOP, planned $have"
 
+# An evaluation alone: memory while it loads and draws, and the arithmetic of 64 samples.
+cat >eval.cfg <<END
+run : { directory = "eval"; };
+model : { path = "model"; };
+prompt : { chat = "none"; };
+eval : { sets = ( { name = "rows"; path = "rows.jsonl"; prompt = "question"; answer = "answer"; } ); samples = 8; pass_at = [ 1 ];
+         max_new_tokens = 60; answers_in_flight = 32; top_k = 1; };
+parallel : { threads = 1; };
+END
+for ranks in 1 2; do
+    "$GRADUS" plan eval.cfg --ranks $ranks >plan.txt 2>err || fail "plan of an evaluation: $(cat err)"
+    peak=$(sed -n 's/^  the most: \([0-9.]*\) MiB, in rollout$/\1/p' plan.txt)
+    outside=$(awk '/^  program, libraries, MPI/ { print $4 }' plan.txt)
+    rm -rf eval
+    job $ranks eval eval.cfg || fail "eval: $(cat err)"
+    have=$(sed -n 's/.*allocated_peak_mib = \([0-9.]*\).*/\1/p' err)
+    holds "($peak - $outside) / $have > 0.99 && ($peak - $outside) / $have < 1.01" "an evaluation on $ranks ranks: planned $peak - $outside MiB, allocated $have"
+done
+awk 'BEGIN {
+    C = 256; F = 1024; L = 4; H = 4; K = 2; D = 64
+    V = '"$(sed -n 's/.*"vocab_size": *\([0-9]*\).*/\1/p' model/config.json)"'
+    weights = L * (C * (H * D) + 2 * C * (K * D) + (H * D) * C + 3 * C * F)
+    for (i = 1; i <= 32; i++) keys += 8 * i
+    for (i = 1; i <= 60; i++) keys += 64 * (32 + i)
+    printf "%.3f\n", 1e-12 * (2 * weights * (8 * 32 + 64 * 59) + 4 * L * H * D * keys + 2 * V * C * 64 * 60)
+}' >by_hand
+have=$(sed -n 's/^  drawing the samples  *\([0-9.]*\) TFLOP$/\1/p' plan.txt)
+[ "$have" = "$(cat by_hand)" ] || fail "the samples take $(cat by_hand) TFLOP, planned $have"
+
 # Of the game in two iterations: the discriminator is trained in each, or, with a step of its own, once. 4 windows of 30 + 30 tokens,
 # 64 completions of 40 of each.
 flops() {
