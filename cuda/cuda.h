@@ -125,6 +125,7 @@ enum status cuda_clear(struct backend *backend, void *memory, size_t bytes) MUST
 enum status cuda_synchronize(struct backend *backend) MUST_USE;
 void cuda_trim(struct backend *backend, const char *label); /* gives back what is kept; NULL: all */
 void cuda_rehearse(struct backend *backend, bool on);
+enum status cuda_outside(const struct backend *backend, int64_t *bytes) MUST_USE;
 void cuda_memory_close(struct backend *backend);
 
 /* Pieces of scratch on the device, each aligned to 256 bytes: first all are named, then taken.

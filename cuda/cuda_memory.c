@@ -220,6 +220,23 @@ enum status cuda_synchronize(struct backend *backend) {
     return device_synchronize(device, device->stream);
 }
 
+static int64_t held_of(const struct cuda_block *list) {
+    int64_t held = 0;
+    for (const struct cuda_block *block = list; block != NULL; block = block->next)
+        held += (int64_t)(block->grows ? block->backed : block->bytes);
+    return held;
+}
+
+enum status cuda_outside(const struct backend *backend, int64_t *bytes) {
+    const struct cuda_state *state = cuda_state(backend);
+    *bytes = 0;
+    if (state->plans)
+        return STATUS_OK;
+    TRY(device_used(&state->device, bytes));
+    *bytes -= held_of(state->blocks) + held_of(state->kept);
+    return STATUS_OK;
+}
+
 /* --- copies --- */
 
 static enum status ring_open(struct backend *backend) {

@@ -37,6 +37,7 @@ enum status device_count(int *count) MUST_USE;
 enum status device_open(struct device *device, int index) MUST_USE;
 void device_close(struct device *device); /* waits for what is still in its streams */
 enum status device_facts(const struct device *device, struct device_facts *facts) MUST_USE;
+enum status device_used(const struct device *device, int64_t *bytes) MUST_USE; /* by anyone, now */
 
 /* Memory of the device, aligned to 256 bytes; what is in it is not said. *pointer is a `T **` passed
  * as void *. Releasing waits for the device, and sets *pointer to NULL. */

@@ -95,6 +95,14 @@ enum status device_facts(const struct device *device, struct device_facts *facts
     return STATUS_OK;
 }
 
+enum status device_used(const struct device *device, int64_t *bytes) {
+    size_t free_bytes, total;
+    (void)device;
+    CUDA(cudaMemGetInfo(&free_bytes, &total));
+    *bytes = (int64_t)(total - free_bytes);
+    return STATUS_OK;
+}
+
 /* --- memory --- */
 
 enum status device_allocate(struct device *device, void *pointer, size_t bytes, const char *label) {

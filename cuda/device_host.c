@@ -54,13 +54,24 @@ static enum status check_device(const void *address, size_t bytes, const char *w
                 bytes, address);
 }
 
+static size_t taken_bytes(void) {
+    size_t taken = 0;
+    for (const struct block *block = blocks; block != NULL; block = block->next)
+        taken += block->bytes;
+    return taken;
+}
+
+enum status device_used(const struct device *device, int64_t *bytes) {
+    (void)device;
+    *bytes = (int64_t)taken_bytes();
+    return STATUS_OK;
+}
+
 /* GRADUS_HOST_MIB: a device that has no more than so many MiB. */
 static enum status check_room(size_t more, const char *label) {
     const char *text = getenv("GRADUS_HOST_MIB");
     const size_t most = text != NULL ? (size_t)strtoull(text, NULL, 10) << 20 : SIZE_MAX;
-    size_t taken = 0;
-    for (const struct block *block = blocks; block != NULL; block = block->next)
-        taken += block->bytes;
+    const size_t taken = taken_bytes();
     if (more <= most && taken <= most - more)
         return STATUS_OK;
     return FAIL(STATUS_MEMORY,

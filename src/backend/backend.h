@@ -650,6 +650,11 @@ struct backend_ops {
      * is committed of a pool is booked alone. NULL, as below: the memory is the host's. */
     void (*rehearse)(struct backend *, bool on);
 
+    /* Bytes of the device in use beside the blocks that this backend has taken: the driver's, code and
+     * buffers of libraries (NCCL's among them), graphs, and what other processes have there. NULL, as
+     * above. */
+    enum status (*outside)(const struct backend *, int64_t *bytes);
+
     /* Opens what sums vectors in this backend's memory over the ranks (comm/reducer.h); collective.
      * NULL, as no other slots may be: the memory is the host's, and the communicator's own serves. */
     enum status (*open_reducer)(struct backend *, struct comm *, struct reducer *);

@@ -293,6 +293,10 @@ static enum status measure_mismatch(const struct run *run, double tokens, double
 /* Times, memory and counts that the ranks have each for themselves. */
 static enum status measure_ranks(struct run *run, double *step) {
     const struct collect_report *collect = &run->step.clock.collect;
+    const struct backend *backend = &run->lm.backend;
+    int64_t outside = 0;
+    if (backend->ops->outside != NULL)
+        TRY(backend->ops->outside(backend, &outside));
     double most[] = {collect->rollout_s,
                      collect->reward_s,
                      collect->old_logprob_s,
@@ -302,13 +306,15 @@ static enum status measure_ranks(struct run *run, double *step) {
                      run->step.clock.optimizer_s,
                      (double)memory_peak_resident_bytes(),
                      (double)memory_totals().bytes,
-                     (double)(run->lm.backend.blocks_taken - run->step.blocks_before)};
+                     (double)(backend->blocks_taken - run->step.blocks_before),
+                     (double)outside};
     static const enum metric names[] = {
-        METRIC_TIME_ROLLOUT,   METRIC_TIME_REWARD,  METRIC_TIME_OLD_LOGPROB, METRIC_TIME_REFERENCE,
-        METRIC_TIME_GRADIENT,  METRIC_TIME_REDUCE,  METRIC_TIME_OPTIMIZER,   METRIC_MEMORY_RESIDENT,
-        METRIC_MEMORY_BACKEND, METRIC_MEMORY_BLOCKS};
+        METRIC_TIME_ROLLOUT,   METRIC_TIME_REWARD,     METRIC_TIME_OLD_LOGPROB,
+        METRIC_TIME_REFERENCE, METRIC_TIME_GRADIENT,   METRIC_TIME_REDUCE,
+        METRIC_TIME_OPTIMIZER, METRIC_MEMORY_RESIDENT, METRIC_MEMORY_BACKEND,
+        METRIC_MEMORY_BLOCKS,  METRIC_MEMORY_OUTSIDE};
     int64_t sums[] = {run->step.train_positions, collect->positions};
-    run->step.blocks_before = run->lm.backend.blocks_taken;
+    run->step.blocks_before = backend->blocks_taken;
     TRY(comm_maximum(run->comm, most, sizeof most / sizeof *most));
     TRY(comm_sum_exact(run->comm, sums, sizeof sums / sizeof *sums));
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)

@@ -112,6 +112,7 @@ blocks)
         for step in 1 2 3; do
             [ "$(value "$2" /step/memory/blocks_taken $step)" = 0 ] || fail "$2, step $((step + 1)): memory was taken"
         done
+        nvidia-smi >/dev/null 2>&1 || [ "$(value "$2" /step/memory/outside 3)" = 0 ] || fail "$2: memory is in no books"
     }
     sets="eval.sets=( { name = \"sums\"; path = \"$SYSTEM_WORK/sums.jsonl\"; prompt = \"question\"; answer = \"answer\"; limit = 12; } )"
     eval="eval.every=2 eval.samples=2 eval.pass_at=[1] eval.max_new_tokens=14"
