@@ -16,6 +16,14 @@ static bool same(const struct blas_key *x, const struct blas_key *y) {
            x->b_transposed == y->b_transposed && x->bias == y->bias && x->residual == y->residual;
 }
 
+bool blas_aligned(const struct product_launch *p) {
+    const int64_t in = (int64_t)dtype_bytes(p->dtype), out = (int64_t)dtype_bytes(p->y_dtype);
+    const uintptr_t addresses = (uintptr_t)p->a | (uintptr_t)p->b | (uintptr_t)p->y |
+                                (uintptr_t)p->residual | (uintptr_t)p->bias;
+    return addresses % 16 == 0 && p->lda * in % 16 == 0 && p->ldb * in % 16 == 0 &&
+           p->ldy * out % 16 == 0;
+}
+
 struct blas_choice *blas_choice_of(struct blas_choices *choices, const struct product_launch *p) {
     const struct blas_key key = {.N = p->whole > 0 ? p->whole : p->N,
                                  .K = p->a_transposed ? p->M : p->K,

@@ -35,6 +35,9 @@ struct blas_choices {
 struct blas_choice *blas_choice_of(struct blas_choices *choices,
                                    const struct product_launch *product);
 
+/* Whether addresses and strides are those that fast kernels take: multiples of 16 bytes. */
+bool blas_aligned(const struct product_launch *product);
+
 /* As a list of numbers, with the version of the library. */
 void blas_choices_write(const struct blas_choices *choices, int64_t version,
                         int64_t words[BLAS_WORDS]);

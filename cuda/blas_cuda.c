@@ -90,15 +90,6 @@ static enum status describe(struct call *call, const struct product_launch *p, i
     return STATUS_OK;
 }
 
-/* Addresses and strides that its fast kernels take. */
-static bool aligned(const struct product_launch *p) {
-    const int64_t in = (int64_t)dtype_bytes(p->dtype), out = (int64_t)dtype_bytes(p->y_dtype);
-    const uintptr_t addresses = (uintptr_t)p->a | (uintptr_t)p->b | (uintptr_t)p->y |
-                                (uintptr_t)p->residual | (uintptr_t)p->bias;
-    return addresses % 16 == 0 && p->lda * in % 16 == 0 && p->ldb * in % 16 == 0 &&
-           p->ldy * out % 16 == 0;
-}
-
 static enum status limit(cublasLtMatmulPreference_t preference) {
     static const cublasLtMatmulPreferenceAttributes_t alignments[] = {
         CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
@@ -123,7 +114,7 @@ static enum status describe_all(struct call *call, const struct product_launch *
     struct product_launch all = *p;
     if (p->whole > 0) {
         all.N = p->whole;
-        all.ldy = (p->whole + 7) / 8 * 8;
+        all.ldy = logits_stride(p->whole);
     }
     if (p->a_transposed)
         all.K = BLAS_ROWS;
@@ -200,7 +191,7 @@ enum status blas_product(struct blas *blas, void *stream, const struct product_l
     const float scale = p->scale, add = p->residual != NULL ? 1.0f : 0.0f;
     enum status status;
     *done = false;
-    if (p->M == 0 || p->N == 0 || p->K == 0 || !aligned(p))
+    if (p->M == 0 || p->N == 0 || p->K == 0 || !blas_aligned(p))
         return STATUS_OK;
     struct blas_choice *choice = blas_choice_of(&state->choices, p);
     if (choice != NULL && (!choice->made || choice->kept))

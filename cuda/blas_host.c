@@ -104,6 +104,9 @@ static enum blas_host_algorithm algorithm_of(struct blas *blas, const struct pro
 
 enum status blas_product(struct blas *blas, void *stream, const struct product_launch *p,
                          bool *done) {
+    *done = blas_aligned(p);
+    if (!*done)
+        return STATUS_OK;
     const enum blas_host_algorithm algorithm = algorithm_of(blas, p);
     struct task *task = malloc(sizeof *task);
     if (task == NULL)
@@ -112,7 +115,6 @@ enum status blas_product(struct blas *blas, void *stream, const struct product_l
                           .down = algorithm == BLAS_HOST_DOWN ||
                                   (algorithm == BLAS_HOST_BY_ROWS && p->M == 1) ||
                                   (algorithm == BLAS_HOST_BY_COLUMNS && p->N < p->whole)};
-    *done = true;
     return device_launched(queue_push(stream, (struct queue_task){multiply, free, task}),
                            "a product");
 }

@@ -43,7 +43,8 @@ static struct product_launch whole_of(const struct product_launch *part) {
         return p;
     p.b = (const char *)p.b - p.begin * p.ldb * (int64_t)dtype_bytes(p.dtype);
     p.bias = p.bias != NULL ? p.bias - p.begin : NULL;
-    p.N = p.ldy = p.whole;
+    p.N = p.whole;
+    p.ldy = logits_stride(p.whole);
     p.begin = 0;
     return p;
 }

@@ -281,6 +281,13 @@ struct scatter_rows_args {
  * softmax(z / T) for the temperature T > 0. log p is always (z − max)/T − log_sum in this order:
  * a difference of logits hardly rounds, a scaled logit does. */
 enum { HEAD_BLOCK = 1024 };
+
+/* Numbers from one row of logits to the next: rows begin at multiples of 16 bytes, as libraries want
+ * them, in bf16 too, whatever the vocabulary. */
+static inline int64_t logits_stride(int64_t columns) {
+    return (columns + 7) / 8 * 8;
+}
+
 struct head_row {    /* state of one row while its blocks pass by */
     double sum;      /* Σ exp((z − max)/T) */
     double weighted; /* Σ (z − max) exp((z − max)/T) */

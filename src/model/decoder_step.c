@@ -137,16 +137,16 @@ static enum status draw(void *context) {
     struct model *model = d->model;
     const struct space_shape shape = {.R = rows->B, .draw = true};
     const struct sample_settings *how = &d->settings.sampling;
-    const int64_t first = rows->first, B = rows->B, V = model->hparams.V;
+    const int64_t first = rows->first, B = rows->B, V = model->hparams.V, ld = logits_stride(V);
     float *scores = SPACE(SCORES);
     int32_t *drawn = batch_integers(model, &shape).target_tokens;
     TRY(head_open(model, d->hidden, row_column(d, ROW_SOURCE, first), B));
-    TRY(head_logits(model, 0, V, V, B));
+    TRY(head_logits(model, 0, V, ld, B));
     RUN(sample, .logits = SPACE(LOGITS),
         .counters = (const uint32_t *)row_column(d, ROW_COUNTERS, first), .seed = d->seed,
         .seen = d->tokens, .seen_rows = row_column(d, ROW_ANSWER, first),
         .seen_counts = row_column(d, ROW_COUNT, first), .tokens = drawn, .logprob = scores,
-        .entropy = scores + B, .B = B, .V = V, .ld = V, .seen_ld = d->settings.most_tokens,
+        .entropy = scores + B, .B = B, .V = V, .ld = ld, .seen_ld = d->settings.most_tokens,
         .settings = *how);
     return note(rows, drawn);
 }

@@ -55,7 +55,7 @@ static enum status reserve_rows(struct backend *b, struct distill_memory *memory
 static enum status reserve_logits(const struct distill_head *head, struct distill_memory *memory,
                                   int64_t n) {
     struct backend *b = head->backend;
-    const int64_t logits = n * head->student_head.rows;
+    const int64_t logits = n * logits_stride(head->student_head.rows);
     if (logits <= memory->room_logits && n <= memory->room_n)
         return STATUS_OK;
     memory->room_logits = memory->room_n = 0;
@@ -143,16 +143,16 @@ struct side {
 /* Logits of the rows, and the head's numbers while they pass by. */
 static enum status score_side(const struct part *part, const struct side *side) {
     const struct distill_head *head = part->head;
-    const int64_t V = side->weight->rows, C = side->weight->columns;
+    const int64_t V = side->weight->rows, C = side->weight->columns, ld = logits_stride(V);
     const int64_t block = head->backend->ops->head_columns;
     const float temperature = head->settings.temperature;
     for (int64_t begin = 0; begin < V; begin += block) {
         const int64_t columns = least(block, V - begin);
         RUN(gemm, .x = side->x, .weight = weight_view(side->weight, begin, columns),
             .y = side->logits + begin, .x_dtype = head->dtype, .y_dtype = DTYPE_F32, .M = part->n,
-            .ldx = C, .ldy = V);
+            .ldx = C, .ldy = ld);
         RUN(head_block, .logits = side->logits + begin, .targets = head->targets + part->row,
-            .rows = part->memory->rows, .R = part->n, .columns = columns, .ld = V, .begin = begin,
+            .rows = part->memory->rows, .R = part->n, .columns = columns, .ld = ld, .begin = begin,
             .temperature = temperature);
     }
     RUN(head_finish, .rows = part->memory->rows, .logprob = side->logprob, .entropy = side->entropy,
@@ -192,7 +192,7 @@ static struct distill_logits logits_of(const struct part *part, int64_t begin, i
                                    .begin = begin,
                                    .R = part->n,
                                    .columns = columns,
-                                   .ld = head->student_head.rows};
+                                   .ld = logits_stride(head->student_head.rows)};
 }
 
 static enum status compare(const struct part *part) {
@@ -201,7 +201,7 @@ static enum status compare(const struct part *part) {
     const int64_t V = head->student_head.rows;
     if (has_top(head))
         RUN(distill_top, .student = part->memory->logits, .teacher = part->memory->logits_teacher,
-            .top = s->top, .R = part->n, .V = V, .ld = V, .k = head->top_k,
+            .top = s->top, .R = part->n, .V = V, .ld = logits_stride(V), .k = head->top_k,
             .temperature = head->settings.temperature);
     RUN(distill_block, .logits = logits_of(part, 0, V), .rows = part->memory->sums,
         .settings = head->settings);
@@ -262,7 +262,7 @@ static enum status rows_gradient(const struct part *part, float *dx) {
         TRY(gradient_of(part, &logits, out));
         RUN(gemm_dx, .dy = out, .weight = weight_view(&head->student_head, begin, columns),
             .dx = dx + part->row * C, .dy_dtype = head->dtype, .dx_dtype = DTYPE_F32, .M = part->n,
-            .ldy = V, .ldx = C, .add = begin > 0);
+            .ldy = logits_stride(V), .ldx = C, .add = begin > 0);
     }
     return STATUS_OK;
 }
@@ -298,7 +298,7 @@ enum status distill_head_block(const struct distill_head *head, struct distill_m
                                struct distill_found *found) {
     if (memory->stands) {
         *found = (struct distill_found){.d_logits = d_logits_at(head, memory, block->begin),
-                                        .ld = head->student_head.rows};
+                                        .ld = logits_stride(head->student_head.rows)};
         return STATUS_OK;
     }
     *found = (struct distill_found){.d_logits = block->out, .ld = block->ld};

@@ -152,10 +152,12 @@ static enum status final_norm_backward(struct model *model, const struct batch_i
 static enum status head_backward(struct model *model, const struct head_loss *loss,
                                  const struct gradient_sink *sink) {
     const int64_t V = model->hparams.V;
-    const int64_t block = model->head_columns, ld = V < block ? V : block;
+    const int64_t block = model->head_columns, width = V < block ? V : block,
+                  ld = logits_stride(width);
     const bool blocks = !loss->rows_known || trains_weights(model);
     for (int64_t begin = 0; blocks && begin < V; begin += block)
-        TRY(head_block_backward(model, begin, V - begin < ld ? V - begin : ld, ld, loss, sink));
+        TRY(head_block_backward(model, begin, V - begin < width ? V - begin : width, ld, loss,
+                                sink));
     return final_norm_backward(model, loss->in, loss->R, sink);
 }
 

@@ -136,10 +136,11 @@ static enum status head_forward(struct model *model, const float *x,
     if (R == 0)
         return STATUS_OK;
     const int64_t V = model->hparams.V;
-    const int64_t block = model->head_columns, ld = V < block ? V : block;
+    const int64_t block = model->head_columns, width = V < block ? V : block,
+                  ld = logits_stride(width);
     TRY(head_open(model, x, in->target_rows, R));
     for (int64_t begin = 0; begin < V; begin += block) {
-        const int64_t columns = V - begin < ld ? V - begin : ld;
+        const int64_t columns = V - begin < width ? V - begin : width;
         TRY(head_logits(model, begin, columns, ld, R));
         TRY(head_pass(model, begin, columns, ld, R, in->target_tokens, temperature));
     }

@@ -83,7 +83,10 @@ int64_t space_bytes(const struct hparams *h, const struct space_shape *s, enum s
     const int64_t N = T - s->guests, each = s->keep && !s->recompute ? (h->layers - 1) * N + T : T;
     const int64_t back = s->backward ? 1 : 0, teacher = s->distill ? 1 : 0;
     const bool blocks = !s->distill || s->layer_factors == 0; /* an adapter leaves the head alone */
-    const int64_t logits = s->states ? 0 : s->draw ? R * h->V : blocks ? R * block : 0;
+    const int64_t logits = s->states ? 0
+                           : s->draw ? R * logits_stride(h->V)
+                           : blocks  ? R * logits_stride(block)
+                                     : 0;
     switch (space) {
 #define X(space, name, bytes)                                                                      \
     case SPACE_##space:                                                                            \
