@@ -2,9 +2,9 @@
  *
  * What a run will hold, compute and write, before it does. A plan is a rehearsal: the run is opened
  * as `train` opens it, so that whatever that refuses is refused here, and then goes through its
- * moments with answers as long as they may get, on a backend that books memory and computes nothing
- * (backend_plan). What is booked is what would be allocated, by the very same calls. Only what no
- * backend holds (writing files) is booked by hand, in plan.c.
+ * moments (run/rehearsal.h) with answers as long as they may get, on a backend that books memory and
+ * computes nothing (backend_plan). What is booked is what would be allocated, by the very same calls.
+ * Only what no backend holds (writing files) is booked by hand, in rehearsal.c.
  */
 #ifndef RUN_PLAN_H
 #define RUN_PLAN_H
@@ -99,12 +99,9 @@ enum status plan_advise(const struct plan *plan, const struct plan_memory *memor
                         struct plan_advice advice[PLAN_ADVICE_MAX], int *count) MUST_USE;
 
 /* What plans are made of (run/plan_evaluation.h has another one): the books of the moment since
- * memory_watch; what MPI takes, about; and the drawing of an evaluation's samples, as many as are decoded
- * at once. */
+ * memory_watch; and what MPI takes, about. */
 void plan_note(struct plan_memory *memory, enum plan_moment moment);
 int64_t plan_comm_bytes(int ranks);
-enum status plan_draw_samples(const struct language_model *lm, const struct comm *comm,
-                              const struct evaluation *problems) MUST_USE;
 
 /* Operations that drawing takes: `answers` of so many tokens to `prompts`, each computed once; `adapter`:
  * its elements. */

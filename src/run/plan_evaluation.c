@@ -4,6 +4,7 @@
 #include "eval/draw.h"
 #include "eval/evaluation.h"
 #include "run/language_model.h"
+#include "run/rehearsal.h"
 #include "run/threads.h"
 
 struct rehearsal {
@@ -34,7 +35,7 @@ static enum status rehearse(struct rehearsal *r, int ranks, struct plan_memory *
     TRY(load_model(r));
     plan_note(memory, PLAN_LOADING);
     memory_watch();
-    TRY(plan_draw_samples(&r->lm, &r->comm, &r->evaluation));
+    TRY(rehearsal_draw_samples(&r->lm, &r->comm, &r->evaluation));
     plan_note(memory, PLAN_ROLLOUT);
     return STATUS_OK;
 }

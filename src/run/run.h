@@ -5,6 +5,9 @@
  * ranks.
  *
  *     setup.c    opens and closes it
+ *     rows.c     which rows it takes, and how long they get
+ *     reserve.c  what it has on its device to the end: models, optimizer, gradient
+ *     rehearsal.c   a step without its numbers, for their memory
  *     plan.c     what it will hold, compute and write, without doing so
  *     problem.c  the gradient of the real model, as an update rule sees it
  *     taught.c   the same of a microbatch beside its teacher
@@ -36,8 +39,8 @@
 #include "data/stream.h"
 #include "file/provenance.h"
 #include "method/judged.h"
-#include "method/reasoning.h"
 #include "method/method.h"
+#include "method/reasoning.h"
 #include "method/rewards.h"
 #include "method/teaching.h"
 #include "model/fingerprint.h"
