@@ -153,6 +153,8 @@ static enum status decode_steps(struct decode_case *c) {
     return STATUS_OK;
 }
 
+/* The floor is the longer of two times: to read each weight, the prompt's keys and values once for all
+ * answers and each answer's own, or to compute at the peak. */
 static enum status time_decode(const struct bench *bench, struct decode_case *c) {
     const struct hparams *h = model_hparams(c->model);
     double best_s = 1e30, total_s = 0.0;
@@ -163,14 +165,18 @@ static enum status time_decode(const struct bench *bench, struct decode_case *c)
     }
     const double step_s = best_s / DECODE_STEPS, weights = block_elements(h) + head_elements(h);
     const double weight_bytes = (double)dtype_bytes(weights_dtype(model_weights(c->model)));
-    const double keys = 2.0 * (double)(h->layers * h->K * h->D) *
-                        (DECODE_PROMPT + DECODE_STEPS / 2.0) * (double)c->B;
-    printf(
-        "decode %4lld answers %10.1f tokens/s %6.1f %% of the read bandwidth, %5.1f %% of the peak\n",
-        (long long)c->B, (double)c->B / step_s,
-        100.0 * (weight_bytes * weights + 4.0 * keys) / step_s / bench->ceilings.read_bytes_all,
-        100.0 * 2.0 * (weights + keys / (double)c->B) * (double)c->B / step_s /
-            bench->ceilings.fma_flops_all);
+    const enum dtype cached = bench->backend->ops->activations(bench->backend, bench->dtype);
+    const double per_position = 2.0 * (double)(h->layers * h->K * h->D), B = (double)c->B,
+                 own = DECODE_STEPS / 2.0;
+    const double bytes = weight_bytes * weights +
+                         (double)dtype_bytes(cached) * per_position * (DECODE_PROMPT + B * own),
+                 flops = 2.0 * B * (weights + per_position * (DECODE_PROMPT + own));
+    const double read_share = 100.0 * bytes / step_s / bench->ceilings.read_bytes_all,
+                 peak_share = 100.0 * flops / step_s / bench->ceilings.fma_flops_all;
+    printf("decode %4lld answers %10.1f tokens/s %6.1f %% of the read bandwidth, %5.1f %% of the "
+           "peak, %5.1f %% of the floor\n",
+           (long long)c->B, B / step_s, read_share, peak_share,
+           read_share > peak_share ? read_share : peak_share);
     fflush(stdout);
     return STATUS_OK;
 }
@@ -268,6 +274,12 @@ void bench_groups_release(struct bench_groups *groups) {
     memory_release(&groups->d_logprob);
 }
 
+static void print_pass(const char *name, double positions, double flops, double pass_s,
+                       double peak) {
+    printf("%-18s %10.1f positions/s %6.1f %% of the peak, %8.3f TFLOP/s\n", name,
+           positions / pass_s, 100.0 * flops / pass_s / peak, 1e-12 * flops / pass_s);
+}
+
 /* A backward multiplies with each weight, and once more where the weight is trained. */
 static void print_step(const struct bench *bench, const struct bench_groups *c,
                        const struct adapter *adapter, double forward_s, double both_s) {
@@ -280,10 +292,9 @@ static void print_step(const struct bench *bench, const struct bench_groups *c,
     if (adapter != NULL)
         printf("with an adapter of rank %lld, which alone is trained\n",
                (long long)adapter_settings(adapter)->rank);
-    printf("forward            %10.1f positions/s %6.1f %% of the peak\n", T / forward_s,
-           100.0 * (base + added) / forward_s / peak);
-    printf("forward + backward %10.1f positions/s %6.1f %% of the peak\n", T / both_s,
-           100.0 * ((adapter == NULL ? 3.0 : 2.0) * base + 3.0 * added) / both_s / peak);
+    print_pass("forward", T, base + added, forward_s, peak);
+    print_pass("forward + backward", T, (adapter == NULL ? 3.0 : 2.0) * base + 3.0 * added, both_s,
+               peak);
 }
 
 enum status bench_step(const struct bench *bench, struct model *model,

@@ -96,6 +96,12 @@ static void close_width(struct head_case *c) {
     backend_release(c->backend, &c->dw);
 }
 
+/* Columns that a run takes at once. */
+static int64_t as_runs(const struct head_case *c) {
+    const int64_t columns = c->backend->ops->head_columns;
+    return columns < c->V ? columns : c->V;
+}
+
 static enum status time_one(const struct bench *bench, struct head_case *c, const char *name,
                             enum status (*call)(void *context), int products) {
     double whole_s, alone_s;
@@ -106,9 +112,10 @@ static enum status time_one(const struct bench *bench, struct head_case *c, cons
     const double flops = 2.0 * products * (double)c->R * (double)c->V * (double)c->C;
     printf(
         "%-15s %6lld rows, %6lld columns at once %10.3f ms, its products alone %10.3f ms, %.2f of "
-        "their speed; %10.1f GFLOP/s %6.1f %% of peak\n",
+        "their speed; %10.1f GFLOP/s %6.1f %% of peak%s\n",
         name, (long long)c->R, (long long)c->width, 1e3 * whole_s, 1e3 * alone_s, alone_s / whole_s,
-        1e-9 * flops / whole_s, 100.0 * flops / whole_s / bench->ceilings.fma_flops_all);
+        1e-9 * flops / whole_s, 100.0 * flops / whole_s / bench->ceilings.fma_flops_all,
+        c->width == as_runs(c) ? ", as runs take it" : "");
     fflush(stdout);
     return STATUS_OK;
 }

@@ -61,6 +61,18 @@ static enum status fill_weights(struct backend *backend, struct weights *weights
     return status;
 }
 
+/* What the figures that follow are of. */
+static void print_shape(struct cli *cli, const struct bench *bench, const struct hparams *shape) {
+    const char *name = cli_value(cli, "shape"), *directory = cli_value(cli, "model");
+    char quoted[STATUS_QUOTE_MAX];
+    if (name == NULL)
+        name = shapes[0].name;
+    printf("shape %s, %.1f million parameters, %s\n",
+           status_quote(quoted, directory != NULL ? directory : name, (size_t)-1),
+           1e-6 * (double)parameters_elements(shape), bench->dtype == DTYPE_BF16 ? "bf16" : "fp32");
+    fflush(stdout);
+}
+
 static enum status open_model(struct cli *cli, struct backend *backend, struct hparams *shape,
                               struct weights **weights, struct model **model) {
     const char *directory = cli_value(cli, "model");
@@ -145,6 +157,8 @@ static enum status run_benches(struct cli *cli, struct bench *bench, const char 
     if (strcmp(what, "distill") == 0)
         return time_distill(cli, bench);
     enum status status = open_model(cli, bench->backend, &shape, &weights, &model);
+    if (status == STATUS_OK)
+        print_shape(cli, bench, &shape);
     if (status == STATUS_OK && (all || strcmp(what, "gemm") == 0))
         status = bench_gemm(bench, &shape);
     if (status == STATUS_OK && (all || strcmp(what, "head") == 0))
