@@ -58,27 +58,36 @@ for signal in TERM HUP XCPU; do
     given_up "$signal"
 done
 
+# ask_launcher SIGNAL: sends it to the launcher of the job that has begun; not 0 where that is not Open MPI's, and the job is
+# stopped without it then.
+ask_launcher() {
+    rank=$(sed -n 1p err.pids)
+    if tr '\0' '\n' <"/proc/$rank/environ" 2>/dev/null | grep -q '^OMPI_COMM_WORLD_RANK='; then
+        kill -"$1" "$(ps -o ppid= -p "$rank" | tr -d ' ')"
+        return 0
+    fi
+    echo "the launcher is not Open MPI's: not asked by SIG$1"
+    kill -TERM "$rank"
+    wait "$job"
+    return 1
+}
+
 # The launcher is asked, with the 2 s that it leaves by itself.
 for signal in TERM HUP; do
     # shellcheck disable=SC2086
     begin 2 "launcher-$signal" $long
-    launcher=$(ps -o ppid= -p "$(sed -n 1p err.pids)" | tr -d ' ')
-    if tr '\0' '\n' <"/proc/$(sed -n 1p err.pids)/environ" 2>/dev/null | grep -q '^OMPI_COMM_WORLD_RANK='; then
-        kill -$signal "$launcher"
+    if ask_launcher $signal; then
         stopped "launcher-$signal" "the launcher" 1
         given_up "launcher-$signal"
-    else
-        echo "the launcher is not Open MPI's: not asked to stop"
-        kill -TERM "$(sed -n 1p err.pids)"
-        wait "$job"
     fi
 done
 
 # What it hands on.
 # shellcheck disable=SC2086
 begin 2 launcher-USR1 $long
-kill -USR1 "$(ps -o ppid= -p "$(sed -n 1p err.pids)" | tr -d ' ')"
-stopped launcher-USR1 SIGUSR1 85
+if ask_launcher USR1; then
+    stopped launcher-USR1 SIGUSR1 85
+fi
 
 # A step that has changed the parameters is finished; a signal that continues a process is no request.
 begin 1 changed update.iterations=150
