@@ -60,6 +60,7 @@ done
 
 # ask_launcher SIGNAL: sends it to the launcher of the job that has begun; not 0 where that is not Open MPI's, and the job is
 # stopped without it then.
+open_mpi=yes
 ask_launcher() {
     rank=$(sed -n 1p err.pids)
     if tr '\0' '\n' <"/proc/$rank/environ" 2>/dev/null | grep -q '^OMPI_COMM_WORLD_RANK='; then
@@ -67,6 +68,7 @@ ask_launcher() {
         return 0
     fi
     echo "the launcher is not Open MPI's: not asked by SIG$1"
+    open_mpi=
     kill -TERM "$rank"
     wait "$job"
     return 1
@@ -138,5 +140,7 @@ for ranks in 1 2; do
 done
 grep -q '"state": "finished", "step": 30' closed-1/status.json || fail "closed-1: status.json says $(cat closed-1/status.json)"
 grep -q "run: finished after step 30 of 30" closed-1/log.txt || fail "closed-1: log.txt lacks its end"
-grep -qE '"state": "(finished|stopped)", .*"exit": (0|85)' closed-2/status.json || fail "closed-2: status.json says $(cat closed-2/status.json)"
+# Hydra, for one, kills them.
+[ -z "$open_mpi" ] || grep -qE '"state": "(finished|stopped)", .*"exit": (0|85)' closed-2/status.json ||
+    fail "closed-2: status.json says $(cat closed-2/status.json)"
 finish
