@@ -19,11 +19,10 @@ static enum status encode(struct tokenizer *tokenizer, const char *text, const c
 
 static enum status encode_template(struct reasoning *reasoning, const char *text,
                                    struct tokenizer *tokenizer) {
-    const char *const prefix = strstr(text, SETTINGS_PREFIX), *const completion =
-                                                                  strstr(text, SETTINGS_COMPLETION);
-    const char *const between = prefix + strlen(SETTINGS_PREFIX), *const behind =
-                                                                      completion +
-                                                                      strlen(SETTINGS_COMPLETION);
+    const char *const prefix = strstr(text, SETTINGS_PREFIX);
+    const char *const completion = strstr(text, SETTINGS_COMPLETION);
+    const char *const between = prefix + strlen(SETTINGS_PREFIX);
+    const char *const behind = completion + strlen(SETTINGS_COMPLETION);
     TRY(encode(tokenizer, text, prefix, true, &reasoning->before));
     TRY(encode(tokenizer, between, completion, false, &reasoning->between));
     return encode(tokenizer, behind, behind + strlen(behind), false, &reasoning->behind);

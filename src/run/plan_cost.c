@@ -221,15 +221,12 @@ struct plan_disk plan_disk_of(const struct plan *plan) {
                              : 0; /* each sequence whole; of a drawn token four numbers more */
     const bool own_step = rule_leaves_discriminator(settings);
     const bool mean = plan->run.method->distils && settings->distill.teacher == SETTING_TEACHER_EMA;
-    struct plan_disk disk = {.checkpoint = (mean       ? 16
-                                            : own_step ? 20
-                                                       : 12) *
-                                               elements +
-                                           texts + mauve_watch_bytes(&plan->run),
-                             .rollouts = answers * plan->run.longest.answer * 4 * (columns + 1) +
-                                         groups * (prompt * 8 + plan->run.longest.teacher * 4) +
-                                         read * 4,
-                             .model = 4 * elements + (plan->factors == 0 ? texts : 0)};
+    const int64_t vectors = 3 + (mean ? 1 : 0) + (own_step ? 2 : 0); /* parameters, moments, … */
+    struct plan_disk disk = {
+        .checkpoint = 4 * vectors * elements + texts + mauve_watch_bytes(&plan->run),
+        .rollouts = answers * plan->run.longest.answer * 4 * (columns + 1) +
+                    groups * (prompt * 8 + plan->run.longest.teacher * 4) + read * 4,
+        .model = 4 * elements + (plan->factors == 0 ? texts : 0)};
     const int64_t saves =
         settings->checkpoint.every > 0 ? steps / settings->checkpoint.every + 1 : steps;
     const int64_t kept = saves < settings->checkpoint.keep ? saves : settings->checkpoint.keep;

@@ -20,7 +20,7 @@
     "optimizer.learning_rate=0 optimizer.beta1=0 optimizer.max_grad_norm=0 %s"
 #define REASONS                                                                                    \
     "adversarial.judge_template={prefix}|{completion}?<think> adversarial.reason_tokens=4 "
-enum { GROUPS = 4, SIZE = 3, REAL = 5, LONGEST = 7, BYTES = 256, BEHIND = 3, CLOSE = 2 };
+enum { GROUPS = 4, SIZE = 3, REAL = 5, BYTES = 256, BEHIND = 3, CLOSE = 2 };
 
 static inline void game_set_parameters(struct run *run) {
     const struct parameter_set *set = language_model_trained(&run->lm),
@@ -55,14 +55,8 @@ static inline void game_set_group(struct run *run, int g) {
 
 /* A written completion is what stands behind the first k mod 2 tokens of answer k. */
 static inline void game_set_answer(struct run *run, int k) {
-    static const double advantages[SIZE] = {-1.25, 0, 1.5};
     struct rollout_answer *answer = &run->step.rollout.answers[k];
-    char name[32];
-    snprintf(name, sizeof name, "answer %d", k);
-    CHECK_OK(rollout_answer_reserve(answer, 1 + 5 * k % LONGEST,
-                                    (struct rollout_columns){.sampler = true, .gate = true}));
-    tiny_tokens(name, BYTES, answer->tokens, answer->n);
-    answer->advantage = advantages[k % SIZE];
+    scene_answer(answer, k);
     answer->thinking = k % 2;
     answer->finish = FINISH_LENGTH;
 }
@@ -74,7 +68,7 @@ static inline void game_set_reason(struct run *run, int k) {
     struct rollout_answer *text = &judged->texts.answers[k];
     const int64_t told = text->n, n = 1 + k % 4, length = told + BEHIND + n + (k % 2 ? CLOSE : 0);
     const int32_t begin = (int32_t)told + BEHIND, end = begin + (int32_t)n;
-    int32_t sequence[REAL + LONGEST + BEHIND + 4 + CLOSE];
+    int32_t sequence[REAL + SCENE_ANSWER_MOST + BEHIND + 4 + CLOSE];
     char name[32];
     snprintf(name, sizeof name, "reason %d", k);
     if (told > 0)

@@ -18,6 +18,7 @@
 #include "config/settings.h"
 #include "run/run.h"
 #include "unit/file/folder.h"
+#include "unit/model/tiny.h"
 
 struct scene {
     struct comm comm;
@@ -25,7 +26,7 @@ struct scene {
     struct run run;
 };
 
-enum { SCENE_ROWS = 12, SCENE_WORDS_MAX = 64 };
+enum { SCENE_ROWS = 12, SCENE_WORDS_MAX = 64, SCENE_ANSWER_MOST = 7 };
 
 static enum status scene_comm_open(struct comm *comm, int *argc, char ***argv) {
     (void)argc;
@@ -131,6 +132,18 @@ static inline void scene_collect(struct scene *scene, int64_t step, struct colle
     *report = (struct collect_report){.tokens = 0};
     CHECK_OK(run_clear_batch(run));
     CHECK_OK(run->method->collect(&context, step, &run->step.rollout, report));
+}
+
+/* Answer k of the batches that the peer programs of tests/data have: up to so many bytes as tokens, and an
+ * advantage by its place in a group of 3. */
+static inline void scene_answer(struct rollout_answer *answer, int k) {
+    static const double advantages[] = {-1.25, 0, 1.5};
+    char name[32];
+    snprintf(name, sizeof name, "answer %d", k);
+    CHECK_OK(rollout_answer_reserve(answer, 1 + 5 * k % SCENE_ANSWER_MOST,
+                                    (struct rollout_columns){.sampler = true, .gate = true}));
+    tiny_tokens(name, 256, answer->tokens, answer->n);
+    answer->advantage = advantages[k % 3];
 }
 
 #endif

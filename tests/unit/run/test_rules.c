@@ -19,7 +19,7 @@
     "rollout.prompts_per_step=4 rollout.group_size=3 rollout.temperature=0.7 objective.gate=erf "  \
     "objective.tau_pos=10 objective.tau_neg=12 objective.entropy_coef=0.01 "
 #define ADAPTER "lora.rank=2 lora.alpha=4 "
-enum { GROUPS = 4, SIZE = 3, LONGEST = 7, BYTES = 256, ELEMENTS_MAX = 4096 };
+enum { GROUPS = 4, SIZE = 3, BYTES = 256, ELEMENTS_MAX = 4096 };
 
 static struct safetensors *stored;
 
@@ -58,16 +58,6 @@ static void set_prompt(struct rollout_group *group, int g) {
     tiny_tokens(name, BYTES, group->prompt, group->prompt_length);
 }
 
-static void set_answer(struct rollout_answer *answer, int k) {
-    static const double advantages[SIZE] = {-1.25, 0, 1.5};
-    char name[32];
-    snprintf(name, sizeof name, "answer %d", k);
-    CHECK_OK(rollout_answer_reserve(answer, 1 + 5 * k % LONGEST,
-                                    (struct rollout_columns){.sampler = true, .gate = true}));
-    tiny_tokens(name, BYTES, answer->tokens, answer->n);
-    answer->advantage = advantages[k % SIZE];
-}
-
 static void keep_old(struct rollout_answer *answer, const float *logprob, const float *entropy) {
     (void)entropy;
     memcpy(answer->logprob, logprob, (size_t)answer->n * sizeof *logprob);
@@ -80,7 +70,7 @@ static void set_batch(struct run *run) {
     for (int g = 0; g < GROUPS; g++)
         set_prompt(&rollout->groups[g], g);
     for (int k = 0; k < GROUPS * SIZE; k++)
-        set_answer(&rollout->answers[k], k);
+        scene_answer(&rollout->answers[k], k);
     if (run->settings->update.mini_batches > 1) { /* π_old before the first step */
         const struct method_context context = {.settings = run->settings,
                                                .comm = run->comm,
